@@ -1,0 +1,1 @@
+//! [7a] The REST API under `/api/0/`, a file per resource.

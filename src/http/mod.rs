@@ -1,0 +1,1 @@
+//! What every HTTP surface shares: accept loop, errors, client address, pagination.

@@ -1,0 +1,1 @@
+//! [2] The public edge: key, caps, decode, enqueue, 200.

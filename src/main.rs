@@ -1,0 +1,3 @@
+//! The application's binary; what it does is in `cli`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! [4] Event -> normalised, grouped. Pure.

@@ -1,0 +1,1 @@
+//! [3] Durable work queues on Redis Streams; knows nothing of Sentry.

@@ -1,0 +1,1 @@
+//! Stopping in order: one token, one tracker, one deadline.

@@ -1,0 +1,1 @@
+//! [7b] The pages, a file per page.
