@@ -1,0 +1,357 @@
+//! The one place that starts a program, and the only file with `unsafe`.
+//!
+//! Everything the child needs is prepared before `fork`; between `fork` and `exec` only system calls are made, so
+//! that a lock held by another thread of the supervisor can never hang a child. Whatever goes wrong there comes back
+//! through a pipe as an ordinary [`io::Error`] that names the step.
+
+#![allow(unsafe_code, reason = "fork and exec cannot be had without; every block says why it is sound")]
+
+use std::ffi::{CString, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::Arc;
+
+use nix::fcntl::OFlag;
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::unistd::{Pid, pipe2};
+
+/// What to execute.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// An absolute path.
+    Path(PathBuf),
+    /// An open executable. It is run through its descriptor, so that a parent folder closed to the service's user
+    /// does not matter. Not for scripts: their interpreter could not open them again.
+    Fd(Arc<OwnedFd>),
+}
+
+/// The user a service runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary groups (may be empty).
+    pub groups: Vec<u32>,
+}
+
+/// Everything there is to say about starting one process.
+#[derive(Debug, Clone)]
+pub struct LaunchSpec {
+    /// The program.
+    pub program: Program,
+    /// The arguments, `argv[0]` included.
+    pub argv: Vec<OsString>,
+    /// The whole environment; nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// The working directory, entered before privileges are dropped.
+    pub cwd: Arc<OwnedFd>,
+    /// Who the process becomes; `None` stays who we are.
+    pub credentials: Option<Credentials>,
+    /// Descriptors to hand on, each with its number in the child. All others are closed by `exec`.
+    pub inherit: Vec<(Arc<OwnedFd>, RawFd)>,
+    /// Bytes for the child's standard input (at most 64 KiB), which ends after them; `None` is `/dev/null`.
+    pub stdin: Option<Vec<u8>>,
+    /// File mode mask of the child.
+    pub umask: u32,
+    /// Sent by the kernel to the child when the supervisor itself is killed, so that nothing is left running alone.
+    pub death_signal: Option<Signal>,
+}
+
+impl LaunchSpec {
+    /// A launch with a bare environment, our own user, `/dev/null` as standard input and umask 077.
+    pub fn new(program: Program, argv: Vec<OsString>, cwd: Arc<OwnedFd>) -> Self {
+        Self {
+            program,
+            argv,
+            env: Vec::new(),
+            cwd,
+            credentials: None,
+            inherit: Vec::new(),
+            stdin: None,
+            umask: 0o077,
+            death_signal: Some(Signal::SIGTERM),
+        }
+    }
+
+    /// Sets an environment variable, replacing one of the same name.
+    pub fn set_env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        let name = name.into();
+        self.env.retain(|(known, _)| *known != name);
+        self.env.push((name, value.into()));
+    }
+}
+
+/// A running child: the leader of its own session and process group.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its process id.
+    pub pid: Pid,
+    /// The reading end of its standard output.
+    pub stdout: OwnedFd,
+    /// The reading end of its standard error.
+    pub stderr: OwnedFd,
+}
+
+/// Starts a program and returns once it has been executed.
+///
+/// # Errors
+/// What the system said, prefixed with the step that failed ("exec: No such file or directory").
+pub fn spawn(spec: &LaunchSpec) -> io::Result<Spawned> {
+    let (stdin_read, stdin_write) = pipe2(OFlag::O_CLOEXEC)?;
+    let (stdout, stdout_write) = pipe2(OFlag::O_CLOEXEC)?;
+    let (stderr, stderr_write) = pipe2(OFlag::O_CLOEXEC)?;
+    let (report, report_write) = pipe2(OFlag::O_CLOEXEC)?;
+    let null = std::fs::File::open("/dev/null")?;
+
+    let strings = Strings::new(spec)?;
+    let mut numbers = vec![
+        (if spec.stdin.is_some() { stdin_read.as_raw_fd() } else { null.as_raw_fd() }, 0),
+        (stdout_write.as_raw_fd(), 1),
+        (stderr_write.as_raw_fd(), 2),
+    ];
+    numbers.extend(spec.inherit.iter().map(|(fd, number)| (fd.as_raw_fd(), *number)));
+    let mut child = Child {
+        program: match &spec.program {
+            Program::Path(_) => None,
+            Program::Fd(fd) => Some(fd.as_raw_fd()),
+        },
+        path: strings.path.as_ptr(),
+        argv: strings.argv_pointers.as_ptr(),
+        envp: strings.env_pointers.as_ptr(),
+        cwd: spec.cwd.as_raw_fd(),
+        report: report_write.as_raw_fd(),
+        numbers,
+        credentials: spec.credentials.clone(),
+        umask: spec.umask,
+        death_signal: spec.death_signal,
+        parent: std::process::id(),
+    };
+
+    // No handler of ours may run in the child: it would write into our own signal pipe.
+    let mut old = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut old))?;
+    // SAFETY: the child only makes async-signal-safe system calls on memory prepared above, and ends in exec or _exit.
+    let pid = match unsafe { libc::fork() } {
+        0 => child.run(),
+        pid => pid,
+    };
+    let failed = (pid < 0).then(io::Error::last_os_error);
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    drop((stdin_read, stdout_write, stderr_write, report_write));
+
+    let mut said = Vec::new();
+    std::fs::File::from(report).read_to_end(&mut said)?;
+    if let Some(error) = read_report(&said) {
+        return Err(error);
+    }
+    if let Some(bytes) = &spec.stdin {
+        // The pipe holds 64 KiB, so this does not block; a child that does not read it is not our fault.
+        let _ = std::fs::File::from(stdin_write).write_all(bytes);
+    }
+    Ok(Spawned { pid: Pid::from_raw(pid), stdout, stderr })
+}
+
+/// The C strings of a launch and the pointer arrays into them, alive until after `fork`.
+struct Strings {
+    path: CString,
+    argv_pointers: Vec<*const libc::c_char>,
+    env_pointers: Vec<*const libc::c_char>,
+    _owned: Vec<CString>,
+}
+
+impl Strings {
+    fn new(spec: &LaunchSpec) -> io::Result<Self> {
+        let path = match &spec.program {
+            Program::Path(path) => CString::new(path.as_os_str().as_bytes())?,
+            Program::Fd(_) => CString::default(),
+        };
+        let argv: Vec<CString> =
+            spec.argv.iter().map(|word| CString::new(word.as_bytes())).collect::<Result<_, _>>()?;
+        let env = spec.env.iter().map(|(name, value)| {
+            let mut entry = name.as_bytes().to_vec();
+            entry.push(b'=');
+            entry.extend_from_slice(value.as_bytes());
+            CString::new(entry)
+        });
+        let env: Vec<CString> = env.collect::<Result<_, _>>()?;
+        let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+            strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+        };
+        let (argv_pointers, env_pointers) = (pointers(&argv), pointers(&env));
+        Ok(Self { path, argv_pointers, env_pointers, _owned: argv.into_iter().chain(env).collect() })
+    }
+}
+
+/// Steps of the child that can fail, by the number they are reported under.
+const STEPS: [&str; 6] =
+    ["descriptors", "working directory", "session", "groups and user", "signal at our death", "exec"];
+
+/// All the child needs between `fork` and `exec`; only plain values and pointers into [`Strings`].
+struct Child {
+    program: Option<RawFd>,
+    path: *const libc::c_char,
+    argv: *const *const libc::c_char,
+    envp: *const *const libc::c_char,
+    cwd: RawFd,
+    report: RawFd,
+    numbers: Vec<(RawFd, RawFd)>,
+    credentials: Option<Credentials>,
+    umask: u32,
+    death_signal: Option<Signal>,
+    parent: u32,
+}
+
+impl Child {
+    /// Lowest number for temporary descriptors: above every number a child can ask for.
+    const ABOVE: RawFd = 64;
+
+    fn run(&mut self) -> ! {
+        let step = self.prepare_and_exec();
+        let message = [step, io::Error::last_os_error().raw_os_error().unwrap_or(0)];
+        // SAFETY: writes eight initialised bytes to an open descriptor, then ends without running destructors.
+        unsafe {
+            libc::write(self.report, message.as_ptr().cast(), size_of_val(&message));
+            libc::_exit(127)
+        }
+    }
+
+    /// Returns the number of the failed step, with `errno` set.
+    fn prepare_and_exec(&mut self) -> i32 {
+        if self.move_descriptors().is_none() {
+            return 0;
+        }
+        // SAFETY: plain system calls on integers; the pointers handed to exec live in the parent's copied memory.
+        unsafe {
+            if libc::fchdir(self.cwd) != 0 {
+                return 1;
+            }
+            if libc::setsid() < 0 {
+                return 2;
+            }
+            libc::umask(self.umask);
+            if let Some(who) = &self.credentials
+                && (libc::setgroups(who.groups.len(), who.groups.as_ptr()) != 0
+                    || libc::setresgid(who.gid, who.gid, who.gid) != 0
+                    || libc::setresuid(who.uid, who.uid, who.uid) != 0)
+            {
+                return 3;
+            }
+            // After the change of user, which would clear it.
+            if let Some(signal) = self.death_signal {
+                if libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) != 0 {
+                    return 4;
+                }
+                // The supervisor may have died before the line above.
+                if libc::getppid().cast_unsigned() != self.parent {
+                    libc::_exit(127);
+                }
+            }
+            for signal in 1..=31 {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+            match self.program {
+                None => libc::execve(self.path, self.argv, self.envp),
+                Some(fd) => libc::execveat(fd, self.path, self.argv.cast(), self.envp.cast(), libc::AT_EMPTY_PATH),
+            };
+        }
+        5
+    }
+
+    /// Puts every descriptor on its number and lets `exec` close the rest.
+    fn move_descriptors(&mut self) -> Option<()> {
+        let away = |fd: RawFd| -> Option<RawFd> {
+            // SAFETY: duplicates an open descriptor.
+            let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, Self::ABOVE) };
+            (copy >= 0).then_some(copy)
+        };
+        // First out of the way, so that no number asked for is still in use by another.
+        self.report = away(self.report)?;
+        self.cwd = away(self.cwd)?;
+        if let Some(fd) = self.program {
+            self.program = Some(away(fd)?);
+        }
+        for (fd, _) in &mut self.numbers {
+            *fd = away(*fd)?;
+        }
+        // SAFETY: marks descriptors close-on-exec; a kernel without the flag leaves them as they are, and ours have
+        // the mark from their creation.
+        unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+        for (fd, number) in &self.numbers {
+            // SAFETY: both are descriptor numbers of this process; dup2 leaves the copy open across exec.
+            if unsafe { libc::dup2(*fd, *number) } < 0 {
+                return None;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Turns what the child wrote (nothing after a successful exec) into an error.
+fn read_report(said: &[u8]) -> Option<io::Error> {
+    let (step, errno) = said.split_at_checked(4)?;
+    let step = i32::from_ne_bytes(step.try_into().ok()?);
+    let errno = i32::from_ne_bytes(errno.try_into().ok()?);
+    let error = io::Error::from_raw_os_error(errno);
+    let name = usize::try_from(step).ok().and_then(|step| STEPS.get(step)).copied().unwrap_or("start");
+    Some(io::Error::new(error.kind(), format!("{name}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn launch(script: &str) -> LaunchSpec {
+        let cwd = Arc::new(OwnedFd::from(std::fs::File::open("/").unwrap()));
+        let argv = vec!["sh".into(), "-c".into(), script.into()];
+        LaunchSpec::new(Program::Path("/bin/sh".into()), argv, cwd)
+    }
+
+    fn output(spec: &LaunchSpec) -> String {
+        let child = spawn(spec).unwrap();
+        let mut text = String::new();
+        std::fs::File::from(child.stdout).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn nothing_is_inherited_but_what_was_asked_for() {
+        let mut spec = launch("echo $A:$HOME; cat; cat <&7; ls /proc/$$/fd; umask");
+        spec.set_env("A", "x");
+        spec.set_env("A", "one");
+        spec.set_env("PATH", "/usr/bin:/bin");
+        spec.stdin = Some(b"typed\n".to_vec());
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        std::fs::File::from(write).write_all(b"handed on\n").unwrap();
+        spec.inherit.push((Arc::new(read), 7));
+        assert_eq!(output(&spec), "one:\ntyped\nhanded on\n0\n1\n2\n7\n0077\n");
+    }
+
+    #[test]
+    fn an_open_executable_runs_without_its_path() {
+        let mut spec = launch("echo $0");
+        spec.program = Program::Fd(Arc::new(std::fs::File::open("/bin/sh").unwrap().into()));
+        assert_eq!(output(&spec), "sh\n");
+        assert!(spec.cwd.as_fd().as_raw_fd() > 2);
+    }
+
+    #[test]
+    fn a_failed_exec_names_the_step_and_the_reason() {
+        let mut spec = launch("");
+        spec.program = Program::Path("/nowhere/at-all".into());
+        assert_eq!(spawn(&spec).unwrap_err().to_string(), "exec: No such file or directory (os error 2)");
+    }
+}
