@@ -42,7 +42,7 @@ create table session (
     client_ip text not null default '',
     user_agent text not null default ''
 );
-create index session_user on session (user_id);
+create index session_user_id on session (user_id);
 create index session_expires on session (expires_at);
 
 create table api_token (

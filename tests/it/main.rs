@@ -1,1 +1,11 @@
 //! Black-box tests of the application, in one binary.
+
+#[cfg(test)]
+#[allow(dead_code, unused_imports, reason = "a kit: which helpers are in use changes with the tests")]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod harness;

@@ -1,0 +1,53 @@
+//! A Redis server of its own for each test that needs one: it starts in some milliseconds.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use super::keeper::{Kept, new_dir};
+
+/// An empty Redis on a Unix socket, without a password and without persistence.
+pub(crate) struct TestRedis {
+    server: Option<Kept>,
+    socket: PathBuf,
+}
+
+impl TestRedis {
+    /// Starts a server and waits until it accepts connections.
+    pub(crate) fn start() -> Self {
+        let dir = new_dir("gbt-redis-");
+        let socket = dir.join("redis.sock");
+        let mut redis = Self { server: None, socket };
+        redis.restart();
+        redis
+    }
+
+    /// `redis+unix:` URL, as `REDIS_URL` takes it.
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket.display())
+    }
+
+    /// The socket's path.
+    pub(crate) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
+    /// Stops the server, as if it had crashed: what it held is gone.
+    pub(crate) fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts an empty server on the same socket, in place of the one that runs.
+    pub(crate) fn restart(&mut self) {
+        self.server = None;
+        let dir = self.socket.parent().unwrap().to_path_buf();
+        std::fs::create_dir_all(&dir).unwrap();
+        let socket = self.socket.display().to_string();
+        let command =
+            ["redis-server", "--port", "0", "--unixsocket", &socket, "--save", "", "--appendonly", "no", "--dir"];
+        let dir_text = dir.display().to_string();
+        let command: Vec<&str> = command.into_iter().chain([dir_text.as_str()]).collect();
+        let server = Kept::spawn(dir, "KILL", &command);
+        server.wait_until("redis-server", || UnixStream::connect(&self.socket).is_ok());
+        self.server = Some(server);
+    }
+}
