@@ -3,4 +3,18 @@
 //! Functions take a pool or a connection and typed values, and return typed rows. The caller owns
 //! transactions that span several calls. Every list has a limit and an index behind it.
 
+pub mod api_token;
+pub mod error;
 pub mod event_batch;
+pub mod member;
+pub mod organization;
+pub mod outcome;
+pub mod partition;
+pub mod payload;
+pub mod pool;
+pub mod project;
+pub mod project_key;
+pub mod slug;
+pub mod user;
+
+pub use error::{Result, StoreError};
