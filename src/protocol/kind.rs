@@ -48,6 +48,12 @@ impl Level {
     }
 }
 
+impl From<i16> for Level {
+    fn from(code: i16) -> Self {
+        Self::from_code(code)
+    }
+}
+
 /// What an issue's events are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -83,5 +89,11 @@ impl EventKind {
             2 => Self::Csp,
             _ => Self::Default,
         }
+    }
+}
+
+impl From<i16> for EventKind {
+    fn from(code: i16) -> Self {
+        Self::from_code(code)
     }
 }

@@ -6,9 +6,16 @@
 pub mod api_token;
 pub mod error;
 pub mod event_batch;
+pub mod event_lookup;
+pub mod issue_query;
+pub mod issue_search;
+pub mod issue_stats;
+pub mod issue_status;
+pub mod issue_tags;
 pub mod member;
 pub mod organization;
 pub mod outcome;
+pub mod page;
 pub mod partition;
 pub mod payload;
 pub mod pool;

@@ -1,0 +1,215 @@
+//! Single events and lists of them, payload included.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::page::{Cursor, MAX_LIMIT, Page};
+use super::{Result, payload};
+use crate::ids::{EventId, IssueId, ProjectId};
+use crate::protocol::{EventKind, Level};
+
+/// A stored event.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// The project it was sent to.
+    pub project_id: ProjectId,
+    /// Its id, unique in the project.
+    pub event_id: EventId,
+    /// The issue it belongs to.
+    pub issue_id: IssueId,
+    /// When it reached us.
+    pub received_at: DateTime<Utc>,
+    /// Its own time, corrected for clock drift.
+    pub occurred_at: DateTime<Utc>,
+    /// What it is made of.
+    pub kind: EventKind,
+    /// Its severity.
+    pub level: Level,
+    /// `python`, `javascript`, ...
+    pub platform: String,
+    /// The SDK's environment.
+    pub environment: Option<String>,
+    /// The SDK's release.
+    pub release: Option<String>,
+    /// The normalised event's JSON, byte for byte as it was stored.
+    pub json: Vec<u8>,
+}
+
+/// Where to look for events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All events of the project.
+    Project(ProjectId),
+    /// The events of one of the project's issues.
+    Issue(ProjectId, IssueId),
+}
+
+/// The events directly before and behind one in its issue, by time of receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Neighbours {
+    /// The next older one.
+    pub previous: Option<EventId>,
+    /// The next younger one.
+    pub next: Option<EventId>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    project_id: ProjectId,
+    event_id: EventId,
+    issue_id: IssueId,
+    received_at: DateTime<Utc>,
+    occurred_at: DateTime<Utc>,
+    #[sqlx(try_from = "i16")]
+    kind: EventKind,
+    #[sqlx(try_from = "i16")]
+    level: Level,
+    platform: String,
+    environment: Option<String>,
+    release: Option<String>,
+    payload: Vec<u8>,
+}
+
+impl TryFrom<Row> for StoredEvent {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> std::result::Result<Self, sqlx::Error> {
+        let json = payload::decompress(&row.payload).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok(Self {
+            project_id: row.project_id,
+            event_id: row.event_id,
+            issue_id: row.issue_id,
+            received_at: row.received_at,
+            occurred_at: row.occurred_at,
+            kind: row.kind,
+            level: row.level,
+            platform: row.platform,
+            environment: row.environment,
+            release: row.release,
+            json,
+        })
+    }
+}
+
+/// The issue's event that was received last.
+pub async fn latest(pool: &PgPool, project: ProjectId, issue: IssueId) -> Result<Option<StoredEvent>> {
+    let row = sqlx::query_as(
+        "select project_id, event_id, issue_id, received_at, occurred_at, kind, level, platform, environment, release,
+            payload
+        from event where project_id = $1 and issue_id = $2
+        order by received_at desc, event_id desc limit 1",
+    )
+    .bind(project)
+    .bind(issue)
+    .fetch_optional(pool)
+    .await?;
+    read(row)
+}
+
+/// The issue's event that was received first, of those still kept.
+pub async fn oldest(pool: &PgPool, project: ProjectId, issue: IssueId) -> Result<Option<StoredEvent>> {
+    let row = sqlx::query_as(
+        "select project_id, event_id, issue_id, received_at, occurred_at, kind, level, platform, environment, release,
+            payload
+        from event where project_id = $1 and issue_id = $2
+        order by received_at, event_id limit 1",
+    )
+    .bind(project)
+    .bind(issue)
+    .fetch_optional(pool)
+    .await?;
+    read(row)
+}
+
+/// The project's event with this id. An id that was received again on another day names the later one.
+pub async fn by_id(pool: &PgPool, project: ProjectId, event: EventId) -> Result<Option<StoredEvent>> {
+    let row = sqlx::query_as(
+        "select project_id, event_id, issue_id, received_at, occurred_at, kind, level, platform, environment, release,
+            payload
+        from event where project_id = $1 and event_id = $2
+        order by received_on desc limit 1",
+    )
+    .bind(project)
+    .bind(event)
+    .fetch_optional(pool)
+    .await?;
+    read(row)
+}
+
+/// The issue of the event with this id, in whichever of these projects has it.
+pub async fn issue_of(pool: &PgPool, projects: &[ProjectId], event: EventId) -> Result<Option<IssueId>> {
+    let issue = sqlx::query_scalar(
+        "select issue_id from event where project_id = any($1) and event_id = $2 order by received_on desc limit 1",
+    )
+    .bind(projects)
+    .bind(event)
+    .fetch_optional(pool)
+    .await?;
+    Ok(issue)
+}
+
+/// The events directly before and behind `event` in its issue.
+pub async fn neighbours(pool: &PgPool, event: &StoredEvent) -> Result<Neighbours> {
+    let neighbours = sqlx::query_as(
+        "select
+            (select event_id from event
+                where project_id = $1 and issue_id = $2 and (received_at, event_id) < ($3, $4)
+                order by received_at desc, event_id desc limit 1) as previous,
+            (select event_id from event
+                where project_id = $1 and issue_id = $2 and (received_at, event_id) > ($3, $4)
+                order by received_at, event_id limit 1) as next",
+    )
+    .bind(event.project_id)
+    .bind(event.issue_id)
+    .bind(event.received_at)
+    .bind(event.event_id)
+    .fetch_one(pool)
+    .await?;
+    Ok(neighbours)
+}
+
+/// A page of events, at most `limit` (1 to 100), received last first.
+pub async fn list(pool: &PgPool, scope: Scope, cursor: Option<Cursor>, limit: usize) -> Result<Page<StoredEvent>> {
+    let limit = limit.clamp(1, MAX_LIMIT);
+    let backwards = cursor.is_some_and(|cursor| cursor.backwards);
+    let mut sql = QueryBuilder::new(
+        "select project_id, event_id, issue_id, received_at, occurred_at, kind, level, platform, environment, release,
+            payload
+        from event where project_id = ",
+    );
+    match scope {
+        Scope::Project(project) => sql.push_bind(project),
+        Scope::Issue(project, issue) => sql.push_bind(project).push(" and issue_id = ").push_bind(issue),
+    };
+    if let Some(cursor) = cursor {
+        push_place(&mut sql, cursor);
+    }
+    let direction = if backwards { "asc" } else { "desc" };
+    sql.push(" order by ");
+    if let Scope::Project(_) = scope {
+        // No index has a project's events by time. Partitions do, day by day: with the day in front,
+        // only the days that the page needs are read and sorted.
+        sql.push("received_on ").push(direction).push(", ");
+    }
+    sql.push("received_at ").push(direction).push(", event_id ").push(direction);
+    sql.push(" limit ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+
+    let rows: Vec<Row> = sql.build_query_as().fetch_all(pool).await?;
+    let page =
+        Page::from_nearest(rows, cursor, limit, |row| (row.received_at.timestamp_micros(), row.event_id.0.as_u128()));
+    Ok(page.try_map(StoredEvent::try_from)?)
+}
+
+fn push_place(sql: &mut QueryBuilder<Postgres>, cursor: Cursor) {
+    // A cursor somebody made up may name a time that cannot be: begin at the oldest then.
+    let time = DateTime::from_timestamp_micros(cursor.value).unwrap_or_default();
+    sql.push(if cursor.backwards { " and received_on >= " } else { " and received_on <= " });
+    sql.push_bind(time.date_naive());
+    sql.push(if cursor.backwards { " and (received_at, event_id) > (" } else { " and (received_at, event_id) < (" });
+    sql.push_bind(time).push(", ").push_bind(Uuid::from_u128(cursor.tie)).push(")");
+}
+
+fn read(row: Option<Row>) -> Result<Option<StoredEvent>> {
+    Ok(row.map(StoredEvent::try_from).transpose()?)
+}

@@ -1,0 +1,501 @@
+//! What people type into the search box of the issue list, read into terms. Pure.
+//!
+//! ```text
+//! query = term { space term }
+//! term  = [ "!" ] ( key ":" value | key ":[" value { "," value } "]" | word | '"' phrase '"' )
+//! ```
+//!
+//! A value with spaces goes into double quotes (`\"` and `\\` inside them), `*` in a tag's value
+//! stands for anything, and an empty quoted value means "not set". What has no known shape is free
+//! text: every word or phrase of it has to occur.
+
+use crate::ids::EventId;
+use crate::protocol::Level;
+
+use super::issue_status::IssueStatus;
+
+/// Longest query read, in bytes.
+pub const MAX_LENGTH: usize = 1000;
+/// Most terms in one query.
+pub const MAX_TERMS: usize = 30;
+/// Longest tag key asked for by name, in characters.
+const MAX_KEY_LENGTH: usize = 200;
+
+/// A parsed query: an issue matches when all terms do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IssueQuery {
+    /// In the order they were written.
+    pub terms: Vec<Term>,
+}
+
+/// One condition, or its opposite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// Written with a leading `!`.
+    pub negated: bool,
+    /// What has to hold, or must not.
+    pub condition: Condition,
+}
+
+/// What can be asked of an issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// `is:unresolved`, `is:resolved`, `is:ignored` (`archived`, `muted`).
+    Status(IssueStatus),
+    /// `is:regressed`: an event reopened it.
+    Regressed,
+    /// `error.unhandled:true`, or `error.handled:false`.
+    Unhandled(bool),
+    /// `level:error`; any of these.
+    Level(Vec<Level>),
+    /// `environment:production`; any of these has had an event. An empty name: no environment.
+    Environment(Vec<String>),
+    /// `logger:…`; any of these.
+    Logger(Vec<String>),
+    /// `platform:…`; any of these.
+    Platform(Vec<String>),
+    /// `issue:WEB-42`: the project's slug in lower case and the number in it.
+    ShortId(String, i64),
+    /// `key:value`, `tags[key]:value`; any of the values.
+    Tag(String, Vec<TagValue>),
+    /// `has:key`.
+    HasTag(String),
+    /// A word or phrase, in lower case, somewhere in title, culprit or metadata.
+    Text(String),
+}
+
+/// A tag's value as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagValue {
+    /// Exactly this.
+    Exact(String),
+    /// A pattern for SQL's `like`, its own wild cards escaped.
+    Like(String),
+}
+
+/// Why a query could not be read: one sentence for the person who typed it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// Longer than [`MAX_LENGTH`] or [`MAX_TERMS`].
+    #[error("The search query is too long (at most {MAX_LENGTH} characters and {MAX_TERMS} terms).")]
+    TooLong,
+    /// A quotation without its end.
+    #[error("The search query has an opening quotation mark without a closing one.")]
+    OpenQuote,
+    /// A list without its end.
+    #[error("The search query has an opening bracket after {0:?} without a closing one.")]
+    OpenList(String),
+    /// `is:` with nothing behind it, and the like.
+    #[error("The search term {0:?} needs a value.")]
+    NoValue(String),
+    /// `is:purple`.
+    #[error("Invalid value {value:?} for the search term {key:?}; known are {known}.")]
+    BadValue {
+        /// The part before the colon.
+        key: String,
+        /// The part behind it.
+        value: String,
+        /// What could have been there.
+        known: &'static str,
+    },
+    /// A list where only one value makes sense.
+    #[error("The search term {0:?} takes one value, not a list.")]
+    NoList(String),
+}
+
+impl IssueQuery {
+    /// Reads a query; an empty one matches everything.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        // PostgreSQL's text holds no NUL, so nothing stored could match one.
+        let text = text.replace('\0', " ");
+        if text.len() > MAX_LENGTH {
+            return Err(QueryError::TooLong);
+        }
+        let mut reader = Reader { rest: text.trim() };
+        let mut terms = Vec::new();
+        while let Some(term) = reader.term()? {
+            if terms.len() == MAX_TERMS {
+                return Err(QueryError::TooLong);
+            }
+            terms.push(term);
+        }
+        Ok(Self { terms })
+    }
+
+    /// The event id, when the query is nothing but one.
+    pub fn event_id(&self) -> Option<EventId> {
+        match self.terms.as_slice() {
+            [Term { negated: false, condition: Condition::Text(text) }] => EventId::parse(text),
+            _ => None,
+        }
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn term(&mut self) -> Result<Option<Term>, QueryError> {
+        self.rest = self.rest.trim_start();
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let negated = self.take_negation();
+        if self.rest.starts_with('"') {
+            let phrase = self.quoted()?;
+            return Ok(Some(Term { negated, condition: Condition::Text(phrase.to_lowercase()) }));
+        }
+        let Some(key) = self.key() else {
+            let word = self.word();
+            return Ok(Some(Term { negated, condition: Condition::Text(word.to_lowercase()) }));
+        };
+        let condition = self.keyed(key)?;
+        Ok(Some(Term { negated, condition }))
+    }
+
+    /// A `!` counts only directly before something; alone it is a word.
+    fn take_negation(&mut self) -> bool {
+        match self.rest.strip_prefix('!') {
+            Some(rest) if rest.chars().next().is_some_and(|c| !c.is_whitespace() && c != '!') => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The name before a colon, if the next term is of that shape; takes the colon too. Paths
+    /// (`core::fmt`), addresses (`http://…`) and pasted titles (`TypeError: …`) are words.
+    fn key(&mut self) -> Option<Key<'a>> {
+        let (written, value) = self.rest.split_once(':')?;
+        let (name, is_tag) = match written.strip_prefix("tags[").and_then(|tail| tail.strip_suffix(']')) {
+            Some(name) => (name, true),
+            None => (written, false),
+        };
+        let is_name = !name.is_empty()
+            && name.chars().count() <= MAX_KEY_LENGTH
+            && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
+        let is_known = is_tag || KNOWN_KEYS.contains(&name);
+        let ends = value.chars().next().is_none_or(char::is_whitespace);
+        if !is_name || value.starts_with(':') || value.starts_with("//") || (ends && !is_known) {
+            return None;
+        }
+        self.rest = value;
+        Some(Key { written, name, is_tag })
+    }
+
+    fn keyed(&mut self, key: Key<'_>) -> Result<Condition, QueryError> {
+        let is_list = self.rest.starts_with('[');
+        let values = self.values(&key)?;
+        if is_list && matches!(key.name, "is" | "has" | "issue" | "error.handled" | "error.unhandled") && !key.is_tag {
+            return Err(QueryError::NoList(key.written.to_owned()));
+        }
+        condition(&key, values)
+    }
+
+    fn values(&mut self, key: &Key<'_>) -> Result<Vec<Value>, QueryError> {
+        if self.rest.starts_with('[') {
+            return self.list(key);
+        }
+        if self.rest.starts_with('"') {
+            return Ok(vec![Value { text: self.quoted()?, is_quoted: true }]);
+        }
+        let word = self.word();
+        if word.is_empty() {
+            return Err(QueryError::NoValue(key.written.to_owned()));
+        }
+        Ok(vec![Value { text: word.to_owned(), is_quoted: false }])
+    }
+
+    fn list(&mut self, key: &Key<'_>) -> Result<Vec<Value>, QueryError> {
+        let open = || QueryError::OpenList(key.written.to_owned());
+        self.rest = self.rest.strip_prefix('[').ok_or_else(open)?;
+        let mut values = Vec::new();
+        loop {
+            self.rest = self.rest.trim_start();
+            if self.rest.starts_with('"') {
+                values.push(Value { text: self.quoted()?, is_quoted: true });
+                self.rest = self.rest.trim_start();
+            } else {
+                let end = self.rest.find([',', ']']).ok_or_else(open)?;
+                let (text, rest) = self.rest.split_at_checked(end).ok_or_else(open)?;
+                let text = text.trim_end();
+                if text.is_empty() {
+                    return Err(QueryError::NoValue(key.written.to_owned()));
+                }
+                values.push(Value { text: text.to_owned(), is_quoted: false });
+                self.rest = rest;
+            }
+            if let Some(rest) = self.rest.strip_prefix(',') {
+                self.rest = rest;
+            } else {
+                self.rest = self.rest.strip_prefix(']').ok_or_else(open)?;
+                return Ok(values);
+            }
+        }
+    }
+
+    /// Up to the next white space.
+    fn word(&mut self) -> &'a str {
+        let (word, rest) = self.rest.split_once(char::is_whitespace).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        word
+    }
+
+    fn quoted(&mut self) -> Result<String, QueryError> {
+        let mut text = String::new();
+        let mut chars = self.rest.char_indices().skip(1);
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.rest = self.rest.split_at_checked(at + 1).map_or("", |(_, rest)| rest);
+                    return Ok(text);
+                }
+                '\\' => match chars.next() {
+                    Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
+                    Some((_, other)) => text.extend(['\\', other]),
+                    None => return Err(QueryError::OpenQuote),
+                },
+                other => text.push(other),
+            }
+        }
+        Err(QueryError::OpenQuote)
+    }
+}
+
+/// Keys that are no tags, or for which a missing value is a mistake rather than free text.
+const KNOWN_KEYS: [&str; 11] = [
+    "is",
+    "has",
+    "level",
+    "environment",
+    "release",
+    "logger",
+    "platform",
+    "issue",
+    "error.handled",
+    "error.unhandled",
+    "user",
+];
+
+struct Key<'a> {
+    /// As in the query, for messages.
+    written: &'a str,
+    name: &'a str,
+    /// Written as `tags[…]`: a tag whatever its name.
+    is_tag: bool,
+}
+
+struct Value {
+    text: String,
+    is_quoted: bool,
+}
+
+fn condition(key: &Key<'_>, values: Vec<Value>) -> Result<Condition, QueryError> {
+    let bad = |value: &str, known| QueryError::BadValue { key: key.written.to_owned(), value: value.to_owned(), known };
+    let first = || values.first().map_or("", |value| value.text.as_str());
+    let name = if key.is_tag { "" } else { key.name };
+    match name {
+        "is" => match first() {
+            "regressed" => Ok(Condition::Regressed),
+            "unhandled" => Ok(Condition::Unhandled(true)),
+            value => IssueStatus::from_name(value)
+                .map(Condition::Status)
+                .ok_or_else(|| bad(value, "unresolved, resolved, ignored, archived, muted, regressed, unhandled")),
+        },
+        "has" => Ok(Condition::HasTag(first().to_owned())),
+        "issue" => match short_id(first()) {
+            Some((slug, number)) => Ok(Condition::ShortId(slug, number)),
+            None => Err(bad(first(), "short ids such as WEB-42")),
+        },
+        "error.unhandled" | "error.handled" => {
+            let asked = match first() {
+                "true" | "yes" | "1" => true,
+                "false" | "no" | "0" => false,
+                value => return Err(bad(value, "true, false")),
+            };
+            Ok(Condition::Unhandled(asked == (name == "error.unhandled")))
+        }
+        "level" => values
+            .iter()
+            .map(|value| level(&value.text).ok_or_else(|| bad(&value.text, "debug, info, warning, error, fatal")))
+            .collect::<Result<_, _>>()
+            .map(Condition::Level),
+        "environment" => Ok(Condition::Environment(texts(values))),
+        "logger" => Ok(Condition::Logger(texts(values))),
+        "platform" => Ok(Condition::Platform(texts(values))),
+        _ => Ok(Condition::Tag(key.name.to_owned(), values.into_iter().map(tag_value).collect())),
+    }
+}
+
+fn texts(values: Vec<Value>) -> Vec<String> {
+    values.into_iter().map(|value| value.text).collect()
+}
+
+fn tag_value(value: Value) -> TagValue {
+    if value.is_quoted || !value.text.contains('*') {
+        return TagValue::Exact(value.text);
+    }
+    TagValue::Like(escape_like(&value.text).replace('*', "%"))
+}
+
+fn level(name: &str) -> Option<Level> {
+    [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Fatal]
+        .into_iter()
+        .find(|level| level.as_str().eq_ignore_ascii_case(name))
+}
+
+/// Takes `WEB-42` apart: the project's slug in lower case, and the number.
+pub fn short_id(text: &str) -> Option<(String, i64)> {
+    let (slug, number) = text.rsplit_once('-')?;
+    if slug.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some((slug.to_lowercase(), number.parse().ok()?))
+}
+
+/// Escapes what `like` would take for a wild card.
+pub fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(text: &str) -> Vec<Term> {
+        IssueQuery::parse(text).unwrap().terms
+    }
+
+    fn one(text: &str) -> Condition {
+        let mut terms = terms(text);
+        assert_eq!(terms.len(), 1, "{text}: {terms:?}");
+        assert!(!terms[0].negated);
+        terms.remove(0).condition
+    }
+
+    fn tag(key: &str, value: &str) -> Condition {
+        Condition::Tag(key.to_owned(), vec![TagValue::Exact(value.to_owned())])
+    }
+
+    fn error(text: &str) -> String {
+        IssueQuery::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_asked_matches_everything() {
+        assert_eq!(terms(""), []);
+        assert_eq!(terms("  \t "), []);
+    }
+
+    #[test]
+    fn statuses_by_every_name() {
+        assert_eq!(one("is:unresolved"), Condition::Status(IssueStatus::Unresolved));
+        assert_eq!(one("is:resolved"), Condition::Status(IssueStatus::Resolved));
+        for name in ["ignored", "archived", "muted"] {
+            assert_eq!(one(&format!("is:{name}")), Condition::Status(IssueStatus::Ignored));
+        }
+        assert_eq!(one("is:regressed"), Condition::Regressed);
+        assert_eq!(
+            error("is:purple"),
+            "Invalid value \"purple\" for the search term \"is\"; known are unresolved, resolved, ignored, archived, \
+             muted, regressed, unhandled."
+        );
+        assert_eq!(error("is:"), "The search term \"is\" needs a value.");
+        assert_eq!(error("is:[resolved,ignored]"), "The search term \"is\" takes one value, not a list.");
+    }
+
+    #[test]
+    fn levels_and_lists() {
+        assert_eq!(one("level:error"), Condition::Level(vec![Level::Error]));
+        assert_eq!(one("level:[fatal, Warning]"), Condition::Level(vec![Level::Fatal, Level::Warning]));
+        assert!(error("level:loud").starts_with("Invalid value \"loud\" for the search term \"level\""));
+        assert!(error("level:[error").contains("closing"));
+        assert_eq!(error("level:[error,]"), "The search term \"level\" needs a value.");
+    }
+
+    #[test]
+    fn tags_plain_quoted_forced_and_with_wild_cards() {
+        assert_eq!(one("browser.name:Firefox"), tag("browser.name", "Firefox"));
+        assert_eq!(one(r#"browser:"Firefox 130""#), tag("browser", "Firefox 130"));
+        assert_eq!(one(r#"note:"a \"b\" \\ c \n""#), tag("note", r#"a "b" \ c \n"#));
+        assert_eq!(one("tags[level]:5"), tag("level", "5"));
+        assert_eq!(one("url:http://example.org/a:b"), tag("url", "http://example.org/a:b"));
+        assert_eq!(one(r#"server_name:"""#), tag("server_name", ""));
+        assert_eq!(
+            one("release:demo_1.*"),
+            Condition::Tag("release".into(), vec![TagValue::Like(r"demo\_1.%".into())])
+        );
+        assert_eq!(
+            one(r#"release:["a,b", c*]"#),
+            Condition::Tag("release".into(), vec![TagValue::Exact("a,b".into()), TagValue::Like("c%".into())])
+        );
+        assert_eq!(one("has:user"), Condition::HasTag("user".into()));
+    }
+
+    #[test]
+    fn environments_negation_and_short_ids() {
+        assert_eq!(
+            terms("!environment:production !is:resolved !boom"),
+            [
+                Term { negated: true, condition: Condition::Environment(vec!["production".into()]) },
+                Term { negated: true, condition: Condition::Status(IssueStatus::Resolved) },
+                Term { negated: true, condition: Condition::Text("boom".into()) },
+            ]
+        );
+        assert_eq!(one("issue:Web-App-42"), Condition::ShortId("web-app".into(), 42));
+        assert!(error("issue:42").contains("WEB-42"));
+        assert_eq!(one("error.handled:false"), Condition::Unhandled(true));
+        assert_eq!(one("error.unhandled:false"), Condition::Unhandled(false));
+    }
+
+    #[test]
+    fn everything_else_is_free_text() {
+        let text = |t: &str| Condition::Text(t.to_owned());
+        assert_eq!(one("\"Division By zero\""), text("division by zero"));
+        let words: Vec<_> = terms("TypeError: x is http://a.b/c core::fmt 50% ! a!b !!").into_iter().collect();
+        assert!(words.iter().all(|term| !term.negated));
+        assert_eq!(
+            words.into_iter().map(|term| term.condition).collect::<Vec<_>>(),
+            ["typeerror:", "x", "is", "http://a.b/c", "core::fmt", "50%", "!", "a!b", "!!"].map(text)
+        );
+        assert_eq!(one("说明:"), text("说明:"));
+        assert_eq!(error("\"open"), "The search query has an opening quotation mark without a closing one.");
+        assert_eq!(error("a:\"open\\"), "The search query has an opening quotation mark without a closing one.");
+    }
+
+    #[test]
+    fn an_event_id_alone_is_noticed() {
+        let id = "fc6d8c0c43fc4630ad850ee518f1b9d0";
+        assert_eq!(IssueQuery::parse(id).unwrap().event_id().map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(IssueQuery::parse(&format!("!{id}")).unwrap().event_id(), None);
+        assert_eq!(IssueQuery::parse(&format!("{id} x")).unwrap().event_id(), None);
+    }
+
+    #[test]
+    fn bounded() {
+        assert_eq!(IssueQuery::parse(&"x".repeat(1001)), Err(QueryError::TooLong));
+        assert_eq!(IssueQuery::parse(&"x ".repeat(31)), Err(QueryError::TooLong));
+        assert_eq!(terms("a\0b").len(), 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "\\PC{0,60}") {
+            let _ = IssueQuery::parse(&text);
+        }
+
+        #[test]
+        fn never_panics_on_its_own_signs(text in "[a:!\"\\[\\]\\\\, *is]{0,30}") {
+            let _ = IssueQuery::parse(&text);
+        }
+    }
+}
