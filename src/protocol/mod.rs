@@ -3,6 +3,7 @@
 pub mod auth_header;
 pub mod dsn;
 pub mod envelope;
+pub mod event;
 pub mod kind;
 pub mod public_key;
 pub mod stamped_item;
@@ -11,6 +12,7 @@ pub mod store_body;
 pub use auth_header::{AuthHeader, parse_sentry_auth};
 pub use dsn::Dsn;
 pub use envelope::{Envelope, EnvelopeError, EnvelopeHeader, Item, ItemHeader, parse_envelope};
+pub use event::Event;
 pub use kind::{EventKind, Level};
 pub use public_key::PublicKey;
 pub use stamped_item::{Stamp, StampedItem};
