@@ -1,12 +1,28 @@
 //! What every role needs, built once.
 
-use crate::config::Config;
+use anyhow::Context;
 
-/// Configuration, pools and clients. Cheap to share behind an `Arc`.
+use crate::config::Config;
+use crate::queue::Producer;
+
+/// Configuration, pools and clients. Shared behind an `Arc`, which is also axum's state.
 #[derive(Debug)]
 pub struct App {
     /// The settings, checked.
     pub config: Config,
     /// PostgreSQL, by whatever way the configuration names.
     pub db: sqlx::PgPool,
+    /// Appends to the work queues.
+    pub queue: Producer,
+}
+
+impl App {
+    /// Sets everything up without waiting for any server to answer. Call inside the runtime.
+    pub fn connect(config: Config) -> anyhow::Result<Self> {
+        let db = sqlx::PgPool::connect_lazy(
+            config.database_url.as_ref().map_or("postgres:///glitchbox", |url| url.expose()),
+        )?;
+        let queue = Producer::connect(&config).context("set up the queue")?;
+        Ok(Self { config, db, queue })
+    }
 }

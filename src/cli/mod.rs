@@ -1,1 +1,77 @@
 //! One file per role and admin command.
+
+mod web;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::telemetry;
+
+/// The environment holds something that cannot be right.
+const EXIT_CONFIGURATION: u8 = 15;
+
+/// A Sentry-compatible error tracker. Settings come from the environment.
+#[derive(Debug, Parser)]
+#[command(name = "glitchbox", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take events, and serve the API and the pages.
+    Web(web::Args),
+    /// Process what is queued, and do what is due.
+    Worker(worker::Args),
+}
+
+/// Runs the command that the arguments name, and says how it went.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::from_environment() {
+        Ok(config) => config,
+        Err(errors) => {
+            for line in errors.lines() {
+                eprintln!("{line}");
+            }
+            return ExitCode::from(EXIT_CONFIGURATION);
+        }
+    };
+    let outcome = match cli.command {
+        Command::Web(args) => web::run(&args, config),
+        Command::Worker(args) => worker::run(&args, config),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("glitchbox: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Logs of a role that stays: on stdout, for the supervisor.
+fn start_logging(service: &'static str, config: &Config) {
+    telemetry::init(service, config.log_json, config.debug);
+}
+
+/// Runs `work` to its end on `worker_threads` threads, and does not wait for what it left behind.
+fn block_on<T>(worker_threads: usize, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(worker_threads).enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -4,17 +4,39 @@
 //! environment. Empty counts as unset; each secret may come as `NAME_FILE`; all errors are reported
 //! at once, each naming its variable.
 
+mod reader;
+mod short_path;
+
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use url::Url;
+
+pub use reader::ConfigErrors;
+use reader::Reader;
+pub use short_path::short_directory;
+
+/// Whose forwarding headers count unless `TRUSTED_PROXIES` says otherwise: loopback and private ranges.
+const DEFAULT_TRUSTED_PROXIES: &[&str] = &[
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
 
 /// The settings of the application (not of the supervisor).
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `DATA_DIR` (`./data`): secrets, spool and uploads.
     pub data_dir: PathBuf,
+    /// `GLITCHBOX_DATA_DIR_SHOWN` (`DATA_DIR`): the data directory as people are shown it; the
+    /// supervisor runs us inside it, where `DATA_DIR` is only `.`.
+    pub data_dir_shown: PathBuf,
     /// `PORT` (8000): what web binds when it inherits no socket, and what links carry.
     pub port: u16,
     /// `GLITCHTIP_DOMAIN` (`http://localhost:PORT`): the public address, without a trailing slash.
@@ -25,12 +47,22 @@ pub struct Config {
     pub csrf_trusted_origins: Vec<String>,
     /// `TRUSTED_PROXIES` (loopback and private ranges): whose forwarding headers count.
     pub trusted_proxies: Vec<IpNet>,
-    /// `DATABASE_URL`; none: the bundled server under `DATA_DIR`.
+    /// `DATABASE_URL`; none: the bundled server under `DATA_DIR` (socket in `run/`, password in
+    /// `secrets/db-password`, which appears with the first boot).
     pub database_url: Option<Secret>,
-    /// `REDIS_URL`; none: the bundled server under `DATA_DIR`.
+    /// `DATABASE_POOL` (8): at most this many connections for each process.
+    pub database_pool: u32,
+    /// `REDIS_URL`; none: the bundled server under `DATA_DIR` (socket `run/redis/redis.sock`, password in
+    /// `secrets/redis-password`, which appears with the first boot).
     pub redis_url: Option<Secret>,
+    /// `ADMIN_EMAIL` (`admin@localhost`): the administrator made at first boot.
+    pub admin_email: String,
+    /// `ADMIN_PASSWORD`; none: generated at first boot into `secrets/admin-password`.
+    pub admin_password: Option<Secret>,
     /// `LOG_FORMAT`: `text` or `json`.
     pub log_json: bool,
+    /// `DEBUG`: also log at level debug.
+    pub debug: bool,
 }
 
 /// A value that never shows in logs.
@@ -56,8 +88,199 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Config {
+    /// Reads and checks everything through `lookup`, which answers a variable's value.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(lookup);
+        let data_dir = PathBuf::from(reader.text("DATA_DIR").unwrap_or_else(|| "./data".to_owned()));
+        let data_dir_shown = reader.text("GLITCHBOX_DATA_DIR_SHOWN").map_or_else(|| data_dir.clone(), PathBuf::from);
+        let port = reader.parsed("PORT", "a port number from 1 to 65535", parse_port).unwrap_or(8000);
+        let public_url = reader
+            .parsed("GLITCHTIP_DOMAIN", "an http:// or https:// address without a path", parse_public_url)
+            .or_else(|| Url::parse(&format!("http://localhost:{port}")).ok());
+        let trusted_proxies = reader
+            .list("TRUSTED_PROXIES", "addresses or networks (CIDR) separated by commas", parse_network)
+            .unwrap_or_else(|| DEFAULT_TRUSTED_PROXIES.iter().filter_map(|net| net.parse().ok()).collect());
+        let allowed_hosts =
+            reader.list("ALLOWED_HOSTS", "host names separated by commas", parse_host_pattern).unwrap_or_default();
+        let csrf_trusted_origins = reader
+            .list("CSRF_TRUSTED_ORIGINS", "origins such as https://example.com separated by commas", parse_origin)
+            .unwrap_or_default();
+        let postgres_address = "an address such as postgres://user:password@host:5432/database";
+        let database_url = reader.secret_url("DATABASE_URL", postgres_address, &["postgres", "postgresql"]);
+        let database_pool = reader.parsed("DATABASE_POOL", "a number from 1 to 1000", parse_pool_size).unwrap_or(8);
+        let redis_address = "an address such as redis://:password@host:6379/0";
+        let redis_url = reader.secret_url("REDIS_URL", redis_address, &["redis", "redis+unix", "redis-cluster"]);
+        let admin_email = reader
+            .parsed("ADMIN_EMAIL", "an e-mail address", parse_email)
+            .unwrap_or_else(|| "admin@localhost".to_owned());
+        let admin_password = reader.secret("ADMIN_PASSWORD");
+        let log_json = reader.parsed("LOG_FORMAT", "`text` or `json`", parse_log_format).unwrap_or(false);
+        let debug = reader.flag("DEBUG").unwrap_or(false);
+        let errors = reader.finish();
+        match public_url {
+            Some(public_url) if errors.is_empty() => Ok(Self {
+                data_dir,
+                data_dir_shown,
+                port,
+                public_url,
+                allowed_hosts,
+                csrf_trusted_origins,
+                trusted_proxies,
+                database_url,
+                database_pool,
+                redis_url,
+                admin_email,
+                admin_password,
+                log_json,
+                debug,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    /// Reads and checks the process's environment.
+    pub fn from_environment() -> Result<Self, ConfigErrors> {
+        Self::from_lookup(&environment)
+    }
+
+    /// The path of `secrets/NAME` under the data directory.
+    pub fn secret_path(&self, name: &str) -> PathBuf {
+        self.data_dir.join("secrets").join(name)
+    }
+
+    /// The public address as links carry it: without a trailing slash.
+    pub fn public_origin(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
     /// True when `address` belongs to a proxy whose headers are believed.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&address.to_canonical()))
+    }
+}
+
+/// A variable of the process's environment; one that is not UTF-8 counts as unset.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The content of a secret's file, without the line end an editor may have added.
+pub fn read_secret_file(path: &Path) -> std::io::Result<Secret> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(Secret::new(text.trim_end_matches(['\n', '\r'])))
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+fn parse_pool_size(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|size| (1..=1000).contains(size))
+}
+
+fn parse_public_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.host_str().is_some()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.username().is_empty();
+    plain.then_some(url)
+}
+
+fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// `*`, `example.com`, `.example.com` (with subdomains) or an address, as Django understands it.
+fn parse_host_pattern(text: &str) -> Option<String> {
+    let is_plain = text
+        .chars()
+        .all(|character| character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | ':' | '[' | ']' | '*'));
+    is_plain.then(|| text.to_ascii_lowercase())
+}
+
+fn parse_origin(text: &str) -> Option<String> {
+    let (scheme, host) = text.split_once("://")?;
+    let sound = matches!(scheme, "http" | "https") && !host.is_empty() && !host.trim_end_matches('/').contains('/');
+    sound.then(|| text.trim_end_matches('/').to_ascii_lowercase())
+}
+
+fn parse_email(text: &str) -> Option<String> {
+    let (local, domain) = text.rsplit_once('@')?;
+    let sound = !local.is_empty() && !domain.is_empty() && !text.contains(char::is_whitespace);
+    sound.then(|| text.to_lowercase())
+}
+
+fn parse_log_format(text: &str) -> Option<bool> {
+    match text {
+        "text" => Some(false),
+        "json" => Some(true),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+        let values: HashMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_lookup(&|name| values.get(name).cloned())
+    }
+
+    #[test]
+    fn defaults_need_no_variable() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.port, 8000);
+        assert_eq!(config.public_origin(), "http://localhost:8000");
+        assert!(config.trusts("127.0.0.1".parse().unwrap()));
+        assert!(config.trusts("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!config.trusts("8.8.8.8".parse().unwrap()));
+        assert_eq!(config.database_url, None);
+    }
+
+    #[test]
+    fn every_error_is_reported_and_names_its_variable() {
+        let errors = read(&[
+            ("PORT", "99999"),
+            ("GLITCHTIP_DOMAIN", "example.com"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
+            ("DATABASE_URL", "mysql://x"),
+            ("REDIS_URL", "http://x"),
+            ("LOG_FORMAT", "xml"),
+            ("ENABLE_USER_REGISTRATION", "perhaps"),
+        ])
+        .unwrap_err();
+        let text = errors.to_string();
+        assert_eq!(text.lines().count(), 7, "{text}");
+        for name in [
+            "PORT",
+            "GLITCHTIP_DOMAIN",
+            "TRUSTED_PROXIES",
+            "DATABASE_URL",
+            "REDIS_URL",
+            "LOG_FORMAT",
+            "ENABLE_USER_REGISTRATION",
+        ] {
+            assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn empty_counts_as_unset() {
+        assert_eq!(read(&[("PORT", ""), ("DATABASE_URL", " ")]).unwrap().port, 8000);
+    }
+
+    #[test]
+    fn secrets_never_show() {
+        let errors = read(&[("DATABASE_URL", "mysql://user:hunter22@host/db")]).unwrap_err().to_string();
+        assert!(!errors.contains("hunter22"), "{errors}");
+        let config = read(&[("DATABASE_URL", "postgres://user:hunter22@host/db")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter22"));
     }
 }

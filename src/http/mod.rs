@@ -1,1 +1,14 @@
 //! What every HTTP surface shares: accept loop, errors, client address, pagination.
+
+pub mod allowed_hosts;
+pub mod client_info;
+mod connection;
+pub mod error;
+pub mod health;
+pub mod listener;
+pub mod pagination;
+pub mod server;
+mod timed_body;
+
+pub use client_info::ClientInfo;
+pub use error::ApiError;

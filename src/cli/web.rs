@@ -1,0 +1,50 @@
+//! `glitchbox web`: takes events, and serves the API and the pages.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+
+use super::{block_on, start_logging};
+use crate::app::App;
+use crate::config::{Config, environment};
+use crate::http::{health, listener, server};
+use crate::shutdown::Shutdown;
+use crate::telemetry::notify::notify;
+
+/// No arguments: everything comes from the environment.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+/// Threads of the runtime: the budget is two cores, shared with PostgreSQL and Redis.
+const WORKER_THREADS: usize = 2;
+
+pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
+    start_logging("web", &config);
+    let listener = listener::open(config.port).with_context(|| format!("listen on port {}", config.port))?;
+    let supervisor = environment("NOTIFY_SOCKET");
+    block_on(WORKER_THREADS, async move {
+        let shutdown = Shutdown::on_signals()?;
+        let app = Arc::new(App::connect(config)?);
+        let config = Arc::new(app.config.clone());
+        let address = listener.local_addr()?;
+        let router = routes().with_state(Arc::clone(&app));
+        notify(supervisor.as_deref(), "READY=1");
+        tracing::info!(%address, "taking requests");
+        let ending = shutdown.clone();
+        tokio::spawn(async move {
+            ending.draining().await;
+            tracing::info!(stop = ending.is_stopping(), "no more new connections");
+            notify(supervisor.as_deref(), "STOPPING=1");
+        });
+        server::serve(listener, router, config, shutdown).await?;
+        app.db.close().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Every route of the process.
+fn routes() -> Router<Arc<App>> {
+    health::router()
+}

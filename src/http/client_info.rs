@@ -1,0 +1,160 @@
+//! Who is calling: address, scheme and host, with the word of trusted proxies taken into account.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
+
+use crate::config::Config;
+
+/// The caller of a request, as a request extension and as an extractor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// The client's address, trusted proxies taken off.
+    pub ip: IpAddr,
+    /// The client speaks HTTPS (with us or with a trusted proxy).
+    pub is_secure: bool,
+    /// The host (with its port, if it gave one) that the client asked for; empty when it named none.
+    pub host: String,
+}
+
+impl ClientInfo {
+    /// Works out the caller from the connection's `peer` and what a trusted peer says of it.
+    ///
+    /// `X-Forwarded-For` is read from the right, skipping trusted proxies: everything left of the first
+    /// address that is not trusted could have been written by the client itself.
+    pub fn resolve(peer: IpAddr, headers: &HeaderMap, uri: &Uri, config: &Config) -> Self {
+        let peer = peer.to_canonical();
+        let own_host = || {
+            let named = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+            named.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str)).unwrap_or_default().to_owned()
+        };
+        if !config.trusts(peer) {
+            return Self { ip: peer, is_secure: false, host: own_host() };
+        }
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        // A chain of proxies lists one value each; the first is the one the client spoke to.
+        let first =
+            |name| text(name).and_then(|value| value.split(',').next()).map(str::trim).filter(|v| !v.is_empty());
+        let connecting = first("cf-connecting-ip").and_then(parse_address);
+        Self {
+            ip: connecting.or_else(|| forwarded_for(headers, config)).unwrap_or(peer),
+            is_secure: first("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
+            host: first("x-forwarded-host").map_or_else(own_host, str::to_owned),
+        }
+    }
+
+    /// The host without its port and without the brackets of an IPv6 address, in lower case.
+    pub fn host_name(&self) -> String {
+        host_name(&self.host).to_ascii_lowercase()
+    }
+
+    /// `https://host[:port]` or `http://host[:port]`, as the client sees us.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.is_secure { "https" } else { "http" }, self.host)
+    }
+}
+
+/// `example.com:80` -> `example.com`, `[::1]:80` -> `::1`.
+pub(super) fn host_name(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or_default();
+    }
+    match host.rsplit_once(':') {
+        Some((name, _port)) if !name.contains(':') => name,
+        _ => host,
+    }
+}
+
+fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {
+    let mut leftmost_trusted = None;
+    for value in headers.get_all("x-forwarded-for").iter().rev() {
+        for part in value.to_str().ok()?.split(',').rev() {
+            let Some(address) = parse_address(part.trim()) else { return leftmost_trusted };
+            if !config.trusts(address) {
+                return Some(address);
+            }
+            leftmost_trusted = Some(address);
+        }
+    }
+    leftmost_trusted
+}
+
+/// An address, with or without a port: proxies write both.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().ok().or_else(|| host_name(text).parse::<IpAddr>().ok())?;
+    Some(address.to_canonical())
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientInfo {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let known = parts.extensions.get::<Self>().cloned();
+        Ok(known.unwrap_or(Self { ip: IpAddr::from([0, 0, 0, 0]), is_secure: false, host: String::new() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(peer: &str, headers: &[(&'static str, &str)]) -> ClientInfo {
+        let config = Config::from_lookup(&|_| None).unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        ClientInfo::resolve(peer.parse().unwrap(), &map, &Uri::from_static("/"), &config)
+    }
+
+    #[test]
+    fn an_untrusted_peer_is_taken_at_its_own_address() {
+        let info = resolve(
+            "203.0.113.9",
+            &[
+                ("x-forwarded-for", "1.2.3.4"),
+                ("cf-connecting-ip", "1.2.3.4"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "evil.example"),
+                ("host", "good.example"),
+            ],
+        );
+        assert_eq!(
+            info,
+            ClientInfo { ip: "203.0.113.9".parse().unwrap(), is_secure: false, host: "good.example".into() }
+        );
+    }
+
+    #[test]
+    fn forwarded_for_is_read_from_the_right_past_trusted_proxies() {
+        let ip = |headers: &[(&'static str, &str)]| resolve("127.0.0.1", headers).ip.to_string();
+        assert_eq!(ip(&[("x-forwarded-for", "6.6.6.6, 203.0.113.7, 10.0.0.2")]), "203.0.113.7");
+        assert_eq!(ip(&[("x-forwarded-for", "6.6.6.6, 203.0.113.7"), ("x-forwarded-for", "10.0.0.2")]), "203.0.113.7");
+        assert_eq!(ip(&[("x-forwarded-for", "203.0.113.7:4711")]), "203.0.113.7");
+        assert_eq!(ip(&[("x-forwarded-for", "[2001:db8::1]:4711")]), "2001:db8::1");
+        assert_eq!(ip(&[("x-forwarded-for", "192.168.1.5, 10.0.0.2")]), "192.168.1.5");
+        assert_eq!(ip(&[("x-forwarded-for", "unknown, 10.0.0.2")]), "10.0.0.2");
+        assert_eq!(ip(&[("x-forwarded-for", "garbage")]), "127.0.0.1");
+        assert_eq!(ip(&[("cf-connecting-ip", "203.0.113.8"), ("x-forwarded-for", "10.9.9.9")]), "203.0.113.8");
+    }
+
+    #[test]
+    fn a_trusted_proxy_decides_scheme_and_host() {
+        let info = resolve(
+            "::ffff:10.0.0.1",
+            &[("x-forwarded-proto", "https,http"), ("x-forwarded-host", "errors.example:8443"), ("host", "inner")],
+        );
+        assert_eq!(info.origin(), "https://errors.example:8443");
+        assert_eq!(info.host_name(), "errors.example");
+    }
+
+    #[test]
+    fn host_names_lose_port_and_brackets() {
+        for (host, name) in [("a.b:1", "a.b"), ("a.b", "a.b"), ("[::1]:8000", "::1"), ("::1", "::1"), ("", "")] {
+            assert_eq!(host_name(host), name);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A Redis client that survives Redis. The library's defaults give up; ours wait and reconnect.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::interfaces::ClientLike;
+use fred::types::Builder;
+use fred::types::config::{Config as RedisConfig, ReconnectPolicy, ServerConfig, UnresponsiveConfig};
+
+use super::error::QueueError;
+use crate::config::{Config, read_secret_file, short_directory};
+
+/// Commands that may wait for a connection; past that, more are refused instead of filling the memory.
+const MAX_WAITING: usize = 10_000;
+
+/// Starts a client that connects in the background. `command_limit` is how long a command may take, the
+/// wait for a connection included. Call inside the runtime.
+pub(super) fn connect(settings: &Config, command_limit: Duration) -> Result<Client, QueueError> {
+    let mut config = match &settings.redis_url {
+        Some(url) => {
+            RedisConfig::from_url(url.expose()).map_err(|error| QueueError::Settings(error.details().to_owned()))?
+        }
+        None => bundled(settings)?,
+    };
+    config.fail_fast = false;
+    let mut builder = Builder::from_config(config);
+    builder
+        .set_policy(ReconnectPolicy::new_exponential(0, 20, 500, 2))
+        .with_performance_config(|performance| performance.default_command_timeout = command_limit)
+        .with_connection_config(|connection| {
+            connection.connection_timeout = Duration::from_secs(3);
+            connection.internal_command_timeout = Duration::from_secs(3);
+            connection.max_command_buffer_len = MAX_WAITING;
+            connection.reconnect_on_auth_error = true;
+            connection.unresponsive =
+                UnresponsiveConfig { max_timeout: Some(command_limit * 2), interval: Duration::from_secs(5) };
+        });
+    let client = builder.build().map_err(|error| QueueError::Settings(error.details().to_owned()))?;
+    // Ends with the runtime; its result is told to each command.
+    drop(client.connect());
+    Ok(client)
+}
+
+/// The server that the supervisor runs, by its Unix socket.
+fn bundled(settings: &Config) -> Result<RedisConfig, QueueError> {
+    let wrong = |path: &Path, error| QueueError::Settings(format!("{}: {error}", path.display()));
+    let socket_dir = settings.data_dir.join("run").join("redis");
+    let directory = short_directory(&socket_dir).map_err(|error| wrong(&socket_dir, error))?;
+    let password_file = settings.secret_path("redis-password");
+    let password = read_secret_file(&password_file).map_err(|error| wrong(&password_file, error))?;
+    Ok(RedisConfig {
+        server: ServerConfig::new_unix_socket(directory.join("redis.sock")),
+        password: Some(password.expose().to_owned()).filter(|password| !password.is_empty()),
+        ..RedisConfig::default()
+    })
+}

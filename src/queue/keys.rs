@@ -1,0 +1,30 @@
+//! The names used in Redis.
+
+/// A work queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Queue {
+    /// Accepted items on their way to the worker.
+    Ingest,
+}
+
+/// The consumer group of every queue.
+pub(super) const GROUP: &str = "workers";
+
+/// The field of an entry that holds the work.
+pub(super) const DATA: &str = "d";
+
+impl Queue {
+    /// The stream.
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::Ingest => "q:ingest",
+        }
+    }
+
+    /// The stream of what can never be done.
+    pub(super) const fn dead_key(self) -> &'static str {
+        match self {
+            Self::Ingest => "q:ingest:dead",
+        }
+    }
+}
