@@ -7,5 +7,17 @@
 //!                                           timers, requests
 //! ```
 
+pub mod app;
+pub mod context;
+pub mod datadir;
 pub mod error;
+pub mod files;
+pub mod leftovers;
+pub mod postgres;
+pub mod prepare;
+pub mod redis;
+pub mod secrets;
+pub mod settings;
 pub mod spawn;
+pub mod tuning;
+pub mod users;

@@ -1,0 +1,119 @@
+//! From settings to everything a service needs to be started: first by looking only, then by writing.
+//!
+//! ```text
+//! Settings::from_env -> app::check -> Survey::look -> (bind the listener) -> Survey::settle -> Context
+//!        15                 15          13, 15, 16            16              first write
+//! ```
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+
+use crate::app::App;
+use crate::datadir::{DataDir, Examined, owner};
+use crate::error::{Fault, exit};
+use crate::postgres::{self, Server};
+use crate::redis;
+use crate::secrets::Secrets;
+use crate::settings::Settings;
+use crate::tuning::Memory;
+use crate::users::Users;
+use crate::{leftovers, settings::Secret};
+
+/// `PATH` of every service.
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What was found before anything is written. Holds the data directory's lock if the directory exists.
+#[derive(Debug)]
+pub struct Survey {
+    settings: Settings,
+    app: App,
+    examined: Examined,
+    users: Users,
+    postgres: Option<Server>,
+    redis: Option<PathBuf>,
+}
+
+/// Everything needed to start services, for as long as the supervisor runs.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The settings.
+    pub settings: Settings,
+    /// The application's program.
+    pub app: App,
+    /// The data directory; its lock is held.
+    pub data: DataDir,
+    /// Who the services run as.
+    pub users: Users,
+    /// The PostgreSQL to use; none with `DATABASE_URL`.
+    pub postgres: Option<Server>,
+    /// The Redis to use; none with `REDIS_URL`.
+    pub redis: Option<PathBuf>,
+    /// Passwords.
+    pub secrets: Secrets,
+    /// How memory is divided.
+    pub memory: Memory,
+}
+
+impl Survey {
+    /// Looks at everything a start depends on and writes nothing.
+    ///
+    /// The one thing it changes: processes that a killed supervisor of this data directory left behind are ended,
+    /// once it is sure (by the lock) that nobody looks after them any more. Takes seconds then, else milliseconds.
+    ///
+    /// # Errors
+    /// Exit code 13 (data directory), 15 (a program or user is missing) or 16 (an exposed port is taken).
+    pub fn look(settings: Settings, app: App) -> Result<Self, Fault> {
+        let examined = Examined::examine(&settings)?;
+        let postgres = settings
+            .bundled_postgres
+            .then(|| postgres::find(examined.cluster(), examined.path(), &settings.search_path))
+            .transpose()?;
+        let redis = settings.bundled_redis.then(|| redis::find(&settings.search_path)).transpose()?;
+        let users = Users::find(&settings)?;
+        if let Some(directory) = examined.directory() {
+            leftovers::end(directory).map_err(|error| {
+                Fault::data_directory(format!("Processes of an earlier run cannot be ended: {error}."))
+            })?;
+        }
+        if settings.expose_db && settings.bundled_postgres {
+            check_port(5432, "EXPOSE_DB_PORT")?;
+        }
+        if settings.expose_redis && settings.bundled_redis {
+            check_port(6379, "EXPOSE_REDIS_PORT")?;
+        }
+        Ok(Self { settings, app, examined, users, postgres, redis })
+    }
+
+    /// Lays out the data directory and generates what secrets are missing.
+    ///
+    /// # Errors
+    /// Exit code 13.
+    pub fn settle(self) -> Result<Context, Fault> {
+        let data = self.examined.layout(&self.users)?;
+        let secrets = Secrets::load(&data.secrets, &self.settings, owner(self.users.app.as_ref()))?;
+        Ok(Context {
+            settings: self.settings,
+            app: self.app,
+            data,
+            users: self.users,
+            postgres: self.postgres,
+            redis: self.redis,
+            secrets,
+            memory: Memory::measure(),
+        })
+    }
+}
+
+impl Context {
+    /// Every secret value that must not show in a log.
+    pub fn secret_values(&self) -> impl Iterator<Item = &Secret> {
+        self.secrets.values().chain(&self.settings.secret_values)
+    }
+}
+
+/// A bundled server would fail later and less clearly if its port were taken.
+fn check_port(port: u16, variable: &str) -> Result<(), Fault> {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+        .map(drop)
+        .map_err(|error| Fault::new(exit::PORT_IN_USE, format!("{variable}: port {port} cannot be used: {error}.")))
+}

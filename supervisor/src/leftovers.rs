@@ -1,0 +1,136 @@
+//! Processes that a killed supervisor left behind.
+//!
+//! They are known by where they work: PostgreSQL inside its cluster, Redis inside its folder, the application inside
+//! the data directory. Whoever holds the directory's lock may end them, and must, before a second server touches the
+//! same files.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::files;
+
+/// How long a server gets to end by itself: PostgreSQL writes its checkpoint, Redis its last commands.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look whether they are gone.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Postgres,
+    Redis,
+    App,
+}
+
+/// Ends every process of the data directory `directory` and waits until they are gone: first by asking, then by force.
+///
+/// # Errors
+/// When processes cannot be listed, or one survives.
+pub fn end(directory: impl AsFd) -> io::Result<()> {
+    let places = places(directory.as_fd());
+    let found = find(&places)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    for (pid, kind) in &found {
+        let signal = match kind {
+            // To a backend it means "cancel", to the first process "shut down fast".
+            Kind::Postgres => Signal::SIGINT,
+            Kind::Redis => Signal::SIGTERM,
+            // Nothing is lost: what it had not finished is still in the queue.
+            Kind::App => Signal::SIGKILL,
+        };
+        send(*pid, signal)?;
+    }
+    let start = Instant::now();
+    while start.elapsed() < 2 * PATIENCE {
+        let left = find(&places)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        // A process held by a debugger or by SIGSTOP, or backends whose first process is dead, do not hear us.
+        if start.elapsed() > PATIENCE {
+            for (pid, _) in &left {
+                send(*pid, Signal::SIGKILL)?;
+            }
+        }
+        std::thread::sleep(INTERVAL);
+    }
+    Err(io::Error::other("they do not end"))
+}
+
+fn send(pid: Pid, signal: Signal) -> io::Result<()> {
+    match kill(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(io::Error::other(format!("process {pid}: {errno}"))),
+    }
+}
+
+/// A folder's identity, and what works in it.
+type Place = ((u64, u64), Kind);
+
+fn places(directory: impl AsFd) -> Vec<Place> {
+    let root = files::proc_path(directory);
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    [("postgres", Kind::Postgres), ("postgres.tmp", Kind::Postgres), ("redis", Kind::Redis), (".", Kind::App)]
+        .into_iter()
+        .filter_map(|(name, kind)| Some((identity(&root.join(name))?, kind)))
+        .collect()
+}
+
+fn find(places: &[Place]) -> io::Result<Vec<(Pid, Kind)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // Gone meanwhile, or not ours to see: not one of these.
+        let Ok(cwd) = std::fs::metadata(entry.path().join("cwd")) else { continue };
+        let place = (cwd.dev(), cwd.ino());
+        let Some(kind) = places.iter().find(|(known, _)| *known == place).map(|(_, kind)| *kind) else { continue };
+        let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        let command_line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if is_service(kind, name.trim(), &command_line) {
+            found.push((Pid::from_raw(pid), kind));
+        }
+    }
+    Ok(found)
+}
+
+/// A person's shell may well stand in one of the folders; it is not a service.
+fn is_service(kind: Kind, name: &str, command_line: &[u8]) -> bool {
+    let mut words = command_line.split(|byte| *byte == 0);
+    match kind {
+        Kind::Postgres => name == "postgres",
+        Kind::Redis => name == "redis-server",
+        Kind::App => {
+            words.next() == Some(b"glitchbox".as_slice())
+                && matches!(words.next(), Some(b"web" | b"worker" | b"migrate" | b"banner"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_services_are_taken_for_services() {
+        assert!(is_service(Kind::App, "5", b"glitchbox\0worker\0"));
+        assert!(!is_service(Kind::App, "glitchbox", b"glitchbox\0user\0create\0"));
+        assert!(!is_service(Kind::App, "bash", b"-bash\0"));
+        assert!(is_service(Kind::Postgres, "postgres", b"postgres: checkpointer \0"));
+        assert!(!is_service(Kind::Redis, "vim", b"vim\0appendonly.aof\0"));
+    }
+
+    #[test]
+    fn nothing_to_end_is_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        end(std::fs::File::open(folder.path()).unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,58 @@
+//! The preparation: the first one-shot of the graph, a child of the same program (`supervisor prepare`).
+//!
+//! What takes long on a first start (making the cluster) happens here, so that PID 1 keeps reaping and a stop request
+//! is heard. What to do comes as JSON on standard input; passwords are on no command line and in no environment.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::error::{Fault, exit};
+use crate::leftovers;
+use crate::postgres::cluster;
+use crate::spawn::{LaunchSpec, Program};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    /// None without the bundled PostgreSQL.
+    cluster: Option<cluster::Request>,
+}
+
+/// How to start the preparation. It exits with 0 when PostgreSQL and Redis can be started.
+///
+/// # Errors
+/// When our own program cannot be opened.
+pub fn launch(context: &Context) -> io::Result<LaunchSpec> {
+    let program = Arc::new(OwnedFd::from(File::open("/proc/self/exe")?));
+    let argv = vec!["supervisor".into(), "prepare".into()];
+    let mut spec = LaunchSpec::new(Program::Fd(program), argv, Arc::clone(&context.data.dir));
+    let request = Request { cluster: cluster::Request::new(context) };
+    spec.stdin = Some(serde_json::to_vec(&request)?);
+    Ok(spec)
+}
+
+/// `supervisor prepare`: carries out the request on standard input in the working directory, the data directory.
+///
+/// # Errors
+/// Exit code 15 when not called by the supervisor, 10 when a step fails.
+pub fn run() -> Result<(), Fault> {
+    let mut input = Vec::new();
+    let request: Request = io::stdin()
+        .read_to_end(&mut input)
+        .map_err(|error| error.to_string())
+        .and_then(|_| serde_json::from_slice(&input).map_err(|error| error.to_string()))
+        .map_err(|error| {
+            Fault::configuration(format!("`supervisor prepare` is for the supervisor itself: {error}."))
+        })?;
+    let failed = |message: String| Fault::new(exit::SERVICE, format!("PostgreSQL cannot be prepared: {message}"));
+    let directory = File::open(".").map(OwnedFd::from).map_err(|error| failed(error.to_string()))?;
+    leftovers::end(&directory).map_err(|error| failed(error.to_string()))?;
+    match request.cluster {
+        Some(cluster) => cluster.carry_out(&directory).map_err(failed),
+        None => Ok(()),
+    }
+}

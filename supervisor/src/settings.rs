@@ -1,0 +1,429 @@
+//! The supervisor's own settings, from the environment and the command line.
+//!
+//! All errors are found in one go, each naming its variable. Empty counts as unset, an unknown variable is passed on
+//! to the application untouched, and every secret may come as `NAME_FILE` instead of `NAME`.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The port when nothing says otherwise.
+const DEFAULT_PORT: u16 = 8000;
+/// The data directory when nothing says otherwise, relative to the working directory.
+const DEFAULT_DATA_DIR: &str = "./data";
+/// Where the system keeps the rules of its time zones.
+const ZONE_INFO: &str = "/usr/share/zoneinfo";
+
+/// Variables whose values are secrets; each may also come as `NAME_FILE`.
+const SECRETS: &[&str] = &[
+    "SECRET_KEY",
+    "DB_PASSWORD",
+    "REDIS_PASSWORD",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "ADMIN_PASSWORD",
+    "EMAIL_URL",
+    "FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL",
+    "FEISHU_WEBHOOK_SECRET",
+    "RESTART_WEBHOOK_URL",
+];
+
+/// Variables the application never gets from the outside: the supervisor sets them, or keeps them to itself.
+const WITHHELD: &[&str] = &[
+    "DATA_DIR",
+    "PORT",
+    "DB_PASSWORD",
+    "GLITCHBOX_DATA_DIR_SHOWN",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "NOTIFY_SOCKET",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "MAIL",
+    "PWD",
+    "OLDPWD",
+    "SHLVL",
+    "_",
+];
+
+/// A value that never shows in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `value`.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What the command line may say; it wins over the environment, whose variable is then not even read.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--data-dir`, instead of `DATA_DIR`.
+    pub data_dir: Option<PathBuf>,
+    /// `--port`, instead of `PORT`.
+    pub port: Option<u16>,
+}
+
+/// The settings of the supervisor and of the bundled servers.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the environment")]
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `DATA_DIR` (`./data`), absolute, symbolic links left as they are.
+    pub data_dir: PathBuf,
+    /// `PORT` (8000): where the appliance listens.
+    pub port: u16,
+    /// `LOG_FORMAT` (`text`): JSON lines on standard output.
+    pub log_json: bool,
+    /// `TZ`: the time zone of schedules and of the services' logs; none is UTC.
+    pub timezone: Option<String>,
+    /// `EXPOSE_DB_PORT` (false): PostgreSQL also listens on port 5432 of every address.
+    pub expose_db: bool,
+    /// `EXPOSE_REDIS_PORT` (false): Redis also listens on port 6379 of every address.
+    pub expose_redis: bool,
+    /// True unless `DATABASE_URL` names another server.
+    pub bundled_postgres: bool,
+    /// True unless `REDIS_URL` names another server.
+    pub bundled_redis: bool,
+    /// `INGEST_FSYNC` (`everysec`): `always` has Redis sync every write before it answers.
+    pub ingest_fsync_always: bool,
+    /// `DB_PASSWORD`: the password of the application's database role; none keeps the generated one.
+    pub db_password: Option<Secret>,
+    /// `REDIS_PASSWORD`: the bundled Redis's password; none keeps the generated one.
+    pub redis_password: Option<Secret>,
+    /// True when `SECRET_KEY` was given, so none has to be generated.
+    pub secret_key_given: bool,
+    /// The folders of `PATH`, where programs are looked for.
+    pub search_path: Vec<PathBuf>,
+    /// The variables the application gets, secrets resolved from their files, empty ones left out.
+    pub app_env: Vec<(OsString, OsString)>,
+    /// Every secret given through the environment, for redaction.
+    pub secret_values: Vec<Secret>,
+}
+
+impl Settings {
+    /// Reads and checks `variables` (normally `std::env::vars_os()`). The error lists every complaint, one line each.
+    pub fn from_env(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        overrides: &Overrides,
+    ) -> Result<Self, Vec<String>> {
+        let mut reader = Reader { variables: variables.into_iter().collect(), errors: Vec::new() };
+        reader.resolve_secret_files();
+        let data_dir = overrides
+            .data_dir
+            .clone()
+            .or_else(|| reader.os("DATA_DIR").map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+        let data_dir = std::path::absolute(&data_dir).unwrap_or_else(|error| {
+            reader.complain("DATA_DIR", &format!("cannot be made absolute: {error}"));
+            data_dir
+        });
+        let port = overrides.port.unwrap_or_else(|| reader.port());
+        let bundled_postgres = reader.os("DATABASE_URL").is_none();
+        let bundled_redis = reader.os("REDIS_URL").is_none();
+        if reader.flag("DISABLE_REDIS") && bundled_redis {
+            reader.complain(
+                "DISABLE_REDIS",
+                "accepted events wait in Redis, so there is no running without it; unset DISABLE_REDIS, or set REDIS_URL to use a Redis of your own",
+            );
+        }
+        let settings = Self {
+            data_dir,
+            port,
+            log_json: reader.choice("LOG_FORMAT", &["text", "json"]) == Some(1),
+            timezone: reader.timezone(),
+            expose_db: reader.flag("EXPOSE_DB_PORT"),
+            expose_redis: reader.flag("EXPOSE_REDIS_PORT"),
+            bundled_postgres,
+            bundled_redis,
+            ingest_fsync_always: reader.choice("INGEST_FSYNC", &["everysec", "always"]) == Some(1),
+            db_password: reader.password("DB_PASSWORD"),
+            redis_password: reader.password("REDIS_PASSWORD"),
+            secret_key_given: reader.os("SECRET_KEY").is_some(),
+            search_path: reader.os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
+            app_env: Vec::new(),
+            secret_values: SECRETS
+                .iter()
+                .filter_map(|name| reader.os(name)?.into_string().ok())
+                .map(Secret::new)
+                .collect(),
+        };
+        if reader.errors.is_empty() {
+            Ok(Self { app_env: reader.into_app_env(bundled_redis), ..settings })
+        } else {
+            Err(reader.errors)
+        }
+    }
+}
+
+struct Reader {
+    variables: BTreeMap<OsString, OsString>,
+    errors: Vec<String>,
+}
+
+impl Reader {
+    fn complain(&mut self, name: &str, wanted: &str) {
+        self.errors.push(format!("{name}: {wanted}"));
+    }
+
+    /// The variable, unless it is unset, empty or blank.
+    fn os(&self, name: &str) -> Option<OsString> {
+        self.variables.get(OsStr::new(name)).filter(|value| !is_blank(value)).cloned()
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        let text = self.os(name)?.into_string();
+        if text.is_err() {
+            self.complain(name, "is not valid UTF-8");
+        }
+        Some(text.ok()?.trim().to_owned())
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        let Some(text) = self.text(name) else { return false };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => {
+                self.complain(name, &format!("{text:?} is neither true nor false"));
+                false
+            }
+        }
+    }
+
+    /// The index of the variable's value among `choices`.
+    fn choice(&mut self, name: &str, choices: &[&str]) -> Option<usize> {
+        let text = self.text(name)?;
+        let index = choices.iter().position(|choice| *choice == text);
+        if index.is_none() {
+            self.complain(name, &format!("{text:?} is not one of: {}", choices.join(", ")));
+        }
+        index
+    }
+
+    fn port(&mut self) -> u16 {
+        let Some(text) = self.text("PORT") else { return DEFAULT_PORT };
+        match text.parse() {
+            Ok(port) if port != 0 => port,
+            _ => {
+                self.complain("PORT", &format!("{text:?} is not a port number from 1 to 65535"));
+                DEFAULT_PORT
+            }
+        }
+    }
+
+    /// A password goes through one-line commands and must survive them.
+    fn password(&mut self, name: &str) -> Option<Secret> {
+        let text = self.os(name)?.into_string();
+        match text {
+            Ok(text) if !text.chars().any(char::is_control) => Some(Secret::new(text)),
+            Ok(_) => {
+                self.complain(name, "contains a line break or another control character");
+                None
+            }
+            Err(_) => {
+                self.complain(name, "is not valid UTF-8");
+                None
+            }
+        }
+    }
+
+    fn timezone(&mut self) -> Option<String> {
+        let text = self.text("TZ")?;
+        let name = text.strip_prefix(':').unwrap_or(&text);
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "+-_/,.<>:".contains(c));
+        let zones = Path::new(ZONE_INFO);
+        // A POSIX rule such as CST-8 has no file; a name with a slash must have one, where files are installed at all.
+        let is_known = !name.contains('/') || !zones.join("Etc").is_dir() || zones.join(name).is_file();
+        if is_plain && !name.contains("..") && !name.starts_with('/') && is_known {
+            return Some(name.to_owned());
+        }
+        self.complain("TZ", &format!("{text:?} is not a time zone such as Asia/Shanghai"));
+        None
+    }
+
+    /// Puts the content of every `NAME_FILE` in the place of `NAME`; `NAME` itself wins when both are given.
+    fn resolve_secret_files(&mut self) {
+        for name in SECRETS {
+            let file_variable = format!("{name}_FILE");
+            let path = self.os(&file_variable);
+            self.variables.remove(OsStr::new(&file_variable));
+            let Some(path) = path.filter(|_| self.os(name).is_none()) else { continue };
+            let shown = Path::new(&path).display();
+            match std::fs::read_to_string(&path) {
+                Ok(text) if text.trim().is_empty() => self.complain(&file_variable, &format!("{shown} is empty")),
+                Ok(text) => {
+                    let value = text.trim_end_matches(['\n', '\r']);
+                    self.variables.insert(OsString::from(*name), OsString::from(value));
+                }
+                Err(error) => self.complain(&file_variable, &format!("cannot read {shown}: {error}")),
+            }
+        }
+    }
+
+    fn into_app_env(self, bundled_redis: bool) -> Vec<(OsString, OsString)> {
+        let is_withheld = |name: &OsString| {
+            WITHHELD.iter().any(|withheld| name == withheld) || (bundled_redis && name == "REDIS_PASSWORD")
+        };
+        self.variables.into_iter().filter(|(name, value)| !is_withheld(name) && !is_blank(value)).collect()
+    }
+}
+
+fn is_blank(value: &OsStr) -> bool {
+    value.to_str().is_some_and(|text| text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Settings::from_env(variables, &Overrides::default())
+    }
+
+    fn app_variable<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+        settings.app_env.iter().find(|(known, _)| known == name)?.1.to_str()
+    }
+
+    #[test]
+    fn nothing_set_gives_the_defaults() {
+        let settings = read(&[("PORT", ""), ("LOG_FORMAT", " "), ("EXPOSE_DB_PORT", "")]).unwrap();
+        assert_eq!(settings.port, 8000);
+        assert!(settings.data_dir.is_absolute());
+        assert!(settings.data_dir.ends_with("data"));
+        assert!(settings.bundled_postgres && settings.bundled_redis);
+        assert!(!settings.log_json && !settings.expose_db && !settings.expose_redis && !settings.ingest_fsync_always);
+        assert!(!settings.secret_key_given);
+    }
+
+    #[test]
+    fn every_error_is_reported_and_names_its_variable() {
+        let errors = read(&[
+            ("PORT", "0"),
+            ("LOG_FORMAT", "xml"),
+            ("INGEST_FSYNC", "never"),
+            ("EXPOSE_DB_PORT", "maybe"),
+            ("EXPOSE_REDIS_PORT", "2"),
+            ("DISABLE_REDIS", "true"),
+            ("TZ", "Mars/Olympus"),
+            ("DB_PASSWORD", "a\nb"),
+            ("SECRET_KEY_FILE", "/nowhere/at/all"),
+        ])
+        .unwrap_err();
+        let mut named: Vec<&str> = errors.iter().filter_map(|error| Some(error.split_once(':')?.0)).collect();
+        named.sort_unstable();
+        let mut wanted = vec![
+            "DB_PASSWORD",
+            "DISABLE_REDIS",
+            "EXPOSE_DB_PORT",
+            "EXPOSE_REDIS_PORT",
+            "INGEST_FSYNC",
+            "LOG_FORMAT",
+            "PORT",
+            "SECRET_KEY_FILE",
+            "TZ",
+        ];
+        wanted.sort_unstable();
+        assert_eq!(named, wanted);
+        assert!(!errors.concat().contains("a\nb"), "a secret shows in an error");
+    }
+
+    #[test]
+    fn a_port_must_fit() {
+        for bad in ["65536", "-1", "80a", "8000.0"] {
+            assert_eq!(read(&[("PORT", bad)]).unwrap_err().len(), 1, "{bad}");
+        }
+        assert_eq!(read(&[("PORT", " 65535 ")]).unwrap().port, 65535);
+    }
+
+    #[test]
+    fn the_command_line_wins_over_a_malformed_variable() {
+        let overrides = Overrides { data_dir: Some("/data".into()), port: Some(8000) };
+        let variables = [("PORT", "nonsense"), ("DATA_DIR", "/elsewhere")];
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let settings = Settings::from_env(variables, &overrides).unwrap();
+        assert_eq!((settings.port, settings.data_dir), (8000, PathBuf::from("/data")));
+    }
+
+    #[test]
+    fn an_address_switches_the_bundled_server_off() {
+        let settings =
+            read(&[("DATABASE_URL", "postgres://h/d"), ("REDIS_URL", "redis://h"), ("DISABLE_REDIS", "1")]).unwrap();
+        assert!(!settings.bundled_postgres && !settings.bundled_redis);
+        assert_eq!(app_variable(&settings, "DATABASE_URL"), Some("postgres://h/d"));
+    }
+
+    #[test]
+    fn the_application_gets_the_environment_without_what_is_ours() {
+        let settings = read(&[
+            ("GLITCHTIP_DOMAIN", "https://errors.example.com"),
+            ("SOMETHING_NEW", "1"),
+            ("EMPTY", ""),
+            ("PORT", "9000"),
+            ("DATA_DIR", "/x"),
+            ("DB_PASSWORD", "a long password"),
+            ("LISTEN_FDS", "3"),
+        ])
+        .unwrap();
+        assert_eq!(app_variable(&settings, "GLITCHTIP_DOMAIN"), Some("https://errors.example.com"));
+        assert_eq!(app_variable(&settings, "SOMETHING_NEW"), Some("1"));
+        for absent in ["EMPTY", "PORT", "DATA_DIR", "DB_PASSWORD", "LISTEN_FDS"] {
+            assert_eq!(app_variable(&settings, absent), None, "{absent}");
+        }
+        assert_eq!(settings.db_password.unwrap().expose(), "a long password");
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "from the file\n").unwrap();
+        let path = file.to_str().unwrap();
+        let settings = read(&[("SECRET_KEY_FILE", path)]).unwrap();
+        assert!(settings.secret_key_given);
+        assert_eq!(app_variable(&settings, "SECRET_KEY"), Some("from the file"));
+        assert_eq!(app_variable(&settings, "SECRET_KEY_FILE"), None);
+        let settings = read(&[("SECRET_KEY", "direct"), ("SECRET_KEY_FILE", path)]).unwrap();
+        assert_eq!(app_variable(&settings, "SECRET_KEY"), Some("direct"));
+        std::fs::write(&file, "\n").unwrap();
+        assert_eq!(read(&[("SECRET_KEY_FILE", path)]).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn time_zones_are_names_or_posix_rules() {
+        for good in ["Asia/Shanghai", "UTC", "CST-8", ":Europe/Athens"] {
+            assert!(read(&[("TZ", good)]).is_ok(), "{good}");
+        }
+        for bad in ["../../etc/passwd", "/etc/localtime", "a b"] {
+            assert!(read(&[("TZ", bad)]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let settings = read(&[("DB_PASSWORD", "hunter22hunter22")]).unwrap();
+        assert!(!format!("{:?}", settings.db_password).contains("hunter"));
+        assert_eq!(settings.secret_values.len(), 1);
+    }
+}
