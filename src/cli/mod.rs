@@ -3,6 +3,8 @@
 mod web;
 mod worker;
 
+pub use web::routes as web_routes;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

@@ -45,6 +45,6 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Every route of the process.
-fn routes() -> Router<Arc<App>> {
+pub fn routes() -> Router<Arc<App>> {
     health::router()
 }

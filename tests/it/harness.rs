@@ -1,6 +1,6 @@
 //! The harness itself: what every other test relies on.
 
-use crate::support::{TestDatabase, TestRedis};
+use crate::support::{TestApp, TestDatabase, TestRedis};
 
 #[tokio::test]
 async fn each_test_has_a_migrated_database_of_its_own() {
@@ -15,17 +15,19 @@ async fn each_test_has_a_migrated_database_of_its_own() {
 
 #[test]
 fn each_test_has_a_redis_of_its_own() {
-    use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
     let mut redis = TestRedis::start();
-    let mut reply = [0; 7];
-    let mut stream = UnixStream::connect(redis.socket()).unwrap();
-    stream.write_all(b"PING\r\n").unwrap();
-    stream.read_exact(&mut reply).unwrap();
-    assert_eq!(&reply, b"+PONG\r\n");
+    assert_eq!(redis.command("PING"), "+PONG");
     redis.stop();
     assert!(UnixStream::connect(redis.socket()).is_err());
     redis.restart();
     assert!(UnixStream::connect(redis.socket()).is_ok());
+}
+
+#[tokio::test]
+async fn the_application_answers_on_its_port() {
+    let app = TestApp::start().await;
+    let reply = app.client().get("/_health/").await.expect(200);
+    assert_eq!(reply.text(), "ok");
 }

@@ -1,11 +1,13 @@
 //! What the black-box tests stand on: real PostgreSQL and Redis servers that live exactly as long
 //! as the test process, a fresh database for each test, the application on a free port.
 
+pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod keeper;
 pub(crate) mod redis;
 
+pub(crate) use app::TestApp;
 pub(crate) use client::{Client, Reply};
 pub(crate) use database::TestDatabase;
 pub(crate) use redis::TestRedis;

@@ -1,5 +1,6 @@
 //! A Redis server of its own for each test that needs one: it starts in some milliseconds.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -29,6 +30,15 @@ impl TestRedis {
     /// The socket's path.
     pub(crate) fn socket(&self) -> &std::path::Path {
         &self.socket
+    }
+
+    /// Sends one inline command (`XLEN q:ingest`) and gives back the reply's first line.
+    pub(crate) fn command(&self, line: &str) -> String {
+        let mut stream = UnixStream::connect(&self.socket).unwrap();
+        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        let mut reply = String::new();
+        BufReader::new(stream).read_line(&mut reply).unwrap();
+        reply.trim_end().to_owned()
     }
 
     /// Stops the server, as if it had crashed: what it held is gone.

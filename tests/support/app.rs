@@ -1,0 +1,100 @@
+//! The application as web runs it, on a free port, over a database and a Redis of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use glitchbox::app::App;
+use glitchbox::cli::web_routes;
+use glitchbox::config::Config;
+use glitchbox::http::server;
+use glitchbox::shutdown::Shutdown;
+use glitchbox::store::organization::{self, Organization};
+use glitchbox::store::project::{self, NewProject, Project};
+use glitchbox::store::project_key::{self, ProjectKey};
+
+use super::{Client, Reply, TestDatabase, TestRedis};
+
+/// The production router, with organization `default`, project `default` and its key.
+pub(crate) struct TestApp {
+    pub(crate) app: Arc<App>,
+    pub(crate) database: TestDatabase,
+    pub(crate) redis: TestRedis,
+    pub(crate) organization: Organization,
+    pub(crate) project: Project,
+    pub(crate) key: ProjectKey,
+    address: SocketAddr,
+    shutdown: Shutdown,
+}
+
+impl TestApp {
+    /// With the settings every instance starts with.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these environment variables.
+    pub(crate) async fn start_with(environment: &[(&str, &str)]) -> Self {
+        let (database, redis) = (TestDatabase::new().await, TestRedis::start());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let data_dir = redis.socket().parent().unwrap().display().to_string();
+        let (database_url, redis_url, port) = (database.url(), redis.url(), address.port().to_string());
+        let own = [
+            ("DATABASE_URL", database_url.as_str()),
+            ("REDIS_URL", redis_url.as_str()),
+            ("PORT", port.as_str()),
+            ("DATA_DIR", data_dir.as_str()),
+        ];
+        let lookup = |name: &str| {
+            let pairs = environment.iter().chain(&own);
+            pairs.clone().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        let config = Config::from_lookup(&lookup).unwrap();
+        let app = Arc::new(App::connect(config).unwrap());
+        let (organization, project, key) = first_project(&app).await;
+        let shutdown = Shutdown::new();
+        let router = web_routes().with_state(Arc::clone(&app));
+        tokio::spawn(server::serve(listener, router, Arc::new(app.config.clone()), shutdown.clone()));
+        Self { app, database, redis, organization, project, key, address, shutdown }
+    }
+
+    /// A client without credentials.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Where the application listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The project's DSN.
+    pub(crate) fn dsn(&self) -> String {
+        self.key.dsn(&self.app.config.public_url)
+    }
+
+    /// Sends `event` as an SDK does; an `event_id` is added unless it has one.
+    pub(crate) async fn send_event(&self, event: &serde_json::Value) -> Reply {
+        let mut event = event.clone();
+        let id = event["event_id"].as_str().map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
+        event["event_id"] = id.clone().into();
+        let envelope = format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{event}\n");
+        let auth = format!("Sentry sentry_version=7, sentry_key={}", self.key.public_key);
+        let path = format!("/api/{}/envelope/", self.project.id);
+        self.client().post(&path, &[("x-sentry-auth", &auth)], envelope).await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.stop();
+    }
+}
+
+async fn first_project(app: &App) -> (Organization, Project, ProjectKey) {
+    let organization = organization::insert(&app.db, "default", "Default").await.unwrap();
+    let new = NewProject { organization_id: organization.id, slug: "default", name: "Default", platform: "" };
+    let project = project::insert(&app.db, new).await.unwrap();
+    let key = project_key::insert(&app.db, project.id, "Default").await.unwrap();
+    (organization, project, key)
+}
