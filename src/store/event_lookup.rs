@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::page::{Cursor, MAX_LIMIT, Page};
 use super::{Result, payload};
 use crate::ids::{EventId, IssueId, ProjectId};
+use crate::protocol::event::Event;
 use crate::protocol::{EventKind, Level};
 
 /// A stored event.
@@ -32,7 +33,9 @@ pub struct StoredEvent {
     pub environment: Option<String>,
     /// The SDK's release.
     pub release: Option<String>,
-    /// The normalised event's JSON, byte for byte as it was stored.
+    /// The normalised event.
+    pub event: Event,
+    /// The same as JSON, byte for byte as it was stored.
     pub json: Vec<u8>,
 }
 
@@ -76,6 +79,7 @@ impl TryFrom<Row> for StoredEvent {
 
     fn try_from(row: Row) -> std::result::Result<Self, sqlx::Error> {
         let json = payload::decompress(&row.payload).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let event = serde_json::from_slice(&json).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         Ok(Self {
             project_id: row.project_id,
             event_id: row.event_id,
@@ -87,6 +91,7 @@ impl TryFrom<Row> for StoredEvent {
             platform: row.platform,
             environment: row.environment,
             release: row.release,
+            event,
             json,
         })
     }

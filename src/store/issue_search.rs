@@ -26,6 +26,8 @@ pub struct IssueFilter {
     pub seen_since: Option<DateTime<Utc>>,
     /// First seen at this time or before.
     pub seen_until: Option<DateTime<Utc>>,
+    /// Of these issues only.
+    pub only: Option<Vec<IssueId>>,
     /// The order.
     pub sort: IssueSort,
 }
@@ -257,6 +259,9 @@ fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &IssueFilter) {
     }
     if let Some(until) = filter.seen_until {
         sql.push(" and i.first_seen <= ").push_bind(until);
+    }
+    if let Some(only) = &filter.only {
+        sql.push(" and i.id = any(").push_bind(only.clone()).push(")");
     }
     if !filter.environments.is_empty() {
         sql.push(" and ");

@@ -85,3 +85,28 @@ pub async fn top(pool: &PgPool, project: ProjectId, issue: IssueId, values: u16)
     }
     Ok(keys)
 }
+
+/// The distinct values that a tag has anywhere in these projects, in order; at most `limit`.
+///
+/// Steps from one value to the next along the index, so the cost follows the values, not the issues.
+pub async fn values(pool: &PgPool, projects: &[ProjectId], key: &str, limit: i64) -> Result<Vec<String>> {
+    let values = sqlx::query_scalar(
+        "with recursive step(project_id, value) as (
+            select project_id, (select min(t.value) from issue_tag t where t.project_id = wanted.project_id and t.key = $2)
+            from unnest($1::bigint[]) as wanted(project_id)
+            union all
+            select step.project_id, (
+                select min(t.value) from issue_tag t
+                where t.project_id = step.project_id and t.key = $2 and t.value > step.value
+            )
+            from step where step.value is not null
+        )
+        select distinct value from step where value is not null order by value limit $3",
+    )
+    .bind(projects)
+    .bind(key)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(values)
+}
