@@ -9,3 +9,5 @@ mod support;
 mod architecture;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod store;
