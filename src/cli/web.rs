@@ -46,5 +46,5 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
 
 /// Every route of the process.
 pub fn routes() -> Router<Arc<App>> {
-    health::router()
+    health::router().merge(crate::web::router())
 }

@@ -21,6 +21,7 @@ pub mod payload;
 pub mod pool;
 pub mod project;
 pub mod project_key;
+pub mod session;
 pub mod slug;
 pub mod user;
 

@@ -1,1 +1,52 @@
-//! [7b] The pages, a file per page.
+//! [7b] The pages, a file per page: rendered here, complete without a script, under a strict policy.
+
+mod assets;
+mod component;
+mod event_json;
+mod failure;
+mod form;
+mod issue_list;
+mod issue_update;
+mod layout;
+mod project_list;
+mod project_page;
+mod response_headers;
+mod scope;
+mod settings;
+mod sign_in;
+pub mod text;
+mod viewer;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// Largest form accepted, in bytes.
+const MAX_FORM: usize = 64 * 1024;
+
+/// Every page and its address.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(async || Redirect::to("/issues/")))
+        .route("/login/", get(sign_in::show).post(sign_in::submit))
+        .route("/logout/", post(sign_in::leave))
+        .route("/issues/", get(issue_list::show).post(issue_update::many))
+        .route("/issues/{issue}/events/{event}/json/", get(event_json::show))
+        .route("/projects/", get(project_list::show))
+        .route("/projects/{organization}/{project}/", get(project_page::show))
+        .route("/settings/", get(settings::show).post(settings::set_language))
+        .route("/settings/password/", post(settings::set_password))
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(axum::Extension(Arc::new(crate::auth::login::LoginThrottle::default())))
+        .route("/favicon.ico", get(assets::icon))
+        .route("/static/{name}", get(assets::show))
+        .fallback(failure::unknown_page)
+        .layer(from_fn(failure::as_page))
+        .layer(from_fn(response_headers::add))
+}

@@ -1,0 +1,208 @@
+//! The table: every text of the pages, English and Simplified Chinese side by side.
+
+texts! {
+    // Frame
+    skip_to_content => "Skip to content", "跳到正文";
+    navigation => "Main navigation", "主导航";
+    account => "Account", "账号";
+    issues => "Issues", "问题";
+    projects => "Projects", "项目";
+    settings => "Settings", "设置";
+    sign_out => "Sign out", "退出登录";
+
+    // Signing in
+    sign_in => "Sign in", "登录";
+    email => "E-mail", "邮箱";
+    password => "Password", "密码";
+    sign_in_refused => "Unknown e-mail or wrong password.", "邮箱或密码不正确。";
+    sign_in_throttled(n) one "Too many attempts. Try again in {n} minute."
+        => "Too many attempts. Try again in {n} minutes.", "尝试次数过多，请在 {n} 分钟后重试。";
+
+    // Times and counts
+    just_now => "just now", "刚刚";
+    minutes_ago(n) => "{n} min ago", "{n} 分钟前";
+    hours_ago(n) => "{n} h ago", "{n} 小时前";
+    days_ago(n) one "{n} day ago" => "{n} days ago", "{n} 天前";
+    months_ago(n) one "{n} month ago" => "{n} months ago", "{n} 个月前";
+    years_ago(n) one "{n} year ago" => "{n} years ago", "{n} 年前";
+    events(n) one "{n} event" => "{n} events", "{n} 个事件";
+    users(n) one "{n} user" => "{n} users", "{n} 位用户";
+    chart_summary(n, most) one "{n} event, at most {most} at a time"
+        => "{n} events, at most {most} at a time", "共 {n} 个事件，单个时段最多 {most} 个";
+
+    // Small things
+    copy => "Copy", "复制";
+    copied => "Copied", "已复制";
+    none => "none", "空";
+    save => "Save", "保存";
+    name => "Name", "名称";
+    created => "Created", "创建时间";
+    state => "State", "状态";
+
+    // Status and level
+    status => "Status", "状态";
+    unresolved => "Unresolved", "未解决";
+    resolved => "Resolved", "已解决";
+    ignored => "Ignored", "已忽略";
+    all => "All", "全部";
+    new => "New", "新";
+    regressed => "Regressed", "复发";
+    unhandled => "Unhandled", "未捕获";
+    resolve => "Resolve", "标为已解决";
+    ignore => "Ignore", "忽略";
+    reopen => "Reopen", "重新打开";
+
+    // Issue list
+    all_projects => "All projects", "所有项目";
+    search => "Search", "搜索";
+    search_hint => "is:unresolved level:error environment:production words…", "is:unresolved level:error environment:production 关键词…";
+    bad_query => "The search could not be read.", "无法识别该搜索条件。";
+    issue => "Issue", "问题";
+    last_24_hours => "Last 24 h", "近 24 小时";
+    events_column => "Events", "事件数";
+    users_column => "Users", "用户数";
+    last_seen => "Last seen", "最近出现";
+    first_seen => "First seen", "首次出现";
+    select => "Select", "选择";
+    select_all => "Select all on this page", "选择本页全部";
+    select_issue(name) => "Select {name}", "选择 {name}";
+    bulk_hint => "applies to the ticked issues", "应用于勾选的问题";
+    issues_changed(n) one "{n} issue changed." => "{n} issues changed.", "已更新 {n} 个问题。";
+    pages => "Pages", "分页";
+    previous_page => "Previous", "上一页";
+    next_page => "Next", "下一页";
+    key_move => "move", "移动";
+    key_open => "open", "打开";
+    key_select => "select", "选择";
+    key_resolve => "resolve", "标为已解决";
+    key_search => "search", "搜索";
+    no_issues => "No unresolved issues", "没有未解决的问题";
+    no_issues_hint => "Errors that your programs report appear here within seconds.", "您的程序上报的错误会在几秒内显示在这里。";
+    nothing_found => "No issue matches", "没有符合条件的问题";
+    nothing_found_hint => "Try fewer terms, another status or all projects.", "可以减少搜索词、切换状态，或选择所有项目。";
+    clear_search => "Clear the search", "清除搜索";
+    set_up_project(name) => "Connect {name}", "接入 {name}";
+
+    // Issue page
+    level => "Level", "级别";
+    project => "Project", "项目";
+    in_release(release) => "in {release}", "版本 {release}";
+    last_14_days => "Last 14 days", "近 14 天";
+    today => "today", "今天";
+    days_back(n) one "{n} day ago" => "{n} days ago", "{n} 天前";
+    event => "Event", "事件";
+    event_navigation => "Events of this issue", "此问题的事件";
+    oldest_event => "Oldest event", "最早的事件";
+    older_event => "Older event", "较早的事件";
+    newer_event => "Newer event", "较新的事件";
+    latest_event => "Latest event", "最新的事件";
+    received(time) => "received {time}", "接收于 {time}";
+    raw_json => "JSON", "JSON";
+    no_event => "No event of this issue is kept any more", "此问题的事件均已不再保留";
+    no_event_hint => "Its counts and tags remain. The next event will be shown here.", "计数和标签仍会保留，下一个事件到来后将显示在这里。";
+    event_missing => "That event is not kept, or belongs to another issue.", "该事件已不再保留，或属于其他问题。";
+    stack_trace => "Stack trace", "堆栈跟踪";
+    newest_first => "newest call first", "最近的调用在前";
+    frames_elsewhere(n) one "{n} frame of libraries" => "{n} frames of libraries", "{n} 个库代码帧";
+    frames_omitted(n) one "{n} frame left out by the SDK" => "{n} frames left out by the SDK", "SDK 省略了 {n} 个帧";
+    no_frames => "No stack trace was sent with this exception.", "此异常没有附带堆栈跟踪。";
+    in_app => "in app", "应用代码";
+    unknown_function => "unknown function", "未知函数";
+    locals => "Local variables", "局部变量";
+    chained => "caused by", "起因于";
+    handled_by(mechanism) => "handled, mechanism {mechanism}", "已捕获，机制 {mechanism}";
+    unhandled_by(mechanism) => "unhandled, mechanism {mechanism}", "未捕获，机制 {mechanism}";
+    caught_by(mechanism) => "mechanism {mechanism}", "机制 {mechanism}";
+    threads => "Threads", "线程";
+    thread(name) => "Thread {name}", "线程 {name}";
+    crashed => "crashed", "已崩溃";
+    current => "current", "当前";
+    template => "Template", "模板";
+    message => "Message", "消息";
+    message_template => "Template", "模板";
+    message_parameters => "Parameters", "参数";
+    breadcrumbs => "Breadcrumbs", "面包屑";
+    breadcrumbs_hint => "what happened before, newest first", "事件发生前的操作，最近的在前";
+    this_event => "this event", "当前事件";
+    more_breadcrumbs(n) one "{n} older breadcrumb" => "{n} older breadcrumbs", "还有 {n} 条更早的面包屑";
+    tags => "Tags", "标签";
+    event_tags => "Tags of this event", "此事件的标签";
+    no_tags => "No tags.", "没有标签。";
+    other_values(n) one "{n} more value" => "{n} more values", "另有 {n} 个值";
+    request => "Request", "请求";
+    query_string => "Query", "查询参数";
+    headers => "Headers", "请求头";
+    cookies => "Cookies", "Cookie";
+    body => "Body", "请求体";
+    environment_variables => "Environment", "环境变量";
+    as_curl => "As curl", "curl 命令";
+    user => "User", "用户";
+    contexts => "Contexts", "上下文";
+    extra => "Additional data", "附加数据";
+    modules => "Packages", "依赖包";
+    modules_count(n) one "{n} package" => "{n} packages", "{n} 个依赖包";
+    sdk => "SDK", "SDK";
+    version => "Version", "版本";
+    integrations => "Integrations", "集成";
+    sdk_packages => "Packages", "软件包";
+    images => "Debug images", "调试映像";
+    fingerprint => "Fingerprint", "指纹";
+    errors_in_processing(n) one "{n} problem while processing this event" => "{n} problems while processing this event", "处理此事件时遇到 {n} 个问题";
+    violation => "Policy violation", "违反策略";
+    release => "Release", "版本";
+    environment => "Environment", "环境";
+    platform => "Platform", "平台";
+    logger => "Logger", "日志记录器";
+    transaction => "Transaction", "事务";
+    server => "Server", "服务器";
+    details => "Details", "详情";
+
+    // Projects
+    no_projects => "No projects", "没有项目";
+    no_projects_hint => "You are not a member of an organization that has projects.", "您所在的组织中还没有项目。";
+    organization => "Organization", "组织";
+    first_event => "First event", "首个事件";
+    waiting_short => "waiting", "等待中";
+    waiting => "Waiting for the first event…", "正在等待首个事件……";
+    waiting_hint => "Paste one of the snippets below into your program; this page notices by itself.", "将下面的代码片段粘贴到您的程序中，收到事件后本页会自动更新。";
+    receiving => "Receiving events; the first one came", "正在接收事件；首个事件收到于";
+    dsn => "DSN", "DSN";
+    dsn_hint => "the address your SDK sends to", "SDK 上报的地址";
+    no_active_key => "This project has no active key, so nothing can be sent to it.", "该项目没有启用的密钥，因此无法接收事件。";
+    connect_program => "Connect a program", "接入程序";
+    step_install => "Install", "安装";
+    step_configure => "Configure", "配置";
+    step_send => "Send a first event", "发送首个事件";
+    keys => "Keys", "密钥";
+    keys_hint => "each key is a DSN of its own", "每个密钥对应一个独立的 DSN";
+    active => "active", "已启用";
+    switched_off => "switched off", "已停用";
+
+    // Settings
+    language => "Language", "语言";
+    language_of_pages => "Language of the pages", "界面语言";
+    as_the_browser_asks => "As the browser asks / 跟随浏览器", "跟随浏览器 / As the browser asks";
+    language_saved => "Language saved.", "语言设置已保存。";
+    change_password => "Change password", "修改密码";
+    current_password => "Current password", "当前密码";
+    new_password => "New password", "新密码";
+    repeat_password => "New password again", "再次输入新密码";
+    password_length(least, most) => "{least} to {most} characters.", "长度为 {least} 到 {most} 个字符。";
+    password_hint => "All other sessions of yours will be signed out.", "您在其他设备上的登录都将退出。";
+    passwords_differ => "The two new passwords are not the same.", "两次输入的新密码不一致。";
+    wrong_password => "The current password is wrong.", "当前密码不正确。";
+    password_changed => "Password changed. All other sessions are signed out.", "密码已修改，其他登录均已退出。";
+
+    // Failures
+    not_found => "There is nothing here", "页面不存在";
+    not_found_hint => "The address is wrong, the thing is gone, or you may not see it.", "地址有误、内容已被删除，或者您无权查看。";
+    foreign_form => "This form was not accepted", "表单未被接受";
+    foreign_form_hint => "It did not come from a page of your current session. Go back, reload the page and send it again. Behind a proxy, CSRF_TRUSTED_ORIGINS must name your address.", "它并非来自您当前会话的页面。请返回并刷新页面后重新提交。若使用了反向代理，请在 CSRF_TRUSTED_ORIGINS 中填写您的访问地址。";
+    bad_request => "That request makes no sense", "请求无效";
+    bad_request_hint => "The address or the form is malformed.", "地址或表单的格式不正确。";
+    unavailable => "The database is away", "数据库暂时不可用";
+    unavailable_hint => "Events are still being accepted and nothing is lost. Try again in a few seconds.", "事件仍在正常接收，不会丢失。请过几秒再试。";
+    broken => "Something broke on our side", "服务器出错了";
+    broken_hint => "The details are in the log of the web service.", "详细信息请查看 web 服务的日志。";
+    to_issues => "Go to the issues", "前往问题列表";
+}
