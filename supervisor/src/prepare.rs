@@ -40,19 +40,26 @@ pub fn launch(context: &Context) -> io::Result<LaunchSpec> {
 /// # Errors
 /// Exit code 15 when not called by the supervisor, 10 when a step fails.
 pub fn run() -> Result<(), Fault> {
-    let mut input = Vec::new();
-    let request: Request = io::stdin()
-        .read_to_end(&mut input)
-        .map_err(|error| error.to_string())
-        .and_then(|_| serde_json::from_slice(&input).map_err(|error| error.to_string()))
-        .map_err(|error| {
-            Fault::configuration(format!("`supervisor prepare` is for the supervisor itself: {error}."))
-        })?;
+    let mut request = Vec::new();
+    io::stdin().read_to_end(&mut request).map_err(|error| misused(&error.to_string()))?;
+    let directory = File::open(".").map_err(|error| misused(&error.to_string()))?;
+    carry_out(&request, &directory.into())
+}
+
+/// Carries out `request`, the standard input of a [`launch`], in the data directory `directory`.
+///
+/// # Errors
+/// As [`run`].
+pub fn carry_out(request: &[u8], directory: &OwnedFd) -> Result<(), Fault> {
+    let request: Request = serde_json::from_slice(request).map_err(|error| misused(&error.to_string()))?;
     let failed = |message: String| Fault::new(exit::SERVICE, format!("PostgreSQL cannot be prepared: {message}"));
-    let directory = File::open(".").map(OwnedFd::from).map_err(|error| failed(error.to_string()))?;
-    leftovers::end(&directory).map_err(|error| failed(error.to_string()))?;
+    leftovers::end(directory).map_err(|error| failed(error.to_string()))?;
     match request.cluster {
-        Some(cluster) => cluster.carry_out(&directory).map_err(failed),
+        Some(cluster) => cluster.carry_out(directory).map_err(failed),
         None => Ok(()),
     }
+}
+
+fn misused(error: &str) -> Fault {
+    Fault::configuration(format!("`supervisor prepare` is for the supervisor itself: {error}."))
 }

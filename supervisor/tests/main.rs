@@ -1,1 +1,3 @@
 //! The supervisor as a process, with tiny services.
+
+mod boot;
