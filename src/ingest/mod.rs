@@ -1,1 +1,108 @@
 //! [2] The public edge: key, caps, decode, enqueue, 200.
+//!
+//! ```text
+//! request -> body (capped) -> credentials -> key cache -> decompress (capped) -> framing -> stamp -> accept -> 200
+//! ```
+//!
+//! Only the framing of what is sent is read here; what an event means is the worker's business. A
+//! well-formed request with a good key is answered 200, and only after `accept` has its event.
+
+mod accept;
+mod authorize;
+mod body;
+pub mod counters;
+mod credentials;
+mod decompress;
+mod envelope;
+mod head;
+mod key_cache;
+mod reply;
+mod store;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, Uri};
+use axum::response::Response;
+use axum::routing::any;
+use axum::{Extension, Router};
+
+use crate::app::App;
+use crate::ids::ProjectId;
+use key_cache::KeyCache;
+use reply::{Accepted, Refusal};
+
+/// The endpoints that SDKs send to, each with and without its last slash.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/{project}/envelope", any(envelope))
+        .route("/api/{project}/envelope/", any(envelope))
+        .route("/api/{project}/store", any(store))
+        .route("/api/{project}/store/", any(store))
+        .route("/api/store", any(legacy_store))
+        .route("/api/store/", any(legacy_store))
+        .layer(Extension(Arc::new(KeyCache::default())))
+}
+
+/// True for a path under `/api/NUMBER/`, where only SDKs look; `/api/0/` is the REST API's.
+pub fn is_ingest_path(uri: &Uri) -> bool {
+    let mut segments = uri.path().split('/').filter(|segment| !segment.is_empty());
+    let is_api = segments.next() == Some("api");
+    is_api && segments.next().is_some_and(|project| project != "0" && project.parse::<u64>().is_ok())
+}
+
+/// The answer at a path under `/api/NUMBER/` that is no endpoint.
+pub fn not_found() -> Response {
+    Refusal::not_found().into_response()
+}
+
+async fn envelope(
+    state: State<Arc<App>>,
+    Extension(keys): Extension<Arc<KeyCache>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Response {
+    answer(request, async |request| envelope::receive(&state, &keys, parse_project(&project)?, request).await).await
+}
+
+async fn store(
+    state: State<Arc<App>>,
+    Extension(keys): Extension<Arc<KeyCache>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Response {
+    answer(request, async |request| store::receive(&state, &keys, Some(parse_project(&project)?), request).await).await
+}
+
+/// The oldest form: the project follows from the key.
+async fn legacy_store(
+    state: State<Arc<App>>,
+    Extension(keys): Extension<Arc<KeyCache>>,
+    request: Request,
+) -> Response {
+    answer(request, async |request| store::receive(&state, &keys, None, request).await).await
+}
+
+/// What all endpoints have in common: methods, and headers for browsers on every answer.
+async fn answer(request: Request, receive: impl AsyncFnOnce(Request) -> Result<Accepted, Refusal>) -> Response {
+    if request.method() == Method::OPTIONS {
+        return reply::preflight();
+    }
+    if request.method() != Method::POST {
+        return Refusal::method_not_allowed().into_response();
+    }
+    match receive(request).await {
+        Ok(accepted) => accepted.into_response(),
+        Err(refusal) => {
+            counters::TOTALS.refused();
+            tracing::debug!(status = refusal.status().as_u16(), reason = %refusal, "request refused");
+            refusal.into_response()
+        }
+    }
+}
+
+fn parse_project(text: &str) -> Result<ProjectId, Refusal> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let project = text.parse().ok().filter(|_| is_number);
+    project.ok_or_else(|| Refusal::bad_request("invalid project id", "the project in the path is not a number"))
+}

@@ -1,0 +1,23 @@
+//! Decides whether a key opens a project.
+
+use super::key_cache::{KeyCache, LookUp};
+use super::reply::Refusal;
+use crate::app::App;
+use crate::ids::ProjectId;
+use crate::protocol::PublicKey;
+
+/// The project that `key` writes to. It must be `project`, if the request names one.
+pub(super) async fn authorize(
+    app: &App,
+    keys: &KeyCache,
+    key: &PublicKey,
+    project: Option<ProjectId>,
+) -> Result<ProjectId, Refusal> {
+    match keys.find(&app.db, key).await {
+        LookUp::Known(row) if row.is_active && project.is_none_or(|project| project == row.project_id) => {
+            Ok(row.project_id)
+        }
+        LookUp::Known(_) | LookUp::Unknown => Err(Refusal::forbidden()),
+        LookUp::Unavailable => Err(Refusal::unavailable("the key cannot be checked at the moment")),
+    }
+}

@@ -1,0 +1,173 @@
+//! The answers of the ingest endpoints, with the headers that let a browser read them.
+
+use std::fmt;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use crate::ids::EventId;
+
+const SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
+const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "x-sentry-auth, x-requested-with, x-forwarded-for, origin, referer, accept, content-type, authentication, \
+     authorization, content-encoding, transfer-encoding, sentry-trace, baggage",
+);
+/// Without these a browser cannot honour a rate limit.
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("x-sentry-error, x-sentry-rate-limits, retry-after");
+
+/// Seconds after which a client may try again when a part of ours is away.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// The answer to a browser that asks before it posts.
+pub(super) fn preflight() -> Response {
+    let mut response = respond(StatusCode::NO_CONTENT, String::new());
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_TYPE);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600"));
+    response
+}
+
+fn respond(status: StatusCode, json: String) -> Response {
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+    response
+}
+
+/// What was sent is in the queue, or needs none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// An envelope; with the id of its event, if it has or needs one.
+    Envelope(Option<EventId>),
+    /// An event by `/store/`; old servers disagree on the name of the key, so it has both.
+    Store(EventId),
+}
+
+impl Accepted {
+    pub(super) fn into_response(self) -> Response {
+        let json = match self {
+            Self::Envelope(Some(id)) => format!(r#"{{"id":"{id}"}}"#),
+            Self::Envelope(None) => "{}".to_owned(),
+            Self::Store(id) => format!(r#"{{"id":"{id}","event_id":"{id}"}}"#),
+        };
+        respond(StatusCode::OK, json)
+    }
+}
+
+/// Why a request is refused: what is wrong, and the causes in more detail.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    detail: &'static str,
+    causes: Vec<String>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, detail: &'static str) -> Self {
+        Self { status, detail, causes: Vec::new() }
+    }
+
+    fn because(mut self, cause: impl ToString) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// 400: malformed.
+    pub(super) fn bad_request(detail: &'static str, cause: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail).because(cause)
+    }
+
+    /// 401: no usable credentials.
+    pub(super) fn unauthorized(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 403: one answer for every reason, so that nobody can find out which projects there are.
+    pub(super) fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "the key is unknown, disabled, or not of this project")
+    }
+
+    /// 404.
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such endpoint")
+    }
+
+    /// 405.
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed: send a POST request")
+    }
+
+    /// 413.
+    pub(super) fn too_large(detail: &'static str, limit: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).because(format!("the limit is {limit} bytes"))
+    }
+
+    /// 415.
+    pub(super) fn unsupported_encoding(name: &str) -> Self {
+        let shown: String = name.chars().take(40).collect();
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported content encoding").because(shown)
+    }
+
+    /// 503: nothing was kept.
+    pub(super) fn unavailable(detail: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut body = serde_json::json!({ "detail": self.detail });
+        if let (false, Some(object)) = (self.causes.is_empty(), body.as_object_mut()) {
+            object.insert("causes".to_owned(), self.causes.into());
+        }
+        let mut response = respond(self.status, body.to_string());
+        let headers = response.headers_mut();
+        headers.insert(SENTRY_ERROR, HeaderValue::from_static(self.detail));
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail)?;
+        self.causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_can_be_read_by_a_browser() {
+        for response in [
+            preflight(),
+            Accepted::Envelope(None).into_response(),
+            Refusal::forbidden().into_response(),
+            Refusal::unavailable("x").into_response(),
+        ] {
+            assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+            assert!(response.headers().contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS));
+        }
+        assert_eq!(Refusal::forbidden().into_response().headers()["x-sentry-error"], Refusal::forbidden().detail);
+        assert_eq!(Refusal::unavailable("x").into_response().headers()["retry-after"], "5");
+    }
+}

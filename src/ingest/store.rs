@@ -1,0 +1,101 @@
+//! `POST /api/{project}/store/` and `POST /api/store/`: one event, as clients of old send it.
+
+use axum::extract::Request;
+use axum::http::header;
+use bytes::Bytes;
+
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, Reception, accept};
+use super::authorize::authorize;
+use super::counters::TOTALS;
+use super::credentials::Credentials;
+use super::head::{self, PayloadId};
+use super::key_cache::KeyCache;
+use super::reply::{Accepted, Refusal};
+use super::{body, decompress, envelope};
+use crate::app::App;
+use crate::http::ClientInfo;
+use crate::ids::{EventId, ProjectId};
+use crate::protocol::{StoreBodyError, decode_store_body};
+
+const INVALID: &str = "invalid event";
+
+/// Takes one event in; without `project`, the key tells which project it is for.
+pub(super) async fn receive(
+    app: &App,
+    keys: &KeyCache,
+    project: Option<ProjectId>,
+    request: Request,
+) -> Result<Accepted, Refusal> {
+    let (head, body) = request.into_parts();
+    let body = body::read(&head.headers, body).await?;
+    let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
+    let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
+        return Err(Refusal::unauthorized("missing authorization information"));
+    };
+    let project_id = authorize(app, keys, &key, project).await?;
+    let plain = decompress::decompress(&head.headers, body).await?;
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type.starts_with("application/x-sentry-envelope") {
+        return envelope::receive_authorized(app, reception, project_id, &plain.bytes).await;
+    }
+    let payload = unwrap_event(&plain.bytes)?;
+    if payload.len() > MAX_EVENT_BYTES {
+        return Err(too_large());
+    }
+    let (payload, event_id, is_error_event) = read_head(payload)?;
+    if is_error_event {
+        accept(app, reception, IncomingEvent { project_id, event_id, sent_at: None, payload }).await?;
+    } else {
+        TOTALS.other_item();
+    }
+    Ok(Accepted::Store(event_id))
+}
+
+fn unwrap_event(body: &Bytes) -> Result<Bytes, Refusal> {
+    let inflate = |data: &[u8]| decompress::inflate(data, MAX_EVENT_BYTES);
+    decode_store_body(body, inflate).map_err(|error| match error {
+        StoreBodyError::Inflate(decompress::DecodeError::TooLarge) => too_large(),
+        other => Refusal::bad_request(INVALID, other),
+    })
+}
+
+fn too_large() -> Refusal {
+    Refusal::too_large("the event is too large", MAX_EVENT_BYTES)
+}
+
+/// The event in strict JSON, its id (made if it has none), and whether it is to be kept.
+fn read_head(payload: Bytes) -> Result<(Bytes, EventId, bool), Refusal> {
+    let payload = if head::read(&payload).is_some() { payload } else { head::without_bare_numbers(&payload).into() };
+    let Some((id, event_type)) = head::read(&payload) else {
+        return Err(Refusal::bad_request(INVALID, "the body is not a JSON object"));
+    };
+    let event_id = match id {
+        PayloadId::Given(id) => id,
+        PayloadId::Absent => EventId::random(),
+        PayloadId::Invalid => {
+            return Err(Refusal::bad_request(INVALID, "the event id is not 32 hexadecimal digits"));
+        }
+    };
+    let is_error_event = event_type != Some("transaction");
+    Ok((payload, event_id, is_error_event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_numbers_of_old_python_clients_are_no_obstacle() {
+        let body = Bytes::from_static(br#"{"event_id":"0123456789abcdef0123456789abcdef","extra":{"x":NaN}}"#);
+        let (payload, id, kept) = read_head(body).unwrap();
+        assert_eq!(id.to_string(), "0123456789abcdef0123456789abcdef");
+        assert!(kept && payload.ends_with(br#""x":null}}"#));
+    }
+
+    #[test]
+    fn what_is_no_event_is_refused() {
+        for body in [r#"{"event_id":"short"}"#, r#"{"a":"#, "{nonsense}"] {
+            assert!(read_head(Bytes::from(body)).is_err(), "{body}");
+        }
+    }
+}
