@@ -4,6 +4,7 @@ use anyhow::Context;
 
 use crate::config::Config;
 use crate::queue::Producer;
+use crate::store;
 
 /// Configuration, pools and clients. Shared behind an `Arc`, which is also axum's state.
 #[derive(Debug)]
@@ -19,9 +20,7 @@ pub struct App {
 impl App {
     /// Sets everything up without waiting for any server to answer. Call inside the runtime.
     pub fn connect(config: Config) -> anyhow::Result<Self> {
-        let db = sqlx::PgPool::connect_lazy(
-            config.database_url.as_ref().map_or("postgres:///glitchbox", |url| url.expose()),
-        )?;
+        let db = store::pool::connect(&config, config.database_pool)?;
         let queue = Producer::connect(&config).context("set up the queue")?;
         Ok(Self { config, db, queue })
     }

@@ -10,6 +10,7 @@ use super::{block_on, start_logging};
 use crate::app::App;
 use crate::config::{Config, environment};
 use crate::http::{health, listener, server};
+use crate::ingest;
 use crate::shutdown::Shutdown;
 use crate::telemetry::notify::notify;
 
@@ -39,12 +40,20 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
             notify(supervisor.as_deref(), "STOPPING=1");
         });
         server::serve(listener, router, config, shutdown).await?;
-        app.db.close().await;
+        let totals = ingest::counters::TOTALS.snapshot();
+        tracing::info!(
+            events = totals.events,
+            surplus_events = totals.surplus_events,
+            other_items = totals.other_items,
+            unknown_items = totals.unknown_items,
+            refused = totals.refused,
+            "stopped"
+        );
         Ok(ExitCode::SUCCESS)
     })
 }
 
 /// Every route of the process.
 pub fn routes() -> Router<Arc<App>> {
-    health::router().merge(crate::web::router())
+    health::router().merge(ingest::router()).merge(crate::web::router())
 }

@@ -188,12 +188,26 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_bomb_is_refused_whatever_it_is_made_of() {
-        let zeros = vec![0; MAX_BYTES + 1];
-        for name in ["gzip", "deflate", "raw deflate", "br", "zstd"] {
-            assert_eq!(open(name, encoded(name, &zeros)).await, Err(413), "{name}");
+    #[test]
+    fn a_bomb_is_refused_whatever_it_is_made_of() {
+        const LIMIT: usize = 100_000;
+        for size in [LIMIT, LIMIT + 1, 20 * LIMIT] {
+            for (name, encoding) in [
+                ("gzip", Encoding::Gzip),
+                ("deflate", Encoding::Deflate),
+                ("raw deflate", Encoding::Deflate),
+                ("br", Encoding::Brotli),
+                ("zstd", Encoding::Zstd),
+            ] {
+                let result = decode(encoding, &encoded(name, &vec![0; size]), LIMIT);
+                assert_eq!(matches!(result, Err(DecodeError::TooLarge)), size > LIMIT, "{name} {size}");
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn the_largest_bomb_is_answered_413() {
+        assert_eq!(open("zstd", encoded("zstd", &vec![0; MAX_BYTES + 1])).await, Err(413));
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ mod store;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{Method, Uri};
+use axum::http::Method;
 use axum::response::Response;
 use axum::routing::any;
 use axum::{Extension, Router};
@@ -41,19 +41,8 @@ pub fn router() -> Router<Arc<App>> {
         .route("/api/{project}/store/", any(store))
         .route("/api/store", any(legacy_store))
         .route("/api/store/", any(legacy_store))
+        .route("/api/{project}/{*rest}", any(async || Refusal::not_found().into_response()))
         .layer(Extension(Arc::new(KeyCache::default())))
-}
-
-/// True for a path under `/api/NUMBER/`, where only SDKs look; `/api/0/` is the REST API's.
-pub fn is_ingest_path(uri: &Uri) -> bool {
-    let mut segments = uri.path().split('/').filter(|segment| !segment.is_empty());
-    let is_api = segments.next() == Some("api");
-    is_api && segments.next().is_some_and(|project| project != "0" && project.parse::<u64>().is_ok())
-}
-
-/// The answer at a path under `/api/NUMBER/` that is no endpoint.
-pub fn not_found() -> Response {
-    Refusal::not_found().into_response()
 }
 
 async fn envelope(
@@ -75,11 +64,7 @@ async fn store(
 }
 
 /// The oldest form: the project follows from the key.
-async fn legacy_store(
-    state: State<Arc<App>>,
-    Extension(keys): Extension<Arc<KeyCache>>,
-    request: Request,
-) -> Response {
+async fn legacy_store(state: State<Arc<App>>, Extension(keys): Extension<Arc<KeyCache>>, request: Request) -> Response {
     answer(request, async |request| store::receive(&state, &keys, None, request).await).await
 }
 
