@@ -20,7 +20,7 @@ pub struct App {
 impl App {
     /// Sets everything up without waiting for any server to answer. Call inside the runtime.
     pub fn connect(config: Config) -> anyhow::Result<Self> {
-        let db = store::pool::connect(&config, config.database_pool)?;
+        let db = store::pool::connect(&config)?;
         let queue = Producer::connect(&config).context("set up the queue")?;
         Ok(Self { config, db, queue })
     }

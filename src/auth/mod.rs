@@ -1,8 +1,10 @@
 //! Who are you, may you.
 
+pub mod api_token;
 pub mod csrf;
 pub mod login;
 pub mod password;
+pub mod permission;
 pub mod session;
 
 use crate::store::user::User;

@@ -16,8 +16,10 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z2xpdGNoYm94bm9ib2R5$hVj3P2
 
 /// Hashes a password with a salt of its own.
 pub async fn hash(password: String) -> anyhow::Result<PasswordHash> {
-    let _permit = AT_ONCE.acquire().await?;
+    let permit = AT_ONCE.acquire().await?;
     tokio::task::spawn_blocking(move || {
+        // Held by the work itself: a caller that goes away does not make room for another.
+        let _permit = permit;
         Argon2::default()
             .hash_password(password.as_bytes())
             .map(|hash| PasswordHash(hash.to_string()))
@@ -28,8 +30,9 @@ pub async fn hash(password: String) -> anyhow::Result<PasswordHash> {
 
 /// Checks a password; without a hash it costs the same and is wrong.
 pub async fn verify(password: String, hash: Option<PasswordHash>) -> bool {
-    let Ok(_permit) = AT_ONCE.acquire().await else { return false };
+    let Ok(permit) = AT_ONCE.acquire().await else { return false };
     let checked = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         let text = hash.as_ref().map_or(NOBODY, |hash| hash.0.as_str());
         let is_right =
             Phc::new(text).is_ok_and(|phc| Argon2::default().verify_password(password.as_bytes(), &phc).is_ok());

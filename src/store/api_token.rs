@@ -1,6 +1,6 @@
 //! Table `api_token`. Only hashes are stored; making and checking tokens is `auth::api_token`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 
 use super::Result;
@@ -22,6 +22,13 @@ pub struct ApiToken {
     pub created_at: DateTime<Utc>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
+}
+
+impl ApiToken {
+    /// True when the next use of the token is worth noting: the last one was noted over a minute ago.
+    pub fn is_use_due(&self) -> bool {
+        self.last_used_at.is_none_or(|at| Utc::now() - at > TimeDelta::minutes(1))
+    }
 }
 
 /// A token with the user it stands for.
