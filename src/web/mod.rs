@@ -6,6 +6,7 @@ mod event_json;
 mod failure;
 mod form;
 mod issue_list;
+mod issue_page;
 mod issue_update;
 mod layout;
 mod project_list;
@@ -37,6 +38,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/login/", get(sign_in::show).post(sign_in::submit))
         .route("/logout/", post(sign_in::leave))
         .route("/issues/", get(issue_list::show).post(issue_update::many))
+        .route("/issues/{issue}/", get(issue_page::show).post(issue_update::one))
         .route("/issues/{issue}/events/{event}/json/", get(event_json::show))
         .route("/projects/", get(project_list::show))
         .route("/projects/{organization}/{project}/", get(project_page::show))

@@ -11,8 +11,9 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-pub(super) use self::address::Address;
+use self::address::Address;
 use self::address::{Order, Tab};
+pub(super) use self::row::{badges, headline};
 use super::component::csrf_field;
 use super::component::icon::{Icon, icon};
 use super::failure::Failure;

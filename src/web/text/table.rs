@@ -26,7 +26,6 @@ texts! {
     months_ago(n) one "{n} month ago" => "{n} months ago", "{n} 个月前";
     years_ago(n) one "{n} year ago" => "{n} years ago", "{n} 年前";
     events(n) one "{n} event" => "{n} events", "{n} 个事件";
-    users(n) one "{n} user" => "{n} users", "{n} 位用户";
     chart_summary(n, most) one "{n} event, at most {most} at a time"
         => "{n} events, at most {most} at a time", "共 {n} 个事件，单个时段最多 {most} 个";
 
@@ -51,6 +50,12 @@ texts! {
     resolve => "Resolve", "标为已解决";
     ignore => "Ignore", "忽略";
     reopen => "Reopen", "重新打开";
+
+    level_debug => "Debug", "调试";
+    level_info => "Info", "信息";
+    level_warning => "Warning", "警告";
+    level_error => "Error", "错误";
+    level_fatal => "Fatal", "致命";
 
     // Issue list
     all_projects => "All projects", "所有项目";
@@ -84,19 +89,16 @@ texts! {
     set_up_project(name) => "Connect {name}", "接入 {name}";
 
     // Issue page
-    level => "Level", "级别";
     project => "Project", "项目";
     in_release(release) => "in {release}", "版本 {release}";
     last_14_days => "Last 14 days", "近 14 天";
     today => "today", "今天";
-    days_back(n) one "{n} day ago" => "{n} days ago", "{n} 天前";
     event => "Event", "事件";
     event_navigation => "Events of this issue", "此问题的事件";
     oldest_event => "Oldest event", "最早的事件";
     older_event => "Older event", "较早的事件";
     newer_event => "Newer event", "较新的事件";
     latest_event => "Latest event", "最新的事件";
-    received(time) => "received {time}", "接收于 {time}";
     raw_json => "JSON", "JSON";
     no_event => "No event of this issue is kept any more", "此问题的事件均已不再保留";
     no_event_hint => "Its counts and tags remain. The next event will be shown here.", "计数和标签仍会保留，下一个事件到来后将显示在这里。";
@@ -108,6 +110,7 @@ texts! {
     no_frames => "No stack trace was sent with this exception.", "此异常没有附带堆栈跟踪。";
     in_app => "in app", "应用代码";
     unknown_function => "unknown function", "未知函数";
+    registers => "Registers", "寄存器";
     locals => "Local variables", "局部变量";
     chained => "caused by", "起因于";
     handled_by(mechanism) => "handled, mechanism {mechanism}", "已捕获，机制 {mechanism}";
@@ -137,6 +140,9 @@ texts! {
     environment_variables => "Environment", "环境变量";
     as_curl => "As curl", "curl 命令";
     user => "User", "用户";
+    user_name => "User name", "用户名";
+    ip_address => "IP address", "IP 地址";
+    location => "Location", "位置";
     contexts => "Contexts", "上下文";
     extra => "Additional data", "附加数据";
     modules => "Packages", "依赖包";
@@ -149,12 +155,8 @@ texts! {
     fingerprint => "Fingerprint", "指纹";
     errors_in_processing(n) one "{n} problem while processing this event" => "{n} problems while processing this event", "处理此事件时遇到 {n} 个问题";
     violation => "Policy violation", "违反策略";
-    release => "Release", "版本";
-    environment => "Environment", "环境";
     platform => "Platform", "平台";
     logger => "Logger", "日志记录器";
-    transaction => "Transaction", "事务";
-    server => "Server", "服务器";
     details => "Details", "详情";
 
     // Projects
