@@ -6,6 +6,8 @@
 mod support;
 
 #[cfg(test)]
+mod appliance;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod harness;

@@ -30,6 +30,8 @@ impl Kept {
             .arg(signal)
             .args(command)
             .stdin(Stdio::piped())
+            // The shell would announce each child it has killed.
+            .stderr(Stdio::null())
             // Ctrl-C reaches the tests; the keeper then sees its standard input end.
             .process_group(0)
             .spawn()

@@ -1,0 +1,122 @@
+//! A person with a browser: signs in, finds the issue, resolves it, in both languages and themes.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::Instance;
+use super::webdriver::Browser;
+
+/// What tells the languages apart on the issue's page.
+struct Words {
+    language: &'static str,
+    sign_in: &'static str,
+    resolve: &'static str,
+    resolved: &'static str,
+}
+
+const LANGUAGES: [Words; 2] = [
+    Words { language: "en", sign_in: "Sign in", resolve: "Resolve", resolved: "Resolved" },
+    Words { language: "zh-CN", sign_in: "登录", resolve: "标为已解决", resolved: "已解决" },
+];
+
+/// Wide as on a desk, narrow as in the hand.
+const WIDTHS: [u32; 2] = [1280, 390];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_signs_in_opens_the_issue_and_resolves_it_in_both_languages() {
+    let instance = tokio::task::spawn_blocking(Instance::started).await.unwrap();
+    let password = fs::read_to_string(instance.data().join("secrets/admin-password")).unwrap();
+    send_corpus(&instance).await;
+    for words in LANGUAGES {
+        let browser = Browser::start(words.language).await;
+        visit(&browser, &instance, &password, &words).await;
+        browser.quit().await;
+        // As new for the next language.
+        instance.sql("update issue set status = 0, resolved_at = null");
+    }
+}
+
+async fn visit(browser: &Browser, instance: &Instance, password: &str, words: &Words) {
+    let site = format!("http://localhost:{}", instance.address().port());
+    browser.set_screen(1280, "light").await;
+    browser.open(&format!("{site}/")).await;
+    assert_eq!(browser.text("button[type=submit]").await, words.sign_in);
+    photograph(browser, "sign-in", words.language).await;
+    browser.fill("input[name=email]", "admin@localhost").await;
+    browser.fill("input[name=password]", password).await;
+    browser.click("button[type=submit]").await;
+
+    assert!(browser.url().await.ends_with("/issues/"), "{}", browser.url().await);
+    photograph(browser, "issues", words.language).await;
+    browser.click("td.what a.title").await;
+    let page = browser.text("body").await;
+    // Type and value, a function, a line of the source, a breadcrumb, a tag.
+    for shown in [
+        "OverflowError",
+        "product invoice could not be processed",
+        "product_invoice_0",
+        "customer = self.customer(product_invoice_0)",
+        "httplib",
+        "shard-1",
+    ] {
+        assert!(page.contains(shown), "{shown:?} is not on the page:\n{page}");
+    }
+    photograph(browser, "issue", words.language).await;
+    assert!(page.contains(words.resolve), "{page}");
+    browser.click("button[name=status][value=resolved]").await;
+    let page = browser.text("main").await;
+    assert!(page.contains(words.resolved), "{page}");
+    assert_eq!(instance.sql("select count(*) from issue where status = 1"), "1");
+
+    for (name, path) in [("project", "/projects/default/default/"), ("settings", "/settings/")] {
+        browser.open(&format!("{site}{path}")).await;
+        photograph(browser, name, words.language).await;
+    }
+    let page_language = browser.run("return document.documentElement.lang").await;
+    assert_eq!(page_language, words.language);
+    let complaints: Vec<String> = browser.console().await;
+    assert!(complaints.is_empty(), "the console says: {complaints:#?}");
+}
+
+/// The page in both themes and widths, into target/screenshots; nothing may stick out at the side.
+async fn photograph(browser: &Browser, name: &str, language: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+    fs::create_dir_all(&folder).unwrap();
+    for theme in ["light", "dark"] {
+        for width in WIDTHS {
+            browser.set_screen(width, theme).await;
+            let inner = browser.run("return document.documentElement.scrollWidth").await;
+            assert!(inner.as_u64().unwrap() <= u64::from(width), "{name} is {inner} wide on {width} ({language})");
+            let picture = browser.picture(width < 600).await;
+            fs::write(folder.join(format!("{name}-{language}-{theme}-{width}.webp")), picture).unwrap();
+        }
+    }
+    browser.set_screen(1280, "light").await;
+}
+
+/// A few issues to look at: the bodies of the benchmark under other names.
+async fn send_corpus(instance: &Instance) {
+    let key = instance.public_key();
+    let auth = format!("Sentry sentry_key={key}");
+    let small = include_str!("../../../benches/corpus/event-3k.json");
+    let large = include_str!("../../../benches/corpus/event-25k.json");
+    let kinds =
+        [("ValueError", small, 7), ("KeyError", small, 2), ("ConnectionError", small, 12), ("OverflowError", large, 3)];
+    let mut sent = 0;
+    for (kind, body, times) in kinds {
+        for _ in 0..times {
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            let mut event: serde_json::Value = serde_json::from_str(body).unwrap();
+            event["event_id"] = id.into();
+            event["timestamp"] = chrono::Utc::now().to_rfc3339().into();
+            event["user"]["id"] = (sent % 9).to_string().into();
+            event["exception"]["values"][0]["type"] = kind.into();
+            let body = Bytes::from(event.to_string());
+            instance.client().post("/api/1/store/", &[("x-sentry-auth", auth.as_str())], body).await.expect(200);
+            sent += 1;
+        }
+        tokio::task::block_in_place(|| instance.wait_for_events(sent));
+    }
+}

@@ -1,0 +1,12 @@
+//! The whole thing as it is run: the supervisor on a data directory of its own, with PostgreSQL,
+//! Redis, web and worker.
+
+mod bad_input;
+mod browser;
+mod instance;
+mod lifecycle;
+mod restarts;
+mod sdk;
+mod webdriver;
+
+pub(crate) use instance::Instance;
