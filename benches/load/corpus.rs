@@ -91,6 +91,7 @@ impl Corpus {
         let parts = self.issues.get(number % self.issues.len()).context("at least one issue")?;
         let id = random.hex(32);
         let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let user = (random.next() % 1_000).to_string();
         let mut event = String::with_capacity(self.bytes + 512);
         for (index, part) in parts.iter().enumerate() {
             if index % 2 == 0 {
@@ -102,7 +103,7 @@ impl Corpus {
                 "E" => event.push_str(&id),
                 "T" => event.push_str(&now),
                 "H" => event.push_str(&random.hex(size.parse()?)),
-                "U" => event.push_str(&(random.next() % 1_000).to_string()),
+                "U" => event.push_str(&user),
                 "S" => event.push_str(&(random.next() % 8).to_string()),
                 _ => event.push_str(&(random.next() % 5).to_string()),
             }
@@ -129,9 +130,9 @@ fn variant(event: &Value, number: usize) -> Result<Vec<String>> {
     set(&mut event, "/timestamp", "@@T@@")?;
     set(&mut event, "/server_name", "web-@@S@@")?;
     set(&mut event, "/release", "shop@1.4.@@R@@")?;
-    let user = event.pointer_mut("/user").context("user in the corpus")?;
-    // One number makes the user: the e-mail and the name would disagree with the id otherwise.
-    *user = serde_json::json!({ "id": "@@U@@", "ip_address": "203.0.113.7" });
+    set(&mut event, "/user/id", "@@U@@")?;
+    set(&mut event, "/user/username", "user@@U@@")?;
+    set(&mut event, "/user/email", "user@@U@@@example.com")?;
     if let Some(breadcrumbs) = event.pointer_mut("/breadcrumbs/values").and_then(Value::as_array_mut) {
         for breadcrumb in breadcrumbs {
             set(breadcrumb, "/timestamp", "@@T@@")?;
