@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use crate::config::Config;
 use crate::queue::Producer;
-use crate::store;
+use crate::store::pool;
 
 /// Configuration, pools and clients. Shared behind an `Arc`, which is also axum's state.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct App {
 impl App {
     /// Sets everything up without waiting for any server to answer. Call inside the runtime.
     pub fn connect(config: Config) -> anyhow::Result<Self> {
-        let db = store::pool::connect(&config)?;
+        let db = pool::connect(&config)?;
         let queue = Producer::connect(&config).context("set up the queue")?;
         Ok(Self { config, db, queue })
     }
