@@ -1,1 +1,107 @@
 //! [4] Event -> normalised, grouped. Pure.
+
+mod csp;
+mod derived_tags;
+mod grouping;
+mod in_app;
+mod lenient_json;
+mod normalise;
+mod shrink;
+mod title;
+mod user_agent;
+
+use chrono::{DateTime, Utc};
+
+use crate::protocol::{Event, EventKind, Level, Stamp};
+
+/// What the worker has in hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// What was known at the edge; its event id is the one that counts.
+    pub stamp: &'a Stamp,
+    /// The item's payload.
+    pub payload: &'a [u8],
+}
+
+/// An event ready to be stored.
+#[derive(Debug, Clone)]
+pub struct Processed {
+    /// In its final form.
+    pub event: Event,
+    /// The same as JSON, at most 1 MiB: what is stored.
+    pub json: Vec<u8>,
+    /// Grouping hash.
+    pub hash: [u8; 32],
+    /// Version of the algorithm behind `hash`.
+    pub hash_version: i16,
+    /// What the event is made of.
+    pub kind: EventKind,
+    /// Severity.
+    pub level: Level,
+    /// `python`, `javascript`, …; `other` when unknown.
+    pub platform: String,
+    /// The SDK's environment.
+    pub environment: Option<String>,
+    /// The SDK's release.
+    pub release: Option<String>,
+    /// One line for lists.
+    pub title: String,
+    /// Where it happened, one line.
+    pub culprit: String,
+    /// What the title was made from.
+    pub metadata: serde_json::Value,
+    /// The SDK's logger name, or empty.
+    pub logger: String,
+    /// Some mechanism says `handled: false`.
+    pub is_unhandled: bool,
+    /// The event's own time, corrected for clock drift.
+    pub occurred_at: DateTime<Utc>,
+    /// Keys are unique; derived tags are included.
+    pub tags: Vec<(String, String)>,
+    /// `id:…`, `username:…`, `email:…` or `ip:…`.
+    pub user: Option<String>,
+}
+
+/// Why a payload is no event.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejected {
+    /// Not JSON, or not an object.
+    #[error("the event is not a JSON object: {0}")]
+    NotAnObject(serde_json::Error),
+    /// Could not be written as JSON.
+    #[error("the event could not be written: {0}")]
+    Unwritable(serde_json::Error),
+}
+
+/// Normalises, describes and groups an event. Takes any bytes: what cannot be kept is noted in the event's `errors`.
+pub fn process(incoming: Incoming<'_>) -> Result<Processed, Rejected> {
+    let payload = lenient_json::parse_object(incoming.payload).map_err(Rejected::NotAnObject)?;
+    let mut event = normalise::normalise(payload, incoming.stamp);
+    title::describe(&mut event);
+    derived_tags::add(&mut event);
+    // Before anything is left out for size, so that a large event groups with its smaller fellows.
+    let hash = grouping::hash(&event);
+    let json = shrink::to_json(&mut event).map_err(Rejected::Unwritable)?;
+    Ok(Processed {
+        hash,
+        hash_version: grouping::VERSION,
+        kind: event.kind,
+        level: event.level,
+        platform: event.platform.clone(),
+        environment: event.environment.clone(),
+        release: event.release.clone(),
+        title: event.title.clone(),
+        culprit: event.culprit.clone(),
+        metadata: serde_json::to_value(&event.metadata).map_err(Rejected::Unwritable)?,
+        logger: event.logger.clone(),
+        is_unhandled: event.exception.values.iter().any(crate::protocol::event::Exception::is_unhandled),
+        occurred_at: event.timestamp,
+        tags: event.tags.clone(),
+        user: event.user.as_ref().and_then(crate::protocol::event::User::tag),
+        event,
+        json,
+    })
+}
+
+#[cfg(test)]
+mod tests;

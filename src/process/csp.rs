@@ -1,0 +1,132 @@
+//! Reports of content-security-policy violations inside an event.
+
+use serde_json::{Map, Value};
+
+/// What a policy calls the page's own origin.
+const SELF: &str = "'self'";
+
+/// Keys in snake case; the names of the Reporting API become those of `report-uri`.
+pub(super) fn normalise(report: Map<String, Value>) -> Map<String, Value> {
+    report
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| {
+            let name = match key.as_str() {
+                "blockedURL" => "blocked_uri".to_owned(),
+                "documentURL" => "document_uri".to_owned(),
+                "sample" => "script_sample".to_owned(),
+                other => snake_case(other),
+            };
+            (name, value)
+        })
+        .collect()
+}
+
+fn snake_case(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(if character == '-' { '_' } else { character.to_ascii_lowercase() });
+    }
+    out
+}
+
+/// First word of the effective directive, else of the violated one.
+pub(super) fn directive(report: &Map<String, Value>) -> &str {
+    ["effective_directive", "violated_directive"]
+        .iter()
+        .filter_map(|key| report.get(*key)?.as_str()?.split_whitespace().next())
+        .next()
+        .unwrap_or_default()
+}
+
+/// What was blocked: `'self'` for the page's own, a host for http and https, else the scheme.
+pub(super) fn blocked(report: &Map<String, Value>) -> String {
+    let uri = text(report, "blocked_uri");
+    match uri {
+        "" | "self" | SELF | "inline" | "eval" => SELF.to_owned(),
+        _ => match uri.split_once("://") {
+            Some(("http" | "https", rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned(),
+            Some((scheme, _)) => format!("{scheme}://"),
+            None => format!("{}:", uri.split(':').next().unwrap_or_default()),
+        },
+    }
+}
+
+/// The violation in words.
+pub(super) fn message(report: &Map<String, Value>) -> String {
+    let directive = directive(report);
+    let what = match directive.trim_end_matches("-elem").trim_end_matches("-attr").trim_end_matches("-src") {
+        "img" => "image",
+        "form-action" => "form",
+        other => other,
+    };
+    let blocked = blocked(report);
+    let uri = text(report, "blocked_uri");
+    match (blocked == SELF, what, uri) {
+        (true, _, "eval") => format!("Blocked unsafe eval() '{what}'"),
+        (true, "script", "inline") => "Blocked unsafe inline 'script'".to_owned(),
+        (true, "script", _) => "Blocked unsafe (eval() or inline) 'script'".to_owned(),
+        (true, ..) => format!("Blocked inline '{what}'"),
+        (false, "form", _) => format!("Blocked 'form' action to '{blocked}'"),
+        (false, ..) => format!("Blocked '{what}' from '{blocked}'"),
+    }
+}
+
+/// The violated directive, with the page's own origin shown as `'self'`.
+pub(super) fn culprit(report: &Map<String, Value>) -> String {
+    let violated = text(report, "violated_directive");
+    let document = text(report, "document_uri");
+    let origin: String = document.split_inclusive('/').take(3).collect();
+    let origin = origin.trim_end_matches('/');
+    let violated = if violated.is_empty() { directive(report) } else { violated };
+    let words = violated
+        .split_whitespace()
+        .map(|word| if !origin.is_empty() && word.trim_end_matches('/') == origin { SELF } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn text<'a>(report: &'a Map<String, Value>, key: &str) -> &'a str {
+    report.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(value: Value) -> Map<String, Value> {
+        let Value::Object(map) = value else { panic!("an object") };
+        normalise(map)
+    }
+
+    #[test]
+    fn violations_are_put_into_words() {
+        for (directive, uri, wanted) in [
+            ("img-src", "https://evil.com/x.png", "Blocked 'image' from 'evil.com'"),
+            ("script-src-elem", "inline", "Blocked unsafe inline 'script'"),
+            ("script-src", "", "Blocked unsafe (eval() or inline) 'script'"),
+            ("script-src", "eval", "Blocked unsafe eval() 'script'"),
+            ("style-src-attr", "self", "Blocked inline 'style'"),
+            ("form-action", "http://x:81/", "Blocked 'form' action to 'x:81'"),
+            ("font-src", "data", "Blocked 'font' from 'data:'"),
+            ("connect-src", "wss://x/y", "Blocked 'connect' from 'wss://'"),
+        ] {
+            assert_eq!(message(&report(json!({"effectiveDirective": directive, "blocked-uri": uri}))), wanted);
+        }
+    }
+
+    #[test]
+    fn names_of_both_interfaces_are_read() {
+        let old = report(
+            json!({"violated-directive": "img-src http://x", "document-uri": "http://x/page", "blockedURL": "http://y/"}),
+        );
+        assert_eq!(
+            (directive(&old), blocked(&old).as_str(), culprit(&old).as_str()),
+            ("img-src", "y", "img-src 'self'")
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! Reading one field: what fits is kept, what does not is dropped with a line in the event's `errors`.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::protocol::event::EventError;
+
+/// More than this says nothing new about a broken client.
+const MAX_ERRORS: usize = 100;
+/// Characters of a refused value that are worth keeping.
+const MAX_ERROR_VALUE: usize = 200;
+/// Ends a text that was cut.
+const ELLIPSIS: &str = "...";
+
+/// Where in the payload we are. Made on the stack, written out only for an error.
+#[derive(Clone, Copy)]
+pub(super) enum Path<'a> {
+    /// The event.
+    Root,
+    /// A member of an object.
+    Key(&'a Path<'a>, &'a str),
+    /// A member of a list.
+    Index(&'a Path<'a>, usize),
+}
+
+impl Path<'_> {
+    pub(super) fn key<'a>(&'a self, key: &'a str) -> Path<'a> {
+        Path::Key(self, key)
+    }
+
+    pub(super) fn index(&self, index: usize) -> Path<'_> {
+        Path::Index(self, index)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (parent, segment): (_, &dyn fmt::Display) = match self {
+            Self::Root => return Ok(()),
+            Self::Key(parent, key) => (parent, key),
+            Self::Index(parent, index) => (parent, index),
+        };
+        match parent {
+            Self::Root => {}
+            parent => write!(f, "{parent}.")?,
+        }
+        segment.fmt(f)
+    }
+}
+
+/// What was wrong so far, and the readers that add to it.
+#[derive(Default)]
+pub(super) struct Errors {
+    pub(super) list: Vec<EventError>,
+}
+
+impl Errors {
+    /// Notes that a field was dropped or changed.
+    pub(super) fn note(&mut self, kind: &str, at: &Path<'_>, value: Option<Value>) {
+        if self.list.len() < MAX_ERRORS {
+            self.list.push(EventError { kind: kind.to_owned(), name: Some(at.to_string()), value });
+        }
+    }
+
+    /// Notes a value of the wrong form; only short ones are kept.
+    pub(super) fn invalid(&mut self, at: &Path<'_>, value: Value) {
+        let kept = match value {
+            Value::String(text) => Some(Value::String(cut(text, MAX_ERROR_VALUE))),
+            Value::Array(_) | Value::Object(_) => None,
+            scalar => Some(scalar),
+        };
+        self.note("invalid_data", at, kept);
+    }
+
+    /// A text of at most `limit` characters; numbers are written out.
+    pub(super) fn text(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Option<String> {
+        match value {
+            Value::Null => None,
+            Value::String(text) => Some(cut(text, limit)),
+            Value::Number(number) => Some(number.to_string()),
+            other => {
+                self.invalid(at, other);
+                None
+            }
+        }
+    }
+
+    /// As [`Self::text`], white space around it taken off; nothing left is nothing.
+    pub(super) fn word(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Option<String> {
+        let text = self.text(at, value, usize::MAX)?;
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return None;
+        }
+        Some(cut(if trimmed.len() == text.len() { text } else { trimmed.to_owned() }, limit))
+    }
+
+    pub(super) fn flag(&mut self, at: &Path<'_>, value: Value) -> Option<bool> {
+        match value {
+            Value::Null => None,
+            Value::Bool(flag) => Some(flag),
+            other => {
+                self.invalid(at, other);
+                None
+            }
+        }
+    }
+
+    /// A whole number that is not negative, also as text.
+    pub(super) fn unsigned(&mut self, at: &Path<'_>, value: Value) -> Option<u64> {
+        let number = match &value {
+            Value::Null => return None,
+            Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.invalid(at, value);
+        }
+        number
+    }
+
+    /// A whole number.
+    pub(super) fn signed(&mut self, at: &Path<'_>, value: Value) -> Option<i64> {
+        match value {
+            Value::Null => None,
+            Value::Number(ref number) if number.is_i64() => number.as_i64(),
+            other => {
+                self.invalid(at, other);
+                None
+            }
+        }
+    }
+
+    /// An object; PHP writes an empty one as `[]`.
+    pub(super) fn object(&mut self, at: &Path<'_>, value: Value) -> Option<Map<String, Value>> {
+        match value {
+            Value::Null => None,
+            Value::Object(map) => Some(map),
+            Value::Array(list) if list.is_empty() => None,
+            other => {
+                self.invalid(at, other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn list(&mut self, at: &Path<'_>, value: Value) -> Vec<Value> {
+        match value {
+            Value::Null => Vec::new(),
+            Value::Array(list) => list,
+            other => {
+                self.invalid(at, other);
+                Vec::new()
+            }
+        }
+    }
+
+    /// `{"values": […]}`, the list alone, or one member alone.
+    pub(super) fn values(&mut self, at: &Path<'_>, value: Value) -> Vec<Value> {
+        match value {
+            Value::Object(mut map) if map.contains_key("values") => {
+                let values = map.remove("values").unwrap_or_default();
+                self.values(&at.key("values"), values)
+            }
+            Value::Object(map) if map.is_empty() => Vec::new(),
+            Value::Object(map) => vec![Value::Object(map)],
+            other => self.list(at, other),
+        }
+    }
+
+    /// Members that are texts of at most `limit` characters.
+    pub(super) fn texts(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Vec<String> {
+        let list = self.list(at, value);
+        list.into_iter().enumerate().filter_map(|(index, member)| self.text(&at.index(index), member, limit)).collect()
+    }
+}
+
+/// A double that is a whole number a frame could have as its line.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a whole number in range")]
+fn whole(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && (0.0..9.0e15).contains(&number)).then_some(number as u64)
+}
+
+/// Cuts a text to `limit` characters, the last three being `...` if anything was lost.
+pub(in crate::process) fn cut(mut text: String, limit: usize) -> String {
+    // No text has more characters than bytes, so most are settled here.
+    if text.len() <= limit || text.char_indices().nth(limit).is_none() {
+        return text;
+    }
+    let kept = limit.saturating_sub(ELLIPSIS.len());
+    let end = text.char_indices().nth(kept).map_or(text.len(), |(index, _)| index);
+    text.truncate(end);
+    text.push_str(ELLIPSIS);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_written_as_people_expect() {
+        let (root, values) = (Path::Root, "values");
+        let exception = root.key("exception");
+        let list = exception.key(values);
+        let first = list.index(0);
+        assert_eq!(first.key("type").to_string(), "exception.values.0.type");
+    }
+
+    #[test]
+    fn texts_are_cut_by_characters() {
+        assert_eq!(cut("äöü".to_owned(), 3), "äöü");
+        assert_eq!(cut("äöüßé".to_owned(), 4), "ä...");
+        assert_eq!(cut("abc".to_owned(), 2), "...");
+    }
+
+    #[test]
+    fn numbers_may_be_written_as_text() {
+        let mut errors = Errors::default();
+        for (value, wanted) in [
+            (json!(7), Some(7)),
+            (json!("7"), Some(7)),
+            (json!(7.0), Some(7)),
+            (json!(7.5), None),
+            (json!(-1), None),
+            (json!("x"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(errors.unsigned(&Path::Root, value.clone()), wanted, "{value}");
+        }
+        assert_eq!(errors.list.len(), 3);
+    }
+
+    #[test]
+    fn values_come_in_three_wrappings() {
+        let mut errors = Errors::default();
+        for (value, count) in [
+            (json!({"values": [1, 2]}), 2),
+            (json!([1, 2]), 2),
+            (json!({"type": "x"}), 1),
+            (json!({}), 0),
+            (json!({"values": null}), 0),
+            (json!({"values": {"type": "x"}}), 1),
+            (json!(null), 0),
+        ] {
+            assert_eq!(errors.values(&Path::Root, value.clone()).len(), count, "{value}");
+        }
+        assert!(errors.list.is_empty());
+        assert!(errors.values(&Path::Root, json!("x")).is_empty());
+        assert_eq!(errors.list[0].value, Some(json!("x")));
+    }
+
+    #[test]
+    fn errors_are_limited_and_do_not_keep_large_values() {
+        let mut errors = Errors::default();
+        for _ in 0..200 {
+            errors.invalid(&Path::Root, json!("x".repeat(1000)));
+        }
+        assert_eq!(errors.list.len(), MAX_ERRORS);
+        assert_eq!(errors.list[0].value.as_ref().unwrap().as_str().unwrap().len(), MAX_ERROR_VALUE);
+    }
+}
