@@ -1,0 +1,11 @@
+//! What runs, in which order and by which rules: `conf/supervisor.toml` turned into a checked [`Plan`].
+
+mod graph;
+mod read;
+mod types;
+
+pub use read::parse;
+pub use types::{Backoff, LogRules, Output, Plan, Ready, Run, ServiceSpec, StopClock, StopStep};
+
+/// The plan that ships with the program, used when no file is given or found.
+pub const DEFAULT: &str = include_str!("../../../conf/supervisor.toml");

@@ -1,0 +1,97 @@
+use super::*;
+
+fn errors(source: &str) -> Vec<String> {
+    parse(source).unwrap_err()
+}
+
+#[test]
+fn the_plan_that_ships_is_valid_and_in_order() {
+    let plan = parse(super::super::DEFAULT).unwrap();
+    let names: Vec<&str> = plan.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["prepare", "postgres", "redis", "migrate", "worker", "web", "banner"]);
+    let postgres = &plan.services[plan.find("postgres").unwrap()];
+    assert_eq!(postgres.stop[0].signal, Signal::SIGINT);
+    assert_eq!(postgres.stop[1], StopStep { signal: Signal::SIGQUIT, at_ms: 8_500 });
+    let web = &plan.services[plan.find("web").unwrap()];
+    assert!(web.listen && web.overlap && web.ready == Ready::Notify);
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_line() {
+    let source = "\
+[log]
+files = 0
+sise = 3
+[service.one]
+kind = \"exec\"
+command = [\"/bin/true\"]
+after = [\"tow\"]
+[service.two]
+kind = \"bundeled\"
+colour = \"red\"
+ready_within_s = -1
+stop = [\"TERM\", \"QUIT@soon\"]
+[service.Three]
+oneshot = 1
+";
+    assert_eq!(
+        errors(source),
+        [
+            "line 2: log.files: must be a whole number from 1 to 1000",
+            "line 3: log.sise: unknown setting",
+            "line 7: service.one.after: there is no service \"tow\" (did you mean \"two\"?)",
+            "line 8: service.two.stop: the last step must be KILL, so that the stop has an end",
+            "line 9: service.two.kind: \"bundeled\" is none of \"bundled\", \"app\", \"exec\"",
+            "line 10: service.two.colour: unknown setting",
+            "line 11: service.two.ready_within_s: must be a number of seconds, at most a day",
+            "line 12: service.two.stop: \"QUIT@soon\" is not a step such as \"TERM\" or \"KILL@2.5\"",
+            "line 13: \"Three\" cannot be the name of a service: at most 32 lower-case letters, digits and dashes",
+            "line 13: service.Three.kind: is missing",
+            "line 14: service.Three.oneshot: must be true or false",
+        ]
+    );
+}
+
+#[test]
+fn a_circle_is_named() {
+    let source = "\
+[service.free]
+kind = \"app\"
+[service.a]
+kind = \"app\"
+after = [\"b\"]
+[service.b]
+kind = \"app\"
+after = [\"a\"]
+";
+    assert_eq!(errors(source), ["line 3: these services wait for one another in a circle: a, b"]);
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line() {
+    let found = errors("[log]\nfiles = \n\n[service.a\n");
+    assert!(found[0].starts_with("line 2: "), "{found:?}");
+    assert!(found.iter().any(|error| error.starts_with("line 4: ")), "{found:?}");
+    assert_eq!(errors(""), ["line 1: no service is defined"]);
+}
+
+#[test]
+fn removing_a_service_hands_its_dependencies_on() {
+    let mut plan = parse(super::super::DEFAULT).unwrap();
+    plan.remove("postgres");
+    let migrate = &plan.services[plan.find("migrate").unwrap()];
+    let after: Vec<&str> = migrate.after.iter().map(|index| plan.services[*index].name.as_str()).collect();
+    assert_eq!(after, ["prepare", "redis"]);
+    plan.remove("redis");
+    assert!(!plan.has_bundled("redis") && plan.has_bundled("prepare"));
+}
+
+#[test]
+fn a_services_file_order_is_kept_where_there_is_a_choice() {
+    let source =
+        "[service.z]\nkind = \"app\"\n[service.m]\nkind = \"app\"\nafter = [\"a\"]\n[service.a]\nkind = \"app\"\n";
+    let plan = parse(source).unwrap();
+    let names: Vec<&str> = plan.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["z", "a", "m"]);
+    assert_eq!(plan.services[2].after, [1]);
+}

@@ -1,0 +1,210 @@
+//! The checked plan. Everything in it has been validated: indexes exist, durations are bounded, orders have no cycle.
+
+use std::collections::BTreeMap;
+
+use nix::sys::signal::Signal;
+
+use crate::error::exit;
+
+/// All services in an order in which each comes after everything it depends on, and the rules of the logs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The services, dependencies first.
+    pub services: Vec<ServiceSpec>,
+    /// Sizes of the log files.
+    pub log: LogRules,
+}
+
+/// One service or one-shot task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceSpec {
+    /// Its name: lower-case letters, digits and dashes.
+    pub name: String,
+    /// Where the program comes from.
+    pub run: Run,
+    /// Runs to its end once, instead of staying.
+    pub oneshot: bool,
+    /// Indexes (all smaller than this service's own) of those that must have been ready before the first start.
+    pub after: Vec<usize>,
+    /// How we learn that it is ready. A one-shot task is ready when it has ended with 0.
+    pub ready: Ready,
+    /// Time from start to readiness before the start counts as failed, in milliseconds; `None` waits for ever.
+    pub ready_within_ms: Option<u64>,
+    /// Time between two probes of a service that is ready, in milliseconds.
+    pub probe_every_ms: u64,
+    /// When it is beyond repair, everything stops.
+    pub essential: bool,
+    /// A restart starts the next generation beside the old one and drains that once the next is ready.
+    pub overlap: bool,
+    /// Time an old generation has for draining, in milliseconds.
+    pub drain_ms: u64,
+    /// Inherits the listening socket.
+    pub listen: bool,
+    /// What becomes of its standard output.
+    pub output: Output,
+    /// When it is started again after a failure.
+    pub backoff: Backoff,
+    /// How it is stopped, first step at once, times ascending.
+    pub stop: Vec<StopStep>,
+    /// Where the times of `stop` count from while everything is being stopped.
+    pub stop_clock: StopClock,
+    /// The supervisor's exit code when this essential service or task has failed for good.
+    pub fail_exit: u8,
+    /// Exit codes of a task that the supervisor hands on as its own.
+    pub pass_exit: Vec<u8>,
+}
+
+/// Where a service's program comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// PostgreSQL, Redis, or the preparation of their folders; the service's name says which.
+    Bundled,
+    /// A role of the application, named like the service.
+    App,
+    /// A command of the user's own.
+    Exec {
+        /// The program (looked up in `/usr/local/bin:/usr/bin:/bin` when it holds no slash) and its arguments.
+        command: Vec<String>,
+        /// Additions to its environment.
+        env: BTreeMap<String, String>,
+        /// The user it runs as; `None` is the supervisor's own.
+        user: Option<String>,
+    },
+}
+
+/// How a service's readiness is learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// By asking it in its own protocol (PostgreSQL and Redis).
+    Probe,
+    /// By its own `READY=1` on the notification socket.
+    Notify,
+    /// As soon as its program runs.
+    Started,
+}
+
+/// What becomes of a service's standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Log files and, tagged, the supervisor's own output.
+    Log,
+    /// Log files and, untouched, the supervisor's own output: words for the person at the terminal.
+    Plain,
+}
+
+/// When a service that failed is started again. The first time is at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The second delay, in milliseconds; it doubles from then on.
+    pub base_ms: u64,
+    /// The longest delay, in milliseconds.
+    pub max_ms: u64,
+    /// Ready for so many milliseconds, a service has recovered and the count begins anew.
+    pub healthy_ms: u64,
+    /// So many failures in a row, and the service is given up.
+    pub attempts: u32,
+}
+
+/// One rung of the ladder by which a service is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopStep {
+    /// The signal; every one is followed by CONT, KILL goes to the whole process group.
+    pub signal: Signal,
+    /// When, in milliseconds on the stop clock.
+    pub at_ms: u64,
+}
+
+/// Where the times of a stop ladder count from while everything is being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopClock {
+    /// From this service's own first signal.
+    Service,
+    /// From the moment the ordered stop began, so that the whole stop keeps its deadline.
+    Shutdown,
+}
+
+/// Bounds of the log files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRules {
+    /// A file that has reached this many bytes is rotated at the next line.
+    pub max_bytes: u64,
+    /// Files kept per stream, the current one included.
+    pub files: u32,
+    /// Lines kept in memory per service for `supervisor logs`.
+    pub tail_lines: usize,
+}
+
+impl Default for LogRules {
+    fn default() -> Self {
+        Self { max_bytes: 10 * 1024 * 1024, files: 5, tail_lines: 500 }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base_ms: 250, max_ms: 30_000, healthy_ms: 30_000, attempts: 10 }
+    }
+}
+
+impl ServiceSpec {
+    /// A service of that name by which every setting left out of the file is filled in.
+    pub fn named(name: &str) -> Self {
+        let terminate = StopStep { signal: Signal::SIGTERM, at_ms: 0 };
+        Self {
+            name: name.to_owned(),
+            run: Run::App,
+            oneshot: false,
+            after: Vec::new(),
+            ready: Ready::Started,
+            ready_within_ms: Some(60_000),
+            probe_every_ms: 10_000,
+            essential: true,
+            overlap: false,
+            drain_ms: 35_000,
+            listen: false,
+            output: Output::Log,
+            backoff: Backoff::default(),
+            stop: vec![terminate, StopStep { signal: Signal::SIGKILL, at_ms: 2_000 }],
+            stop_clock: StopClock::Service,
+            fail_exit: exit::SERVICE,
+            pass_exit: Vec::new(),
+        }
+    }
+}
+
+impl Plan {
+    /// Index of the service of that name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.services.iter().position(|service| service.name == name)
+    }
+
+    /// Takes a service out (because an external server is used in its place). What came after it comes after what it
+    /// came after itself.
+    pub fn remove(&mut self, name: &str) {
+        let Some(gone) = self.find(name) else { return };
+        let inherited = self.services.remove(gone).after;
+        for service in &mut self.services {
+            if service.after.contains(&gone) {
+                service.after.extend(&inherited);
+            }
+            service.after.retain(|index| *index != gone);
+            for index in &mut service.after {
+                if *index > gone {
+                    *index -= 1;
+                }
+            }
+            service.after.sort_unstable();
+            service.after.dedup();
+        }
+    }
+
+    /// Whether the bundled service of that name is part of the plan.
+    pub fn has_bundled(&self, name: &str) -> bool {
+        self.services.iter().any(|service| service.run == Run::Bundled && service.name == name)
+    }
+
+    /// Whether any service is a role of the application.
+    pub fn has_app(&self) -> bool {
+        self.services.iter().any(|service| service.run == Run::App)
+    }
+}

@@ -1,0 +1,268 @@
+//! What happens to one run of a service: started, ready, ended, swept.
+
+use super::types::{Action, Exit, Id, Instance, Ladder, Level, Millis, Outcome, Phase, Stage, State, Until, Waiter};
+use nix::sys::signal::Signal;
+
+impl State {
+    /// Begins a new generation of a service.
+    pub(super) fn launch(&mut self, index: usize, out: &mut Vec<Action>) {
+        let now = self.now;
+        let Some(spec) = self.plan.services.get(index) else { return };
+        let deadline = spec.ready_within_ms.map(|within| now + within);
+        let Some(service) = self.services.get_mut(index) else { return };
+        service.generation += 1;
+        if service.generation > 1 {
+            service.restarts += 1;
+        }
+        service.retry_at = None;
+        let generation = service.generation;
+        service.instances.push(Instance {
+            generation,
+            pid: None,
+            started_at: now,
+            ready_at: None,
+            stage: Stage::Starting { deadline },
+            retired: false,
+            ladder: None,
+            fault: None,
+        });
+        match service.current {
+            None => service.current = Some(generation),
+            Some(_) => service.candidate = Some(generation),
+        }
+        out.push(Action::Spawn(Id { service: index, generation }));
+    }
+
+    pub(super) fn spawned(&mut self, id: Id, pid: i32) {
+        if let Some(instance) = self.instance(id) {
+            instance.pid = Some(pid);
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, id: Id, error: &str, out: &mut Vec<Action>) {
+        let Some(instance) = self.instance(id) else { return };
+        let expected = instance.retired || instance.ladder.is_some();
+        if !expected {
+            self.failed(id, &format!("cannot be started: {error}"), None, false, out);
+        }
+        self.swept(id);
+    }
+
+    pub(super) fn became_ready(&mut self, id: Id, out: &mut Vec<Action>) {
+        let now = self.now;
+        let Some(spec) = self.plan.services.get(id.service).cloned() else { return };
+        let Some(instance) = self.instance(id) else { return };
+        if !matches!(instance.stage, Stage::Starting { .. }) || instance.ladder.is_some() || spec.oneshot {
+            return;
+        }
+        instance.stage = Stage::Ready;
+        instance.ready_at = Some(now);
+        let took = now - instance.started_at;
+        out.push(Action::Log(Level::Info, format!("{}: ready in {took} ms (generation {})", spec.name, id.generation)));
+        let Some(service) = self.services.get_mut(id.service) else { return };
+        service.satisfied = true;
+        if service.candidate == Some(id.generation) {
+            let old = service.current.replace(id.generation);
+            service.candidate = None;
+            service.failures = 0;
+            if let Some(old) = old.and_then(|old| service.instance(old)) {
+                old.retired = true;
+                if old.ladder.is_none() && old.stage != Stage::Sweeping {
+                    old.stage = Stage::Draining { deadline: now + spec.drain_ms };
+                    out.push(Action::Signal(Id { service: id.service, generation: old.generation }, Signal::SIGUSR2));
+                }
+            }
+        }
+        let sentence = format!("{} is ready (generation {}, {took} ms)", spec.name, id.generation);
+        self.answer(id.service, out, |waiter| match waiter.until {
+            Until::ReadyAbove(generation) if id.generation > generation => Some(Ok(sentence.clone())),
+            _ => None,
+        });
+    }
+
+    pub(super) fn health_changed(&mut self, id: Id, fault: Option<String>, out: &mut Vec<Action>) {
+        let name = self.name(id.service);
+        let Some(instance) = self.instance(id) else { return };
+        if instance.stage != Stage::Ready || instance.ladder.is_some() {
+            return;
+        }
+        match (&instance.fault, &fault) {
+            (None, Some(what)) => out.push(Action::Log(Level::Warn, format!("{name}: not healthy: {what}"))),
+            (Some(_), None) => out.push(Action::Log(Level::Info, format!("{name}: healthy again"))),
+            _ => {}
+        }
+        instance.fault = fault;
+    }
+
+    pub(super) fn exited(&mut self, id: Id, exit: Exit, out: &mut Vec<Action>) {
+        let going_down = self.phase != Phase::Running;
+        let now = self.now;
+        let name = self.name(id.service);
+        let oneshot = self.plan.services.get(id.service).is_some_and(|spec| spec.oneshot);
+        let Some(service) = self.services.get_mut(id.service) else { return };
+        let down = service.down || going_down;
+        service.last_exit = Some(exit);
+        let Some(instance) = service.instance(id.generation) else { return };
+        let was_ready = instance.ready_at;
+        let took = now - instance.started_at;
+        let ladder = instance.ladder.take();
+        let draining = instance.retired;
+        instance.stage = Stage::Sweeping;
+        instance.pid = None;
+        out.push(Action::Sweep(id));
+        let late = ladder.as_ref().and_then(|ladder| ladder.failure.clone());
+        if oneshot && exit == Exit::Code(0) && !down {
+            self.task_done(id, took, out);
+        } else if draining || down || (ladder.is_some() && late.is_none()) {
+            let how = if draining { "generation drained" } else { "stopped" };
+            let level = if exit == Exit::Code(0) { Level::Info } else { Level::Warn };
+            let level =
+                if matches!(exit, Exit::Signal(Signal::SIGTERM | Signal::SIGINT)) { Level::Info } else { level };
+            out.push(Action::Log(level, format!("{name}: {how} ({exit}, generation {})", id.generation)));
+        } else {
+            let reason = late.unwrap_or_else(|| match (oneshot, was_ready) {
+                (true, _) => format!("failed ({exit})"),
+                (false, None) => format!("ended before it was ready ({exit})"),
+                (false, Some(_)) => format!("ended unexpectedly ({exit})"),
+            });
+            let healthy = self.plan.services.get(id.service).map_or(0, |spec| spec.backoff.healthy_ms);
+            let recovered = was_ready.is_some_and(|since| now - since >= healthy);
+            self.failed(id, &reason, Some(exit), recovered, out);
+        }
+    }
+
+    fn task_done(&mut self, id: Id, took: Millis, out: &mut Vec<Action>) {
+        let name = self.name(id.service);
+        out.push(Action::Log(Level::Info, format!("{name}: done in {took} ms")));
+        let Some(service) = self.services.get_mut(id.service) else { return };
+        service.satisfied = true;
+        service.outcome = Some(Outcome::Done);
+        self.answer(id.service, out, |_| Some(Ok(format!("{name} is done ({took} ms)"))));
+    }
+
+    /// A run has failed by itself: try again, keep the old generation, give up, or stop everything.
+    fn failed(&mut self, id: Id, reason: &str, exit: Option<Exit>, recovered: bool, out: &mut Vec<Action>) {
+        let Some(spec) = self.plan.services.get(id.service).cloned() else { return };
+        let name = &spec.name;
+        let Some(service) = self.services.get_mut(id.service) else { return };
+        let by_hand = service.satisfied;
+        if service.candidate == Some(id.generation) {
+            service.candidate = None;
+            let kept = service.current.map_or_else(String::new, |old| format!("; generation {old} stays"));
+            out.push(Action::Log(Level::Error, format!("{name}: the new generation {reason}{kept}")));
+            return self.refuse(id, &format!("{name}: the new generation {reason}{kept}"), out);
+        }
+        // Whoever came up beside it takes its place.
+        if service.current == Some(id.generation) {
+            service.current = service.candidate.take();
+        }
+        let replaced = service.current.is_some();
+        service.failures = if recovered { 1 } else { service.failures + 1 };
+        let failures = service.failures;
+        self.refuse(id, &format!("{name} {reason}"), out);
+        if replaced {
+            out.push(Action::Log(Level::Warn, format!("{name}: {reason}; the new generation is already starting")));
+        } else if spec.oneshot || failures >= spec.backoff.attempts {
+            let given_up =
+                if spec.oneshot { String::new() } else { format!("; given up after {failures} failures in a row") };
+            out.push(Action::Log(Level::Error, format!("{name}: {reason}{given_up}")));
+            self.give_up(id.service, reason, exit, spec.oneshot && by_hand, out);
+        } else {
+            let delay = self.delay(spec.backoff, failures);
+            if let Some(service) = self.services.get_mut(id.service) {
+                service.retry_at = Some(self.now + delay);
+            }
+            let when = if delay == 0 { "at once".to_owned() } else { format!("in {delay} ms") };
+            out.push(Action::Log(Level::Warn, format!("{name}: {reason}; starting again {when}")));
+        }
+    }
+
+    /// `harmless`: a task repeated by hand, whose failure changes nothing for the others.
+    fn give_up(&mut self, index: usize, reason: &str, exit: Option<Exit>, harmless: bool, out: &mut Vec<Action>) {
+        let Some(spec) = self.plan.services.get(index).cloned() else { return };
+        if let Some(service) = self.services.get_mut(index) {
+            service.outcome = Some(Outcome::Failed(reason.to_owned()));
+        }
+        if spec.listen {
+            out.push(Action::CloseListener);
+        }
+        if spec.essential && !harmless {
+            let own = match exit {
+                Some(Exit::Code(code)) => u8::try_from(code).ok().filter(|code| spec.pass_exit.contains(code)),
+                _ => None,
+            };
+            self.shut_down(own.unwrap_or(spec.fail_exit), &format!("{} {reason}", spec.name), out);
+        }
+    }
+
+    /// Nothing of this run is left.
+    pub(super) fn swept(&mut self, id: Id) {
+        let Some(service) = self.services.get_mut(id.service) else { return };
+        service.instances.retain(|instance| instance.generation != id.generation);
+        if service.current == Some(id.generation) {
+            service.current = None;
+        }
+        if service.candidate == Some(id.generation) {
+            service.candidate = None;
+        }
+    }
+
+    pub(super) fn shut_down(&mut self, exit: u8, reason: &str, out: &mut Vec<Action>) {
+        if self.phase != Phase::Running {
+            return out.push(Action::Log(Level::Info, format!("{reason}: already stopping")));
+        }
+        self.phase = Phase::Stopping { since: self.now, exit };
+        out.push(Action::Log(
+            if exit == 0 { Level::Info } else { Level::Error },
+            format!("stopping everything: {reason}"),
+        ));
+        if self.plan.services.iter().any(|spec| spec.listen) {
+            out.push(Action::CloseListener);
+        }
+        for index in 0..self.services.len() {
+            self.answer(index, out, |_| Some(Err("the appliance is stopping".to_owned())));
+        }
+    }
+
+    /// Climbs onto the stop ladder, unless already there.
+    pub(super) fn begin_stop(&mut self, id: Id, failure: Option<String>) {
+        let now = self.now;
+        let Some(instance) = self.instance(id) else { return };
+        if instance.ladder.is_none() && instance.stage != Stage::Sweeping {
+            instance.ladder = Some(Ladder { began: now, next: 0, failure });
+        }
+    }
+
+    pub(super) fn instance(&mut self, id: Id) -> Option<&mut Instance> {
+        self.services.get_mut(id.service)?.instance(id.generation)
+    }
+
+    pub(super) fn name(&self, index: usize) -> String {
+        self.plan.services.get(index).map_or_else(String::new, |spec| spec.name.clone())
+    }
+
+    /// Tells those who wait for this run, or one before it, that it has failed.
+    fn refuse(&mut self, id: Id, reason: &str, out: &mut Vec<Action>) {
+        self.answer(id.service, out, |waiter| match waiter.until {
+            Until::ReadyAbove(generation) if id.generation > generation => Some(Err(reason.to_owned())),
+            _ => None,
+        });
+    }
+
+    /// Answers the waiters for which `result` has one.
+    pub(super) fn answer(
+        &mut self,
+        index: usize,
+        out: &mut Vec<Action>,
+        result: impl Fn(&Waiter) -> Option<Result<String, String>>,
+    ) {
+        let Some(service) = self.services.get_mut(index) else { return };
+        service.waiters.retain(|waiter| match result(waiter) {
+            Some(result) => {
+                out.push(Action::Answer { token: waiter.token, result });
+                false
+            }
+            None => true,
+        });
+    }
+}

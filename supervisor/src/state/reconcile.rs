@@ -1,0 +1,172 @@
+//! Looks at all facts and does what follows from them: deadlines, stop ladders, starts, the end.
+
+use super::types::{Action, Id, Level, Millis, Outcome, Phase, Stage, State, Until};
+use crate::plan::StopClock;
+
+impl State {
+    pub(super) fn reconcile(&mut self, out: &mut Vec<Action>) {
+        self.pass_deadlines(out);
+        match self.phase {
+            Phase::Running => {
+                self.announce(out);
+                for index in 0..self.services.len() {
+                    self.reconcile_service(index, out);
+                }
+            }
+            Phase::Stopping { exit, .. } => self.reconcile_stop(exit, out),
+            Phase::Finished => {}
+        }
+        self.climb_ladders(out);
+    }
+
+    /// The next moment at which something is due without any event, if there is one.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let mut due: Vec<Millis> = Vec::new();
+        for (index, service) in self.services.iter().enumerate() {
+            due.extend(service.retry_at.filter(|_| self.phase == Phase::Running));
+            for instance in &service.instances {
+                match instance.stage {
+                    _ if instance.ladder.is_some() => due.extend(self.ladder_due(index, instance.generation)),
+                    Stage::Starting { deadline } => due.extend(deadline),
+                    Stage::Draining { deadline } => due.push(deadline),
+                    Stage::Ready | Stage::Sweeping => {}
+                }
+            }
+        }
+        due.into_iter().min()
+    }
+
+    fn pass_deadlines(&mut self, out: &mut Vec<Action>) {
+        let mut late = Vec::new();
+        for (index, service) in self.services.iter().enumerate() {
+            for instance in service.instances.iter().filter(|instance| instance.ladder.is_none()) {
+                let id = Id { service: index, generation: instance.generation };
+                match instance.stage {
+                    Stage::Starting { deadline: Some(deadline) } if deadline <= self.now => {
+                        let seconds = (deadline - instance.started_at).div_ceil(1_000);
+                        late.push((id, Some(format!("was not ready within {seconds} s"))));
+                    }
+                    Stage::Draining { deadline } if deadline <= self.now => late.push((id, None)),
+                    _ => {}
+                }
+            }
+        }
+        for (id, failure) in late {
+            let what = failure.as_deref().unwrap_or("has not drained in time");
+            out.push(Action::Log(
+                Level::Warn,
+                format!("{}: generation {} {what}", self.name(id.service), id.generation),
+            ));
+            self.begin_stop(id, failure);
+        }
+    }
+
+    /// Once all that is essential has been ready: say so.
+    fn announce(&mut self, out: &mut Vec<Action>) {
+        let mut essential = self.plan.services.iter().zip(&self.services).filter(|(spec, _)| spec.essential);
+        if !self.announced && essential.all(|(_, service)| service.satisfied) {
+            self.announced = true;
+            out.push(Action::Log(Level::Info, format!("ready in {} ms", self.now)));
+        }
+    }
+
+    fn reconcile_service(&mut self, index: usize, out: &mut Vec<Action>) {
+        let Some(spec) = self.plan.services.get(index) else { return };
+        let needed_ready =
+            spec.after.iter().all(|needed| self.services.get(*needed).is_some_and(|needed| needed.satisfied));
+        let name = spec.name.clone();
+        let Some(service) = self.services.get_mut(index) else { return };
+        if service.down {
+            let generations: Vec<u64> = service.instances.iter().map(|instance| instance.generation).collect();
+            if generations.is_empty() {
+                self.answer(index, out, |waiter| {
+                    (waiter.until == Until::Gone).then(|| Ok(format!("{name} is stopped")))
+                });
+            }
+            for generation in generations {
+                self.begin_stop(Id { service: index, generation }, None);
+            }
+            return;
+        }
+        service.released |= needed_ready;
+        let over = matches!(service.outcome, Some(Outcome::Done | Outcome::Failed(_)));
+        let in_the_way = service.instances.iter().any(|instance| !instance.retired);
+        let due = service.retry_at.is_none_or(|at| at <= self.now);
+        // Whoever waited for the stop that a later start has overtaken: it was stopped.
+        if !in_the_way {
+            self.answer(index, out, |waiter| (waiter.until == Until::Gone).then(|| Ok(format!("{name} was stopped"))));
+        }
+        let released = self.services.get(index).is_some_and(|service| service.released);
+        if released && !over && !in_the_way && due {
+            self.launch(index, out);
+        }
+    }
+
+    /// Reverse order: a service is stopped once nothing that comes after it is left.
+    fn reconcile_stop(&mut self, exit: u8, out: &mut Vec<Action>) {
+        let mut stop = Vec::new();
+        for (index, service) in self.services.iter().enumerate() {
+            let dependents =
+                self.plan.services.iter().zip(&self.services).filter(|(spec, _)| spec.after.contains(&index));
+            let free = dependents.clone().all(|(spec, _)| self.gone_with_dependents(&spec.name));
+            if free {
+                stop.extend(
+                    service.instances.iter().map(|instance| Id { service: index, generation: instance.generation }),
+                );
+            }
+        }
+        for id in stop {
+            self.begin_stop(id, None);
+        }
+        if self.services.iter().all(|service| service.instances.is_empty()) {
+            self.phase = Phase::Finished;
+            out.push(Action::Finish(exit));
+        }
+    }
+
+    /// Nothing runs of this service nor of those that come after it, directly or not.
+    fn gone_with_dependents(&self, name: &str) -> bool {
+        let Some(index) = self.plan.find(name) else { return true };
+        self.services.get(index).is_none_or(|service| service.instances.is_empty())
+            && self
+                .plan
+                .services
+                .iter()
+                .filter(|spec| spec.after.contains(&index))
+                .all(|spec| self.gone_with_dependents(&spec.name))
+    }
+
+    /// Sends the signals whose time has come.
+    fn climb_ladders(&mut self, out: &mut Vec<Action>) {
+        let mut generations: Vec<Id> = Vec::new();
+        for (service, facts) in self.services.iter().enumerate() {
+            generations.extend(facts.instances.iter().map(|instance| Id { service, generation: instance.generation }));
+        }
+        for id in generations {
+            while self.ladder_due(id.service, id.generation).is_some_and(|due| due <= self.now) {
+                let Some(spec) = self.plan.services.get(id.service) else { break };
+                let steps = spec.stop.clone();
+                let Some(ladder) = self.instance(id).and_then(|instance| instance.ladder.as_mut()) else { break };
+                if let Some(step) = steps.get(ladder.next) {
+                    out.push(Action::Signal(id, step.signal));
+                }
+                ladder.next += 1;
+            }
+        }
+    }
+
+    /// When the next rung of an instance's ladder is due.
+    fn ladder_due(&self, index: usize, generation: u64) -> Option<Millis> {
+        let spec = self.plan.services.get(index)?;
+        let service = self.services.get(index)?;
+        let instance = service.instances.iter().find(|instance| instance.generation == generation)?;
+        let ladder = instance.ladder.as_ref()?;
+        let step = spec.stop.get(ladder.next)?;
+        let origin = match (self.phase, spec.stop_clock) {
+            (Phase::Stopping { since, .. }, StopClock::Shutdown) => since,
+            _ => ladder.began,
+        };
+        // The first signal goes out with the stop itself, whatever the clock.
+        Some(if ladder.next == 0 { ladder.began } else { (origin + step.at_ms).max(ladder.began) })
+    }
+}

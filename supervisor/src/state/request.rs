@@ -1,0 +1,77 @@
+//! What an operator asks of one service.
+
+use super::types::{Action, Id, Phase, Stage, State, Until, Verb, Waiter};
+
+impl State {
+    pub(super) fn request(&mut self, token: u64, index: usize, verb: Verb, out: &mut Vec<Action>) {
+        let refusal = match (self.phase, self.services.get(index)) {
+            (_, None) => Some("there is no such service".to_owned()),
+            (Phase::Running, Some(_)) => None,
+            _ => Some("the appliance is stopping".to_owned()),
+        };
+        if let Some(reason) = refusal {
+            return out.push(Action::Answer { token, result: Err(reason) });
+        }
+        match verb {
+            Verb::Stop => self.ask_stop(token, index, out),
+            Verb::Start => self.ask_start(token, index, out),
+            Verb::Restart => self.ask_restart(token, index, out),
+        }
+    }
+
+    fn ask_stop(&mut self, token: u64, index: usize, out: &mut Vec<Action>) {
+        let name = self.name(index);
+        if self.plan.services.get(index).is_some_and(|spec| spec.listen) {
+            out.push(Action::CloseListener);
+        }
+        self.answer(index, out, |waiter| match waiter.until {
+            Until::ReadyAbove(_) => Some(Err(format!("{name} was stopped meanwhile"))),
+            Until::Gone => None,
+        });
+        let Some(service) = self.services.get_mut(index) else { return };
+        service.down = true;
+        service.retry_at = None;
+        service.waiters.push(Waiter { token, until: Until::Gone });
+    }
+
+    fn ask_start(&mut self, token: u64, index: usize, out: &mut Vec<Action>) {
+        let name = self.name(index);
+        let Some(service) = self.services.get_mut(index) else { return };
+        service.down = false;
+        let current = service.current().filter(|instance| instance.ladder.is_none());
+        let coming = match current.map(|instance| instance.stage) {
+            Some(Stage::Ready) => {
+                let result = Ok(format!("{name} is already running"));
+                return out.push(Action::Answer { token, result });
+            }
+            Some(Stage::Starting { .. }) => service.generation - 1,
+            _ => {
+                service.outcome = None;
+                service.failures = 0;
+                service.retry_at = None;
+                service.generation
+            }
+        };
+        service.waiters.push(Waiter { token, until: Until::ReadyAbove(coming) });
+    }
+
+    fn ask_restart(&mut self, token: u64, index: usize, out: &mut Vec<Action>) {
+        let overlap = self.plan.services.get(index).is_some_and(|spec| spec.overlap);
+        let Some(service) = self.services.get_mut(index) else { return };
+        let current = service.current().filter(|instance| instance.ladder.is_none() && !service.down);
+        let (generation, stage) = match current {
+            Some(instance) if instance.stage != Stage::Sweeping => (instance.generation, instance.stage),
+            _ => return self.ask_start(token, index, out),
+        };
+        if let Some(candidate) = service.candidate {
+            return service.waiters.push(Waiter { token, until: Until::ReadyAbove(candidate - 1) });
+        }
+        service.waiters.push(Waiter { token, until: Until::ReadyAbove(service.generation) });
+        if overlap && stage == Stage::Ready {
+            self.launch(index, out);
+        } else {
+            service.failures = 0;
+            self.begin_stop(Id { service: index, generation }, None);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What `supervisor status` shows.
+
+use serde::{Deserialize, Serialize};
+
+use super::types::{Instance, Outcome, Phase, Stage, State};
+
+/// One service as shown to operators and their programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name in the plan.
+    pub name: String,
+    /// `waiting`, `starting`, `running` (a task), `ready`, `restarting`, `stopping`, `stopped`, `backoff`, `failed` or `done`.
+    pub state: String,
+    /// Process id of the serving generation.
+    pub pid: Option<i32>,
+    /// The serving generation, or the last one.
+    pub generation: u64,
+    /// Seconds since the serving generation was started.
+    pub uptime_s: Option<u64>,
+    /// Starts after the first one.
+    pub restarts: u32,
+    /// `ok`, `starting`, `-` (nothing runs), or what is wrong.
+    pub health: String,
+    /// How the last process ended.
+    pub last_exit: Option<String>,
+}
+
+impl ServiceStatus {
+    /// Whether this is how it should be.
+    pub fn is_well(&self) -> bool {
+        match self.state.as_str() {
+            "ready" | "restarting" => self.health == "ok",
+            "done" => true,
+            _ => false,
+        }
+    }
+}
+
+impl State {
+    /// All services, in the plan's order.
+    pub fn status(&self) -> Vec<ServiceStatus> {
+        (0..self.services.len()).filter_map(|index| self.status_of(index)).collect()
+    }
+
+    fn status_of(&self, index: usize) -> Option<ServiceStatus> {
+        let (spec, service) = (self.plan.services.get(index)?, self.services.get(index)?);
+        let shown = service.current().or_else(|| service.instances.first());
+        let state = match (shown, &service.outcome) {
+            (Some(instance), _) => running_state(instance, service.candidate.is_some(), spec.oneshot),
+            (None, Some(Outcome::Failed(_))) => "failed",
+            (None, Some(Outcome::Done)) => "done",
+            (None, None) if service.down || self.phase != Phase::Running => "stopped",
+            (None, None) if service.retry_at.is_some() => "backoff",
+            (None, None) => "waiting",
+        };
+        let health = match (shown, &service.outcome) {
+            (Some(instance), _) => match (&instance.fault, instance.stage) {
+                (Some(fault), _) => fault.clone(),
+                (None, Stage::Starting { .. }) if !spec.oneshot => "starting".to_owned(),
+                (None, Stage::Sweeping) => "-".to_owned(),
+                (None, _) => "ok".to_owned(),
+            },
+            (None, Some(Outcome::Failed(reason))) => reason.clone(),
+            (None, Some(Outcome::Done)) => "ok".to_owned(),
+            (None, None) => "-".to_owned(),
+        };
+        Some(ServiceStatus {
+            name: spec.name.clone(),
+            state: state.to_owned(),
+            pid: shown.and_then(|instance| instance.pid),
+            generation: shown.map_or(service.generation, |instance| instance.generation),
+            uptime_s: shown.and_then(|instance| instance.pid.map(|_| (self.now - instance.started_at) / 1_000)),
+            restarts: service.restarts,
+            health,
+            last_exit: service.last_exit.map(|exit| exit.to_string()),
+        })
+    }
+}
+
+fn running_state(instance: &Instance, replaced: bool, oneshot: bool) -> &'static str {
+    match instance.stage {
+        _ if instance.ladder.is_some() => "stopping",
+        Stage::Starting { .. } if oneshot => "running",
+        Stage::Starting { .. } => "starting",
+        Stage::Ready if replaced => "restarting",
+        Stage::Ready => "ready",
+        Stage::Draining { .. } | Stage::Sweeping => "stopping",
+    }
+}
