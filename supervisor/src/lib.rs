@@ -13,6 +13,7 @@ pub mod datadir;
 pub mod error;
 pub mod files;
 pub mod leftovers;
+pub mod log;
 pub mod plan;
 pub mod postgres;
 pub mod prepare;
