@@ -74,9 +74,11 @@ impl App {
 /// `glitchbox ROLE`: `web`, `worker`, or the one-shot commands `migrate` and `banner`.
 ///
 /// A role reports to the socket [`notify_path`], which must exist by then. With a `listener` it inherits that socket.
-pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<Arc<OwnedFd>>) -> LaunchSpec {
+/// `None` when the plan has no role of the application.
+pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<Arc<OwnedFd>>) -> Option<LaunchSpec> {
+    let app = context.app.as_ref()?;
     let argv = vec![NAME.into(), role.into()];
-    let mut spec = LaunchSpec::new(context.app.program(), argv, Arc::clone(&context.data.dir));
+    let mut spec = LaunchSpec::new(app.program(), argv, Arc::clone(&context.data.dir));
     spec.env = environment(&context.settings, &context.data.path, ".".into());
     if matches!(role, "web" | "worker") {
         spec.set_env("NOTIFY_SOCKET", notify_path(role, generation));
@@ -87,7 +89,7 @@ pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<A
     }
     spec.credentials.clone_from(&context.users.app);
     spec.death_signal = Some(Signal::SIGTERM);
-    spec
+    Some(spec)
 }
 
 /// The readiness socket of one process, relative to the data directory.

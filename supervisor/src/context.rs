@@ -26,7 +26,7 @@ pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 #[derive(Debug)]
 pub struct Survey {
     settings: Settings,
-    app: App,
+    app: Option<App>,
     examined: Examined,
     users: Users,
     postgres: Option<Server>,
@@ -38,8 +38,8 @@ pub struct Survey {
 pub struct Context {
     /// The settings.
     pub settings: Settings,
-    /// The application's program.
-    pub app: App,
+    /// The application's program; none when the plan has no role of it.
+    pub app: Option<App>,
     /// The data directory; its lock is held.
     pub data: DataDir,
     /// Who the services run as.
@@ -62,14 +62,15 @@ impl Survey {
     ///
     /// # Errors
     /// Exit code 13 (data directory), 15 (a program or user is missing) or 16 (an exposed port is taken).
-    pub fn look(settings: Settings, app: App) -> Result<Self, Fault> {
+    pub fn look(settings: Settings, app: impl Into<Option<App>>) -> Result<Self, Fault> {
+        let app = app.into();
         let examined = Examined::examine(&settings)?;
         let postgres = settings
             .bundled_postgres
             .then(|| postgres::find(examined.cluster(), examined.path(), &settings.search_path))
             .transpose()?;
         let redis = settings.bundled_redis.then(|| redis::find(&settings.search_path)).transpose()?;
-        let users = Users::find(&settings)?;
+        let users = Users::find(&settings, app.is_some())?;
         if let Some(directory) = examined.directory() {
             leftovers::end(directory).map_err(|error| {
                 Fault::data_directory(format!("Processes of an earlier run cannot be ended: {error}."))
@@ -82,6 +83,11 @@ impl Survey {
             check_port(6379, "EXPOSE_REDIS_PORT")?;
         }
         Ok(Self { settings, app, examined, users, postgres, redis })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Lays out the data directory and generates what secrets are missing.

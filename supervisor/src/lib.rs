@@ -8,19 +8,28 @@
 //! ```
 
 pub mod app;
+pub mod cli;
 pub mod context;
+pub mod control;
 pub mod datadir;
 pub mod error;
 pub mod files;
+pub mod launcher;
 pub mod leftovers;
+pub mod listener;
 pub mod log;
+pub mod notify;
 pub mod plan;
 pub mod postgres;
 pub mod prepare;
+pub mod probe;
+pub mod reap;
 pub mod redis;
 pub mod secrets;
 pub mod settings;
 pub mod spawn;
 pub mod state;
+pub mod supervisor;
 pub mod tuning;
 pub mod users;
+pub mod world;

@@ -1,3 +1,88 @@
-//! PID 1 of the appliance and the operator's tool.
+//! The `supervisor` program: the boot sequence, and the way to the operator's commands.
 
-fn main() {}
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Parser;
+use glitchbox_supervisor::app::App;
+use glitchbox_supervisor::cli::{self, Arguments, Command, Start};
+use glitchbox_supervisor::context::Survey;
+use glitchbox_supervisor::control::{self, Desk};
+use glitchbox_supervisor::error::{Fault, exit};
+use glitchbox_supervisor::launcher::Launcher;
+use glitchbox_supervisor::log::{Format, Log, LogSettings};
+use glitchbox_supervisor::state::Level;
+use glitchbox_supervisor::supervisor::{self, StopSignals};
+use glitchbox_supervisor::world::World;
+use glitchbox_supervisor::{files, listener, prepare, reap};
+use nix::sys::stat::{Mode, umask};
+use tokio::sync::mpsc;
+
+fn main() -> ExitCode {
+    let began = Instant::now();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::CONFIGURATION } else { 0 });
+        }
+    };
+    let result = match arguments.command {
+        Command::Run(start) => run(&start, began),
+        Command::Check(start) => cli::check(&start).map(|()| 0),
+        Command::Prepare => prepare::run().map(|()| 0),
+        other => cli::operate(other).map_err(|failure| Fault::new(1, failure.0)),
+    };
+    result.map_or_else(
+        |fault| {
+            for line in fault.message.lines() {
+                eprintln!("supervisor: {line}");
+            }
+            ExitCode::from(fault.exit)
+        },
+        ExitCode::from,
+    )
+}
+
+/// Everything that can be refused is looked at first; only then is anything written.
+fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
+    let broken = |error: std::io::Error| Fault::new(exit::SERVICE, format!("The supervisor cannot start: {error}."));
+    umask(Mode::from_bits_truncate(0o077));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
+    let _inside = runtime.enter();
+    let signals = StopSignals::catch().map_err(broken)?;
+
+    let mut plan = cli::load_plan(start)?;
+    let settings = cli::load_settings(start, &mut plan)?;
+    let app = plan.has_app().then(App::find).transpose()?;
+    if let Some(app) = &app {
+        cli::check_app(app, &settings)?;
+    }
+    let survey = Survey::look(settings, app)?;
+    let listens = plan.services.iter().any(|service| service.listen);
+    let port = survey.settings().port;
+    let listener = if listens { Some(listener::bind_port(port)?) } else { None };
+
+    let context = survey.settle()?;
+    reap::become_subreaper().map_err(broken)?;
+    let log = Log::start(LogSettings {
+        folder: files::proc_path(&context.data.logs),
+        rules: plan.log,
+        format: if context.settings.log_json { Format::Json } else { Format::Text },
+    })
+    .map_err(broken)?;
+    log.add_secrets(context.secret_values().map(|secret| secret.expose().to_owned()));
+    log.say(
+        Level::Info,
+        format!("starting in {} (supervisor {})", context.data.path.display(), env!("CARGO_PKG_VERSION")),
+    );
+
+    let plan = Arc::new(plan);
+    let (messages, inbox) = mpsc::unbounded_channel();
+    let desk = Desk { plan: Arc::clone(&plan), port, log: log.clone(), messages: messages.clone() };
+    control::serve(&context.data.run, desk)
+        .map_err(|error| Fault::data_directory(format!("The control socket cannot be made: {error}.")))?;
+    let world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener);
+    Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox)))
+}

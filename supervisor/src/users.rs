@@ -22,14 +22,15 @@ pub struct Users {
 
 impl Users {
     /// Looks the users up. As root a missing one is a configuration fault that says how to make it.
-    pub fn find(settings: &Settings) -> Result<Self, Fault> {
+    /// `with_app`: the application's user is needed too.
+    pub fn find(settings: &Settings, with_app: bool) -> Result<Self, Fault> {
         if !geteuid().is_root() {
             return Ok(Self::default());
         }
         Ok(Self {
             postgres: settings.bundled_postgres.then(|| find("postgres")).transpose()?,
             redis: settings.bundled_redis.then(|| find("redis")).transpose()?,
-            app: Some(find("glitchbox")?),
+            app: with_app.then(|| find("glitchbox")).transpose()?,
         })
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn order(nodes: &[Node]) -> Result<Vec<usize>, Vec<(usize, String)>> 
 }
 
 /// The known name that needs the fewest edits to become `name`, if it is near enough to be a slip of the finger.
-pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(edits, candidate)| *edits <= 1 + candidate.len() / 3)

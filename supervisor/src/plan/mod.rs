@@ -4,6 +4,7 @@ mod graph;
 mod read;
 mod types;
 
+pub use graph::closest;
 pub use read::parse;
 pub use types::{Backoff, LogRules, Output, Plan, Ready, Run, ServiceSpec, StopClock, StopStep};
 

@@ -1,0 +1,153 @@
+//! The operator's commands.
+
+mod clients;
+mod operate;
+mod start;
+mod table;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use start::{check, check_app, load_plan, load_settings};
+
+use crate::control::Failure;
+
+/// Runs the appliance and looks after it.
+#[derive(Debug, Parser)]
+#[command(name = "supervisor", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the appliance and stay in the foreground; SIGTERM or Ctrl-C stops it in order
+    Run(Start),
+    /// Check the configuration and the environment, and say what is wrong; changes nothing
+    Check(Start),
+    /// Show all services; the exit code is 0 if all is well
+    Status {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start a service and wait until it is ready
+    Start(Target),
+    /// Stop a service and wait until nothing of it is left
+    Stop(Target),
+    /// Restart a service and wait until it is ready; web and worker serve on meanwhile
+    Restart(Target),
+    /// Show the last lines that services have logged
+    Logs {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// Go on showing lines as they come
+        #[arg(short, long)]
+        follow: bool,
+        /// How many lines to begin with (as far as they are kept in memory; all are in DATA_DIR/logs)
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+        lines: usize,
+        /// Only this service ("supervisor" for the supervisor's own lines)
+        service: Option<String>,
+    },
+    /// Ask the appliance whether it can take events; the exit code is 0 if so
+    Healthcheck(Place),
+    /// Open psql on the bundled PostgreSQL, as the superuser
+    Psql(Client),
+    /// Open redis-cli on the bundled Redis
+    RedisCli(Client),
+    /// Report to the supervisor from a service's script: READY=1, STOPPING=1 or STATUS=text
+    Notify {
+        /// The message
+        message: String,
+    },
+    /// Prepare the bundled servers' folders (called by the supervisor itself)
+    #[command(hide = true)]
+    Prepare,
+}
+
+/// What a start may be told.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// Where all data is kept [default: $DATA_DIR, or ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The port to listen on [default: $PORT, or 8000]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The file that says which services to run [default: conf/supervisor.toml near the program, or the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Which appliance is meant.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Its data directory [default: $DATA_DIR, or ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A service of an appliance.
+#[derive(Debug, Args)]
+pub struct Target {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented where it is defined")]
+    pub place: Place,
+    /// The service, as `supervisor status` names it
+    #[arg(value_name = "SVC")]
+    pub service: String,
+}
+
+/// A client program and its arguments.
+#[derive(Debug, Args)]
+pub struct Client {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented where it is defined")]
+    pub place: Place,
+    /// Handed to the program
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<OsString>,
+}
+
+impl Place {
+    /// The data directory meant.
+    pub fn path(&self) -> PathBuf {
+        let from_environment = || std::env::var_os("DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.data_dir.clone().or_else(from_environment).unwrap_or_else(|| PathBuf::from("./data"))
+    }
+}
+
+/// Carries out one of the commands that talk to a running appliance. Returns the exit code.
+///
+/// # Errors
+/// One sentence saying why it was not done.
+pub fn operate(command: Command) -> Result<u8, Failure> {
+    let block_on = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8, Failure>>>>| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| Failure(error.to_string()))?.block_on(work)
+    };
+    match command {
+        Command::Status { place, json } => block_on(Box::pin(operate::status(place.path(), json))),
+        Command::Start(target) => block_on(Box::pin(operate::act(target, "start"))),
+        Command::Stop(target) => block_on(Box::pin(operate::act(target, "stop"))),
+        Command::Restart(target) => block_on(Box::pin(operate::act(target, "restart"))),
+        Command::Logs { place, follow, lines, service } => {
+            block_on(Box::pin(operate::logs(place.path(), service, lines, follow)))
+        }
+        Command::Healthcheck(place) => block_on(Box::pin(operate::healthcheck(place.path()))),
+        Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
+        Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
+        Command::Notify { message } => operate::notify(&message),
+        Command::Run(_) | Command::Check(_) | Command::Prepare => Ok(0),
+    }
+}

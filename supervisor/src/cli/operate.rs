@@ -1,0 +1,89 @@
+//! Commands that ask the running supervisor.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Target, table};
+use crate::control::{Client, Failure};
+use crate::notify;
+use crate::state::ServiceStatus;
+
+/// What `status --json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    services: &'a [ServiceStatus],
+}
+
+/// How long a health check waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn status(data_dir: PathBuf, json: bool) -> Result<u8, Failure> {
+    let status = Client::connect(&data_dir).await?.status().await?;
+    if json {
+        print(&serde_json::to_string(&Shown { services: &status.services }).unwrap_or_default());
+    } else {
+        print(&table::render(&status.services));
+    }
+    Ok(u8::from(!status.services.iter().all(ServiceStatus::is_well)))
+}
+
+pub(super) async fn act(target: Target, verb: &str) -> Result<u8, Failure> {
+    let message = Client::connect(&target.place.path()).await?.act(&target.service, verb).await?;
+    print(&message);
+    Ok(0)
+}
+
+pub(super) async fn logs(
+    data_dir: PathBuf,
+    service: Option<String>,
+    lines: usize,
+    follow: bool,
+) -> Result<u8, Failure> {
+    let show = |bytes: &[u8]| {
+        let mut output = std::io::stdout().lock();
+        output.write_all(bytes).and_then(|()| output.flush()).is_ok()
+    };
+    Client::connect(&data_dir).await?.logs(service.as_deref(), lines, follow, show).await?;
+    Ok(0)
+}
+
+pub(super) async fn healthcheck(data_dir: PathBuf) -> Result<u8, Failure> {
+    let port = Client::connect(&data_dir).await?.status().await?.port;
+    let silent = |_| Err(Failure(format!("Port {port} does not answer within {} s.", PATIENCE.as_secs())));
+    let answer = timeout(PATIENCE, ask_health(port)).await.unwrap_or_else(silent)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let code = head.split(' ').nth(1).unwrap_or("");
+    if code == "200" {
+        print(body.trim_end());
+        Ok(0)
+    } else {
+        Err(Failure(format!("Not healthy: {code} {}", body.trim_end())))
+    }
+}
+
+async fn ask_health(port: u16) -> Result<String, Failure> {
+    let unreachable = |error: std::io::Error| Failure(format!("Port {port} cannot be reached: {error}."));
+    let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(unreachable)?;
+    let request = format!("GET /_health/ HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(unreachable)?;
+    let mut answer = Vec::new();
+    stream.take(64 * 1024).read_to_end(&mut answer).await.map_err(unreachable)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+pub(super) fn notify(message: &str) -> Result<u8, Failure> {
+    let sent = notify::send(std::env::var_os("NOTIFY_SOCKET"), message);
+    sent.map(|()| 0).map_err(|error| Failure(format!("The supervisor cannot be told: {error}.")))
+}
+
+/// To a reader who may have gone.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,40 @@
+//! The control socket: JSON over HTTP/1.1 on `run/supervisor.sock`, for the owner of the appliance only.
+//!
+//! ```text
+//! GET  /v1/status                                   {"pid", "port", "services": [...]}
+//! POST /v1/services/NAME/start|stop|restart         {"ok", "message"}, once it is done
+//! GET  /v1/logs?service=NAME&lines=N&follow=true    lines of text
+//! ```
+
+mod client;
+mod server;
+
+pub use client::{Client, Failure};
+pub use server::{Desk, serve};
+
+use serde::{Deserialize, Serialize};
+
+use crate::state::ServiceStatus;
+
+/// The socket's name in `run/`.
+pub const SOCKET: &str = "supervisor.sock";
+
+/// The answer to `GET /v1/status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Process id of the supervisor.
+    pub pid: u32,
+    /// The appliance's port.
+    pub port: u16,
+    /// All services, in the plan's order.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// The answer to a request that changes something.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Whether it was done.
+    pub ok: bool,
+    /// What was done, or why not.
+    pub message: String,
+}

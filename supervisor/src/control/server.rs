@@ -1,0 +1,189 @@
+//! The supervisor's end of the control socket.
+
+use std::convert::Infallible;
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Channel, Full};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Outcome, SOCKET, Status};
+use crate::files;
+use crate::log::Log;
+use crate::plan::{Plan, closest};
+use crate::state::Verb;
+use crate::supervisor::Message;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Lines shown when the request does not say how many.
+const LINES: usize = 50;
+
+/// What requests are answered from.
+#[derive(Debug)]
+pub struct Desk {
+    /// The services there are.
+    pub plan: Arc<Plan>,
+    /// The appliance's port.
+    pub port: u16,
+    /// The log.
+    pub log: Log,
+    /// The way to the loop.
+    pub messages: mpsc::UnboundedSender<Message>,
+}
+
+/// Makes the socket, with mode 0600, and answers on it from now on.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(run: impl AsFd, desk: Desk) -> io::Result<()> {
+    let path = files::proc_path(run).join(SOCKET);
+    // Whatever lies there is a leftover: the data directory's lock is ours.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    tokio::spawn(accept(listener, Arc::new(desk)));
+    Ok(())
+}
+
+async fn accept(listener: UnixListener, desk: Arc<Desk>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: some will come back.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let desk = Arc::clone(&desk);
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let desk = Arc::clone(&desk);
+                async move { Ok::<_, Infallible>(answer(&desk, &request).await) }
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(5))
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(desk: &Desk, request: &Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let words: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match (request.method(), words.as_slice()) {
+        (&Method::GET, ["v1", "status"]) => status(desk).await,
+        (&Method::GET, ["v1", "logs"]) => logs(desk, request.uri().query().unwrap_or("")),
+        (&Method::POST, ["v1", "services", name, verb]) => match verb {
+            &"start" => act(desk, name, Verb::Start).await,
+            &"stop" => act(desk, name, Verb::Stop).await,
+            &"restart" => act(desk, name, Verb::Restart).await,
+            _ => refuse(StatusCode::NOT_FOUND, "There is no such request.".to_owned()),
+        },
+        _ => refuse(StatusCode::NOT_FOUND, "There is no such request.".to_owned()),
+    }
+}
+
+async fn status(desk: &Desk) -> Response<Body> {
+    let (reply, answer) = oneshot::channel();
+    let _ = desk.messages.send(Message::Status(reply));
+    match answer.await {
+        Ok(services) => json(StatusCode::OK, &Status { pid: std::process::id(), port: desk.port, services }),
+        Err(_) => ending(),
+    }
+}
+
+async fn act(desk: &Desk, name: &str, verb: Verb) -> Response<Body> {
+    let service = match find(&desk.plan, name) {
+        Ok(service) => service,
+        Err(message) => return refuse(StatusCode::NOT_FOUND, message),
+    };
+    let (reply, answer) = oneshot::channel();
+    let _ = desk.messages.send(Message::Act { service, verb, reply });
+    match answer.await {
+        Ok(Ok(message)) => json(StatusCode::OK, &Outcome { ok: true, message }),
+        Ok(Err(message)) => refuse(StatusCode::CONFLICT, message),
+        Err(_) => ending(),
+    }
+}
+
+fn logs(desk: &Desk, query: &str) -> Response<Body> {
+    let value = |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let service = value("service").map(|(_, service)| service.to_owned());
+    if let Some(name) = service.as_deref().filter(|name| *name != "supervisor")
+        && let Err(message) = find(&desk.plan, name)
+    {
+        return refuse(StatusCode::NOT_FOUND, message);
+    }
+    let lines = value("lines").and_then(|(_, lines)| lines.parse().ok()).unwrap_or(LINES);
+    let follow = value("follow").is_some_and(|(_, follow)| follow == "true");
+    // Followed first: a line that comes now is shown twice rather than not at all.
+    let next = follow.then(|| desk.log.follow(service.clone()));
+    let mut text = String::new();
+    for line in desk.log.last(service.as_deref(), lines) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    let body = match next {
+        None => Full::new(Bytes::from(text)).boxed_unsync(),
+        Some(next) => stream(text, next),
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// Lines as they come, until the reader goes.
+fn stream(first: String, mut next: mpsc::Receiver<Arc<str>>) -> Body {
+    let (mut sender, body) = Channel::new(16);
+    tokio::spawn(async move {
+        let mut chunk = first;
+        while sender.send_data(Bytes::from(chunk)).await.is_ok() {
+            let Some(line) = next.recv().await else { return };
+            chunk = format!("{line}\n");
+        }
+    });
+    body.boxed_unsync()
+}
+
+/// The index of a service, or a sentence that helps.
+fn find(plan: &Plan, name: &str) -> Result<usize, String> {
+    plan.find(name).ok_or_else(|| {
+        let known: Vec<&str> = plan.services.iter().map(|service| service.name.as_str()).collect();
+        match closest(name, known.iter().copied()) {
+            Some(near) => format!("There is no service \"{name}\"; did you mean \"{near}\"?"),
+            None => format!("There is no service \"{name}\"; there are: {}.", known.join(", ")),
+        }
+    })
+}
+
+fn ending() -> Response<Body> {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "The supervisor is ending.".to_owned())
+}
+
+fn refuse(code: StatusCode, message: String) -> Response<Body> {
+    json(code, &Outcome { ok: false, message })
+}
+
+fn json(code: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(bytes)).boxed_unsync());
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,121 @@
+//! From a service of the plan to the launch of its program.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::unistd::{User, getgrouplist};
+
+use crate::context::{Context, SYSTEM_PATH};
+use crate::plan::{Ready, Run, ServiceSpec};
+use crate::reap::MARK;
+use crate::spawn::{Credentials, LaunchSpec, Program};
+use crate::{app, postgres, prepare, probe, redis};
+
+/// The number of the listening socket in a child.
+const LISTENER_FD: i32 = 3;
+
+/// Knows how each service of a plan is started and asked.
+#[derive(Debug)]
+pub struct Launcher {
+    context: Context,
+}
+
+impl Launcher {
+    /// A launcher for one data directory.
+    pub fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    /// What the services are started from.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// How to start one run of a service, marked as such.
+    ///
+    /// # Errors
+    /// What is missing, for a person.
+    pub fn launch(
+        &self,
+        service: &ServiceSpec,
+        generation: u64,
+        listener: Option<Arc<OwnedFd>>,
+    ) -> Result<LaunchSpec, String> {
+        let context = &self.context;
+        let absent = || "it is not part of this appliance".to_owned();
+        let told = |error: std::io::Error| error.to_string();
+        let mut launch = match (&service.run, service.name.as_str()) {
+            (Run::Bundled, "prepare") => prepare::launch(context).map_err(told)?,
+            (Run::Bundled, "postgres") => postgres::launch(context).map_err(told)?.ok_or_else(absent)?,
+            (Run::Bundled, "redis") => redis::launch(context).ok_or_else(absent)?,
+            (Run::Bundled, _) => return Err(absent()),
+            (Run::App, role) => app::launch(context, role, generation, listener).ok_or_else(absent)?,
+            (Run::Exec { .. }, _) => self.command(service, listener)?,
+        };
+        launch.set_env(MARK, mark(service, generation));
+        if service.ready == Ready::Notify && !service.oneshot {
+            launch.set_env("NOTIFY_SOCKET", app::notify_path(&service.name, generation));
+        }
+        Ok(launch)
+    }
+
+    /// Whom to ask whether a service that is probed is ready.
+    pub fn target(&self, service: &ServiceSpec) -> Option<probe::Target> {
+        match service.name.as_str() {
+            "postgres" => Some(probe::Target::Postgres),
+            "redis" => Some(probe::Target::Redis(self.context.secrets.redis.as_ref()?.expose().to_owned())),
+            _ => None,
+        }
+    }
+
+    /// A command of the user's own: in the data directory, with a small environment.
+    fn command(&self, service: &ServiceSpec, listener: Option<Arc<OwnedFd>>) -> Result<LaunchSpec, String> {
+        let Run::Exec { command, env, user } = &service.run else { return Err(String::new()) };
+        let name = command.first().ok_or("its command is empty")?;
+        let program = find_program(name).ok_or_else(|| format!("there is no program {name}"))?;
+        let argv: Vec<OsString> = command.iter().map(OsString::from).collect();
+        let mut launch = LaunchSpec::new(Program::Path(program), argv, Arc::clone(&self.context.data.dir));
+        launch.set_env("PATH", SYSTEM_PATH);
+        launch.set_env("DATA_DIR", ".");
+        launch.set_env("TZ", self.context.settings.timezone.as_deref().unwrap_or("UTC"));
+        if let Some(user) = user {
+            let (credentials, home) = look_up(user)?;
+            launch.credentials = Some(credentials);
+            launch.set_env("USER", user);
+            launch.set_env("HOME", home);
+        }
+        if let Some(listener) = listener {
+            launch.inherit.push((listener, LISTENER_FD));
+            launch.set_env("LISTEN_FDS", "1");
+            launch.set_env("PORT", self.context.settings.port.to_string());
+        }
+        for (name, value) in env {
+            launch.set_env(name, value);
+        }
+        Ok(launch)
+    }
+}
+
+/// What marks all processes of one run.
+pub fn mark(service: &ServiceSpec, generation: u64) -> String {
+    format!("{}#{generation}", service.name)
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name));
+    }
+    SYSTEM_PATH.split(':').map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+/// The user of that name, all its groups included.
+fn look_up(name: &str) -> Result<(Credentials, PathBuf), String> {
+    let user = User::from_name(name).map_err(|errno| format!("user {name} cannot be looked up: {errno}"))?;
+    let user = user.ok_or_else(|| format!("there is no user {name}"))?;
+    let c_name = std::ffi::CString::new(name).map_err(|_| format!("there is no user {name}"))?;
+    let groups = getgrouplist(&c_name, user.gid).unwrap_or_default();
+    let groups = groups.into_iter().map(nix::unistd::Gid::as_raw).collect();
+    Ok((Credentials { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups }, user.dir))
+}

@@ -1,0 +1,170 @@
+//! The one loop: whatever happens becomes an event for the state machine, whose actions the [`World`] enacts.
+
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep_until, timeout};
+
+use crate::notify::Report;
+use crate::plan::Plan;
+use crate::reap;
+use crate::state::{Event, Id, Level, ServiceStatus, State, Verb};
+use crate::world::World;
+
+/// What tasks tell the loop.
+#[derive(Debug)]
+pub enum Message {
+    /// For the machine as it is.
+    Event(Event),
+    /// A service reports itself.
+    Report(Id, Report),
+    /// An operator asks what there is.
+    Status(oneshot::Sender<Vec<ServiceStatus>>),
+    /// An operator asks for something to be done.
+    Act {
+        /// Index of the service in the plan.
+        service: usize,
+        /// What.
+        verb: Verb,
+        /// One sentence, either way, once it is done.
+        reply: oneshot::Sender<Result<String, String>>,
+    },
+}
+
+/// The signals that end the appliance in order, caught from the moment this is made.
+#[derive(Debug)]
+pub struct StopSignals {
+    streams: Vec<(&'static str, Signal)>,
+    child: Signal,
+}
+
+impl StopSignals {
+    /// Catches TERM, INT, QUIT and HUP (unless `nohup` has it ignored), and the end of children.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn catch() -> std::io::Result<Self> {
+        let mut streams = vec![
+            ("SIGTERM", signal(SignalKind::terminate())?),
+            ("SIGINT", signal(SignalKind::interrupt())?),
+            ("SIGQUIT", signal(SignalKind::quit())?),
+        ];
+        if !hangup_is_ignored() {
+            streams.push(("SIGHUP", signal(SignalKind::hangup())?));
+        }
+        Ok(Self { streams, child: signal(SignalKind::child())? })
+    }
+
+    /// The name of the next signal to stop.
+    async fn stop(streams: &mut [(&'static str, Signal)]) -> &'static str {
+        std::future::poll_fn(|context| {
+            for (name, stream) in streams.iter_mut() {
+                if stream.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*name);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+/// As the kernel tells: asking for the handler would replace it.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Runs the plan to its end and returns the exit code.
+pub async fn run(
+    plan: std::sync::Arc<Plan>,
+    mut world: World,
+    mut signals: StopSignals,
+    mut messages: mpsc::UnboundedReceiver<Message>,
+) -> u8 {
+    let mut state = State::new(plan, rand::random());
+    state = feed(state, &mut world, Event::Begin);
+    loop {
+        if let Some(exit) = world.finished() {
+            return end(world, exit).await;
+        }
+        let due = [state.next_deadline().map(|at| world.instant(at)), world.next_sweep()];
+        let due = due.into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            _ = signals.child.recv() => {
+                for (pid, exit) in reap::reap() {
+                    if let Some(id) = world.main_process_ended(pid) {
+                        state = feed(state, &mut world, Event::Exited { id, exit });
+                    }
+                }
+            }
+            name = StopSignals::stop(&mut signals.streams) => {
+                state = feed(state, &mut world, Event::Shutdown { reason: name.to_owned() });
+            }
+            Some(message) = messages.recv() => state = take(state, &mut world, message),
+            () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                world.sweep();
+                state = feed(state, &mut world, Event::Tick);
+            }
+        }
+    }
+}
+
+fn take(state: State, world: &mut World, message: Message) -> State {
+    match message {
+        Message::Event(event) => feed(state, world, event),
+        Message::Report(id, Report::Ready) => feed(state, world, Event::Ready { id }),
+        Message::Report(_, Report::Stopping) => state,
+        Message::Report(id, Report::Status(text)) => {
+            world.say(Level::Info, format!("{}: {text}", world.name(id)));
+            state
+        }
+        Message::Status(reply) => {
+            // Time passes without events too.
+            let state = feed(state, world, Event::Tick);
+            let _ = reply.send(state.status());
+            state
+        }
+        Message::Act { service, verb, reply } => {
+            let token = world.expect_answer(reply);
+            feed(state, world, Event::Request { token, service, verb })
+        }
+    }
+}
+
+/// Gives the machine an event, enacts what it wants, and goes on with what came of that.
+fn feed(mut state: State, world: &mut World, event: Event) -> State {
+    let mut next = Some(event);
+    while let Some(event) = next {
+        let (after, actions) = state.step(world.now(), event);
+        state = after;
+        for action in actions {
+            world.enact(action);
+        }
+        world.sweep();
+        next = world.pending();
+    }
+    state
+}
+
+/// Everything has stopped: whatever process is left is killed, and the last lines are written.
+async fn end(mut world: World, exit: u8) -> u8 {
+    let until = Instant::now() + Duration::from_secs(2);
+    loop {
+        let left = reap::descendants();
+        if left.is_empty() || Instant::now() >= until {
+            break;
+        }
+        reap::kill_all(&left);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        reap::reap();
+    }
+    reap::reap();
+    let _ = timeout(Duration::from_secs(1), world.last_words()).await;
+    world.say(if exit == 0 { Level::Info } else { Level::Error }, format!("stopped, exit {exit}"));
+    world.close();
+    exit
+}

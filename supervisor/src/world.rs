@@ -1,0 +1,289 @@
+//! The machine's hands: processes, sockets, probes and answers.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::launcher::{Launcher, mark};
+use crate::log::{Log, Stream, pump};
+use crate::notify::Channel;
+use crate::plan::{Plan, Ready, ServiceSpec};
+use crate::probe;
+use crate::reap::{self, Trace};
+use crate::spawn::{LaunchSpec, spawn};
+use crate::state::{Action, Event, Id, Level, Millis};
+use crate::supervisor::Message;
+use crate::{control, files, listener};
+
+/// Pauses between two looks for processes that are being killed: first and longest.
+const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+
+/// A process that cannot be killed for so long is stuck in the kernel; we go on without it.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// All that is real.
+#[derive(Debug)]
+pub struct World {
+    plan: Arc<Plan>,
+    launcher: Launcher,
+    log: Log,
+    began: Instant,
+    messages: mpsc::UnboundedSender<Message>,
+    listener: Option<Arc<OwnedFd>>,
+    runs: BTreeMap<Id, Run>,
+    sweeps: Vec<Sweep>,
+    answers: HashMap<u64, oneshot::Sender<Result<String, String>>>,
+    last_token: u64,
+    pumps: JoinSet<()>,
+    pending: VecDeque<Event>,
+    finished: Option<u8>,
+}
+
+/// One run of a service, from its start until nothing of it is left.
+#[derive(Debug)]
+struct Run {
+    trace: Trace,
+    alive: bool,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Sweep {
+    id: Id,
+    since: Instant,
+    next: Instant,
+    pause: Duration,
+}
+
+impl World {
+    /// `began` is when the supervisor was started: times are counted from there.
+    pub fn new(
+        plan: Arc<Plan>,
+        launcher: Launcher,
+        log: Log,
+        began: Instant,
+        messages: mpsc::UnboundedSender<Message>,
+        listener: Option<OwnedFd>,
+    ) -> Self {
+        Self {
+            plan,
+            launcher,
+            log,
+            began,
+            messages,
+            listener: listener.map(Arc::new),
+            runs: BTreeMap::new(),
+            sweeps: Vec::new(),
+            answers: HashMap::new(),
+            last_token: 0,
+            pumps: JoinSet::new(),
+            pending: VecDeque::new(),
+            finished: None,
+        }
+    }
+
+    /// Milliseconds since the supervisor began.
+    pub fn now(&self) -> Millis {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The moment of a machine's deadline.
+    pub fn instant(&self, at: Millis) -> Instant {
+        self.began + Duration::from_millis(at)
+    }
+
+    /// The next event that came of an action.
+    pub fn pending(&mut self) -> Option<Event> {
+        self.pending.pop_front()
+    }
+
+    /// The exit code, once everything has stopped.
+    pub fn finished(&self) -> Option<u8> {
+        self.finished
+    }
+
+    /// A line of the supervisor.
+    pub fn say(&self, level: Level, text: String) {
+        self.log.say(level, text);
+    }
+
+    /// The name of a run's service.
+    pub fn name(&self, id: Id) -> &str {
+        self.plan.services.get(id.service).map_or("", |service| &service.name)
+    }
+
+    /// Keeps an operator's line open; the token names it.
+    pub fn expect_answer(&mut self, reply: oneshot::Sender<Result<String, String>>) -> u64 {
+        self.last_token += 1;
+        self.answers.insert(self.last_token, reply);
+        self.last_token
+    }
+
+    /// Does what the machine asks.
+    pub fn enact(&mut self, action: Action) {
+        match action {
+            Action::Spawn(id) => self.start(id),
+            Action::Signal(id, signal) => {
+                if let Some(run) = self.runs.get(&id).filter(|run| run.alive) {
+                    reap::signal(run.trace.main, signal);
+                }
+            }
+            Action::Sweep(id) => {
+                let now = Instant::now();
+                self.sweeps.push(Sweep { id, since: now, next: now, pause: SWEEP_PAUSE.0 });
+            }
+            Action::CloseListener => self.listener = None,
+            Action::Log(level, text) => self.say(level, text),
+            Action::Answer { token, result } => {
+                if let Some(reply) = self.answers.remove(&token) {
+                    let _ = reply.send(result);
+                }
+            }
+            Action::Finish(exit) => self.finished = Some(exit),
+        }
+    }
+
+    /// The run whose main process this was. Others were orphans: nobody waits for them.
+    pub fn main_process_ended(&mut self, pid: Pid) -> Option<Id> {
+        let (id, run) = self.runs.iter_mut().find(|(_, run)| run.alive && run.trace.main == pid)?;
+        run.alive = false;
+        Some(*id)
+    }
+
+    /// When to look again for processes that are being killed.
+    pub fn next_sweep(&self) -> Option<Instant> {
+        self.sweeps.iter().map(|sweep| sweep.next).min()
+    }
+
+    /// Kills what ended runs have left behind, as far as it is time to.
+    pub fn sweep(&mut self) {
+        let now = Instant::now();
+        if self.next_sweep().is_none_or(|next| next > now) {
+            return;
+        }
+        while self.pumps.try_join_next().is_some() {}
+        let live: Vec<Pid> = self.runs.values().filter(|run| run.alive).map(|run| run.trace.main).collect();
+        let mut left = Vec::new();
+        for mut sweep in std::mem::take(&mut self.sweeps) {
+            if sweep.next > now {
+                left.push(sweep);
+                continue;
+            }
+            let found = self.runs.get(&sweep.id).map_or_else(Vec::new, |run| reap::remnants(&run.trace, &live));
+            let patient = sweep.since.elapsed() < SWEEP_PATIENCE;
+            if found.is_empty() || !patient {
+                if !patient {
+                    let text = format!("{}: processes cannot be killed: {found:?}", self.name(sweep.id));
+                    self.say(Level::Error, text);
+                }
+                self.runs.remove(&sweep.id);
+                self.pending.push_back(Event::Swept { id: sweep.id });
+                continue;
+            }
+            if sweep.pause == SWEEP_PAUSE.0 {
+                let text = format!("{}: killing {} processes it left behind", self.name(sweep.id), found.len());
+                self.say(Level::Info, text);
+            }
+            reap::kill_all(&found);
+            sweep.next = now + sweep.pause;
+            sweep.pause = (sweep.pause * 2).min(SWEEP_PAUSE.1);
+            left.push(sweep);
+        }
+        self.sweeps.append(&mut left);
+    }
+
+    /// Waits until everything that services have written has been read.
+    pub async fn last_words(&mut self) {
+        while self.pumps.join_next().await.is_some() {}
+    }
+
+    /// Writes the last lines out and takes the control socket away.
+    pub fn close(&self) {
+        let _ = std::fs::remove_file(files::proc_path(&self.launcher.context().data.run).join(control::SOCKET));
+        self.log.close();
+    }
+
+    fn start(&mut self, id: Id) {
+        let plan = Arc::clone(&self.plan);
+        let Some(service) = plan.services.get(id.service) else { return };
+        match self.try_start(id, service) {
+            Ok(pid) => {
+                self.pending.push_back(Event::Spawned { id, pid: pid.as_raw() });
+                if service.ready == Ready::Started && !service.oneshot {
+                    self.pending.push_back(Event::Ready { id });
+                }
+            }
+            Err(error) => self.pending.push_back(Event::SpawnFailed { id, error }),
+        }
+    }
+
+    fn try_start(&mut self, id: Id, service: &ServiceSpec) -> Result<Pid, String> {
+        let listener = if service.listen { Some(self.listener()?) } else { None };
+        let launch = self.launcher.launch(service, id.generation, listener)?;
+        // Made before the program runs, so that no report is too early.
+        let channel = self.channel(id, service, &launch)?;
+        let child = spawn(&launch).map_err(|error| error.to_string())?;
+        let name: Arc<str> = service.name.as_str().into();
+        for (stream, pipe) in [(Stream::Out, child.stdout), (Stream::Err, child.stderr)] {
+            self.pumps.spawn(pump(self.log.clone(), Arc::clone(&name), stream, service.output, pipe));
+        }
+        let mut tasks = Vec::new();
+        if let Some(channel) = channel {
+            tasks.push(tokio::spawn(relay(id, channel, self.messages.clone())));
+        }
+        if service.ready == Ready::Probe
+            && let Some(target) = self.launcher.target(service)
+        {
+            let run = Arc::clone(&self.launcher.context().data.run);
+            let every = Duration::from_millis(service.probe_every_ms);
+            tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone())));
+        }
+        let trace = Trace::of(child.pid, mark(service, id.generation));
+        self.runs.insert(id, Run { trace, alive: true, tasks });
+        Ok(child.pid)
+    }
+
+    /// The listening socket, bound again if it was closed.
+    fn listener(&mut self) -> Result<Arc<OwnedFd>, String> {
+        if let Some(listener) = &self.listener {
+            return Ok(Arc::clone(listener));
+        }
+        let port = self.launcher.context().settings.port;
+        let listener = Arc::new(listener::bind_port(port).map_err(|fault| fault.message)?);
+        self.listener = Some(Arc::clone(&listener));
+        Ok(listener)
+    }
+
+    fn channel(&self, id: Id, service: &ServiceSpec, launch: &LaunchSpec) -> Result<Option<Channel>, String> {
+        if service.ready != Ready::Notify || service.oneshot {
+            return Ok(None);
+        }
+        let name = format!("{}.{}", service.name, id.generation);
+        let channel = Channel::bind(&self.launcher.context().data.run, &name, launch.credentials.as_ref());
+        channel.map(Some).map_err(|error| format!("its notification socket cannot be made: {error}"))
+    }
+}
+
+/// Hands a service's reports to the loop.
+async fn relay(id: Id, channel: Channel, to: mpsc::UnboundedSender<Message>) {
+    while let Ok(reports) = channel.receive().await {
+        for report in reports {
+            if to.send(Message::Report(id, report)).is_err() {
+                return;
+            }
+        }
+    }
+}
