@@ -55,3 +55,9 @@ create table api_token (
     last_used_at timestamptz
 );
 create index api_token_user on api_token (user_id);
+
+-- Facts about this instance by name, noted at each start (its public address).
+create table instance (
+    name text primary key,
+    value text not null
+);

@@ -3,6 +3,7 @@
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use rand::seq::IndexedRandom;
 use tokio::sync::Semaphore;
 
 use crate::store::user::PasswordHash;
@@ -13,6 +14,18 @@ static AT_ONCE: Semaphore = Semaphore::const_new(2);
 /// The hash of an empty-handed password, for users that do not exist: checking against it takes as long
 /// as checking against a real one (same parameters).
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z2xpdGNoYm94bm9ib2R5$hVj3P2m0rGx7q5J0oM5sQv3m5w0f9Z3c8uQyq3qk1lE";
+
+/// The shortest password a person may choose, in characters.
+pub const MIN_LENGTH: usize = 8;
+
+/// Letters and digits that nobody mistakes for one another.
+const READABLE: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// A new random password: 24 letters and digits, 138 bits.
+pub fn generate() -> String {
+    let mut rng = rand::rng();
+    (0..24).filter_map(|_| READABLE.choose(&mut rng)).map(|byte| char::from(*byte)).collect()
+}
 
 /// Hashes a password with a salt of its own.
 pub async fn hash(password: String) -> anyhow::Result<PasswordHash> {
@@ -44,6 +57,12 @@ pub async fn verify(password: String, hash: Option<PasswordHash>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn generated_passwords_are_long_and_differ() {
+        assert_eq!(generate().len(), 24);
+        assert_ne!(generate(), generate());
+    }
 
     #[tokio::test]
     async fn right_wrong_and_nobody() {

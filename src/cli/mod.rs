@@ -1,5 +1,15 @@
 //! One file per role and admin command.
 
+mod banner;
+mod check;
+mod instance;
+mod key;
+mod migrate;
+mod org;
+mod output;
+mod project;
+mod token;
+mod user;
 mod web;
 mod worker;
 
@@ -29,6 +39,27 @@ enum Command {
     Web(web::Args),
     /// Process what is queued, and do what is due.
     Worker(worker::Args),
+    /// Bring the schema up to date and, on an empty database, set up the first organization.
+    Migrate,
+    /// Check the environment; touches nothing.
+    Check,
+    /// Print the address, the administrator and the first DSN.
+    Banner,
+    /// Manage people with an account.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Manage organizations and their members.
+    #[command(subcommand)]
+    Org(org::Command),
+    /// Manage projects.
+    #[command(subcommand)]
+    Project(project::Command),
+    /// Manage the keys that let programs send events.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Manage API tokens.
+    #[command(subcommand)]
+    Token(token::Command),
 }
 
 /// Runs the command that the arguments name, and says how it went.
@@ -46,6 +77,14 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Web(args) => web::run(&args, config),
         Command::Worker(args) => worker::run(&args, config),
+        Command::Migrate => Ok(migrate::run(&config)),
+        Command::Check => Ok(check::run(&config)),
+        Command::Banner => banner::run(&config),
+        Command::User(command) => user::run(command, config),
+        Command::Org(command) => org::run(command, config),
+        Command::Project(command) => project::run(command, config),
+        Command::Key(command) => key::run(command, config),
+        Command::Token(command) => token::run(command, config),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("glitchbox: {error:#}");

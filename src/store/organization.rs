@@ -1,7 +1,7 @@
 //! Table `organization`.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 
 use super::Result;
 use crate::ids::{OrganizationId, UserId};
@@ -85,4 +85,11 @@ pub async fn insert(db: impl PgExecutor<'_>, slug: &str, name: &str) -> Result<O
             .fetch_one(db)
             .await?;
     Ok(row)
+}
+
+/// Waits for other programs that set up the same instance; until the end of the transaction.
+pub async fn lock_first_boot(db: &mut PgConnection) -> Result<()> {
+    // "gbx boot"
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(0x67_62_78_62_6f_6f_74_i64).execute(db).await?;
+    Ok(())
 }

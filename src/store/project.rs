@@ -1,7 +1,7 @@
 //! Table `project`.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 
 use super::Result;
 use crate::ids::{OrganizationId, ProjectId, UserId};
@@ -132,5 +132,22 @@ pub async fn insert(db: impl PgExecutor<'_>, new: NewProject<'_>) -> Result<Proj
     .bind(new.platform)
     .fetch_one(db)
     .await?;
+    Ok(row)
+}
+
+/// Makes the first project of an instance, which has the number 1 also when an earlier attempt was rolled back
+/// (a sequence does not go back).
+pub async fn insert_first(db: &mut PgConnection, new: NewProject<'_>) -> Result<Project> {
+    let row = sqlx::query_as(
+        "insert into project (id, organization_id, slug, name, platform) values (1, $1, $2, $3, $4)
+         returning id, organization_id, slug, name, platform, created_at, first_event_at",
+    )
+    .bind(new.organization_id)
+    .bind(new.slug)
+    .bind(new.name)
+    .bind(new.platform)
+    .fetch_one(&mut *db)
+    .await?;
+    sqlx::query("select setval(pg_get_serial_sequence('project', 'id'), 1)").execute(db).await?;
     Ok(row)
 }

@@ -7,6 +7,7 @@ mod support;
 
 #[cfg(test)]
 mod appliance;
+mod admin;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]

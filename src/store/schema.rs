@@ -1,0 +1,43 @@
+//! The schema: migrations, embedded in the program.
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use super::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Why the schema is not what this program needs.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// A newer version of the program has been here.
+    #[error(
+        "the database was made by a newer version of glitchbox (it has migration {0}, the newest known here is {1}); \
+         start that version, or restore a backup"
+    )]
+    Newer(i64, i64),
+    /// A migration could not be applied; those before it are in place.
+    #[error("{0}")]
+    Failed(#[source] MigrateError),
+    /// No connection.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Brings the schema up to date under an advisory lock, on a connection without time limits. A newer schema
+/// is left alone.
+pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
+    let mut connection = options.connect().await.map_err(StoreError::from)?;
+    let result = MIGRATIONS.run(&mut connection).await;
+    // What has been applied is committed; how the connection ends changes nothing.
+    drop(connection.close().await);
+    result.map_err(|error| match error {
+        MigrateError::VersionMissing(version) if version > newest() => SchemaError::Newer(version, newest()),
+        other => SchemaError::Failed(other),
+    })
+}
+
+fn newest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
