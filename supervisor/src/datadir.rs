@@ -16,8 +16,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{AccessFlags, eaccess, geteuid};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{AccessFlags, eaccess, fchown, geteuid};
 
 use crate::error::Fault;
 use crate::files::{self, Owner};
@@ -106,8 +106,7 @@ impl Examined {
         }
         let is_root = geteuid().is_root();
         let us: Option<Owner> = is_root.then_some((0, 0));
-        let mode = Mode::from_bits_truncate(if is_root { 0o711 } else { 0o700 });
-        fchmod(&directory, mode).map_err(|errno| explain(errno.into()))?;
+        take(&directory, us, if is_root { 0o711 } else { 0o700 }).map_err(explain)?;
 
         let make = |parent: &OwnedFd, name: &str, mode: u32, owner: Option<Owner>| {
             files::make_folder(parent, name, mode, owner)
@@ -145,12 +144,23 @@ pub(crate) fn owner(credentials: Option<&Credentials>) -> Option<Owner> {
 /// `run/` holds sockets of several owners, so its owner is set without handing over what is in it.
 fn make_run(directory: &OwnedFd, owner: Option<Owner>) -> io::Result<OwnedFd> {
     let run = files::make_folder(directory, "run", 0o700, None)?;
-    if let Some((uid, gid)) = owner {
-        nix::unistd::fchown(&run, Some(uid.into()), Some(gid.into()))?;
-    }
-    let mode = if owner.is_some() { 0o771 } else { 0o700 };
-    fchmod(&run, Mode::from_bits_truncate(mode))?;
+    take(&run, owner, if owner.is_some() { 0o771 } else { 0o700 })?;
     Ok(run)
+}
+
+/// Sets owner and mode of `folder` alone, where they are not right already.
+fn take(folder: &OwnedFd, owner: Option<Owner>, mode: u32) -> io::Result<()> {
+    let stat = fstat(folder)?;
+    if let Some((uid, gid)) = owner
+        && (uid, gid) != (stat.st_uid, stat.st_gid)
+    {
+        fchown(folder, Some(uid.into()), Some(gid.into()))?;
+    }
+    let mode = Mode::from_bits_truncate(mode);
+    if Mode::from_bits_truncate(stat.st_mode) != mode {
+        fchmod(folder, mode)?;
+    }
+    Ok(())
 }
 
 fn examine_directory(path: PathBuf, owner: u32, settings: &Settings) -> Result<Examined, Fault> {

@@ -1,6 +1,7 @@
 //! The cluster: made once, complete or not at all, with passwords from the first moment on.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use glitchbox_supervisor::files;
@@ -117,4 +118,24 @@ fn a_stale_process_file_does_not_stop_the_start() {
     files::write(&folder, "postmaster.pid", stale.as_bytes(), 0o600, None).unwrap();
     drop((folder, context));
     assert_eq!(Appliance::start(&place.path, &[]).psql(Role::App, "select 1").unwrap(), "1");
+}
+
+#[test]
+fn root_takes_over_what_another_user_id_filled() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    let first = Appliance::start(&place.path, &[]);
+    first.psql(Role::App, "create table kept (id int); insert into kept values (7)").unwrap();
+    first.redis_cli(&["set", "kept", "7"]).unwrap();
+    drop(first);
+    // As in an image where the users have other numbers.
+    let directory = std::fs::File::open(&place.path).unwrap();
+    files::hand_over(&directory, (12_345, 12_345)).unwrap();
+    drop(directory);
+    let appliance = Appliance::start(&place.path, &[]);
+    assert_eq!(appliance.psql(Role::App, "select id from kept").unwrap(), "7");
+    assert_eq!(appliance.redis_cli(&["get", "kept"]).unwrap(), "7");
+    assert_eq!(std::fs::metadata(&place.path).unwrap().uid(), 0);
 }

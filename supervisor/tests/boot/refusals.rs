@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use glitchbox_supervisor::context::Survey;
 use glitchbox_supervisor::files;
 
 use super::appliance::{Appliance, Place, look};
@@ -65,4 +66,22 @@ fn looking_at_a_missing_directory_does_not_make_it() {
     let survey = look(&place.path, &[]).unwrap();
     drop(survey);
     assert!(!place.path.parent().unwrap().exists());
+}
+
+#[test]
+fn an_ordinary_user_is_told_who_owns_the_directory() {
+    if !nix::unistd::geteuid().is_root() {
+        // Only root can make a directory that belongs to somebody else.
+        let fault = look(Path::new("/"), &[]).unwrap_err();
+        assert_eq!(fault.exit, 13);
+        assert!(fault.message.contains("belongs to user id 0"), "{}", fault.message);
+    }
+}
+
+#[test]
+fn a_parent_that_cannot_be_written_is_named() {
+    // Root may write anywhere, as far as permissions go; then making it is what fails.
+    let fault = look(Path::new("/proc/glitchbox/data"), &[]).and_then(Survey::settle).unwrap_err();
+    assert_eq!(fault.exit, 13);
+    assert!(fault.message.contains("/proc"), "{}", fault.message);
 }
