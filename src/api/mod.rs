@@ -1,1 +1,84 @@
-//! [7a] The REST API under `/api/0/`, a file per resource.
+//! [7a] The REST API under `/api/0/`, a file per resource; this is the table of routes.
+//!
+//! Paths are Sentry's. Each answers with and without its last slash, since a redirected POST would
+//! lose its body. Errors are `{"detail": "…"}`.
+
+mod access;
+mod caller;
+mod environments;
+mod event_entries;
+mod event_json;
+mod events;
+mod failure;
+mod issue_filter;
+mod issue_json;
+mod issue_update;
+mod issues;
+mod keys;
+mod list;
+mod organizations;
+mod params;
+mod projects;
+mod root;
+mod tags;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, any, get};
+
+use crate::app::App;
+use crate::http::ApiError;
+
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Every resource and its address.
+pub fn router() -> Router<Arc<App>> {
+    let issue = || get(issues::show).put(issue_update::one);
+    let table: Vec<(&str, MethodRouter<Arc<App>>)> = vec![
+        ("", get(root::show)),
+        ("/auth", get(users::me)),
+        ("/users/me", get(users::me)),
+        ("/users/me/regions", get(users::regions)),
+        ("/organizations", get(organizations::list)),
+        ("/organizations/{organization}", get(organizations::show)),
+        ("/organizations/{organization}/projects", get(projects::list_of_organization)),
+        ("/organizations/{organization}/environments", get(environments::list_of_organization)),
+        (
+            "/organizations/{organization}/issues",
+            get(issues::list_of_organization).put(issue_update::many_of_organization),
+        ),
+        ("/organizations/{organization}/issues/{issue}", issue()),
+        ("/organizations/{organization}/issues/{issue}/events", get(events::list_of_issue)),
+        ("/organizations/{organization}/issues/{issue}/events/{event}", get(events::show_of_issue)),
+        ("/organizations/{organization}/issues/{issue}/events/{event}/json", get(events::raw_of_issue)),
+        ("/organizations/{organization}/issues/{issue}/tags", get(tags::list)),
+        ("/organizations/{organization}/issues/{issue}/tags/{key}", get(tags::show)),
+        ("/organizations/{organization}/shortids/{issue}", get(issues::show_short_id)),
+        ("/projects", get(projects::list)),
+        ("/projects/{organization}/{project}", get(projects::show)),
+        ("/projects/{organization}/{project}/keys", get(keys::list).post(keys::create)),
+        ("/projects/{organization}/{project}/keys/{key}", get(keys::show).put(keys::update)),
+        ("/projects/{organization}/{project}/environments", get(environments::list_of_project)),
+        ("/projects/{organization}/{project}/issues", get(issues::list_of_project).put(issue_update::many_of_project)),
+        ("/projects/{organization}/{project}/events", get(events::list_of_project)),
+        ("/projects/{organization}/{project}/events/{event}", get(events::show_of_project)),
+        ("/projects/{organization}/{project}/events/{event}/json", get(events::raw_of_project)),
+        ("/issues/{issue}", issue()),
+        ("/issues/{issue}/events", get(events::list_of_issue)),
+        ("/issues/{issue}/events/{event}", get(events::show_of_issue)),
+        ("/issues/{issue}/events/{event}/json", get(events::raw_of_issue)),
+        ("/issues/{issue}/tags", get(tags::list)),
+        ("/issues/{issue}/tags/{key}", get(tags::show)),
+    ];
+    let mut router = Router::new();
+    for (path, methods) in table {
+        let methods = methods.fallback(async || ApiError::MethodNotAllowed);
+        let path = format!("/api/0{path}");
+        router = router.route(&format!("{path}/"), methods.clone()).route(&path, methods);
+    }
+    router.route("/api/0/{*unknown}", any(async || ApiError::NotFound)).layer(DefaultBodyLimit::max(MAX_BODY))
+}

@@ -55,5 +55,5 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
 
 /// Every route of the process.
 pub fn routes() -> Router<Arc<App>> {
-    health::router().merge(ingest::router()).merge(crate::web::router())
+    health::router().merge(ingest::router()).merge(crate::api::router()).merge(crate::web::router())
 }

@@ -49,7 +49,7 @@ pub enum Scope {
 }
 
 /// The events directly before and behind one in its issue, by time of receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, sqlx::FromRow)]
 pub struct Neighbours {
     /// The next older one.
     pub previous: Option<EventId>,

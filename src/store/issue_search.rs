@@ -304,7 +304,7 @@ fn push_condition(sql: &mut QueryBuilder<Postgres>, condition: &Condition) {
             .push_bind(format!("%{}%", escape_like(text)))
             .push(")"),
         Condition::HasTag(key) => push_tag(sql, key).push(")"),
-        Condition::Tag(key, values) => return push_tag_values(sql, key, values),
+        Condition::Tag(key, values) => push_tag_values(sql, key, values),
     };
 }
 
@@ -323,7 +323,11 @@ fn push_tag<'a>(sql: &'a mut QueryBuilder<Postgres>, key: &str) -> &'a mut Query
         .push_bind(key.to_owned())
 }
 
-fn push_tag_values(sql: &mut QueryBuilder<Postgres>, key: &str, values: &[TagValue]) {
+fn push_tag_values<'a>(
+    sql: &'a mut QueryBuilder<Postgres>,
+    key: &str,
+    values: &[TagValue],
+) -> &'a mut QueryBuilder<Postgres> {
     let mut exact = Vec::new();
     let mut like = Vec::new();
     let mut unset = false;
@@ -339,7 +343,7 @@ fn push_tag_values(sql: &mut QueryBuilder<Postgres>, key: &str, values: &[TagVal
         push_tag(sql, key).push(") or ");
     }
     push_tag(sql, key).push(" and (t.value = any(").push_bind(exact);
-    sql.push(") or t.value like any(").push_bind(like).push(")))");
+    sql.push(") or t.value like any(").push_bind(like).push(")))")
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@
 mod support;
 
 #[cfg(test)]
-mod appliance;
 mod admin;
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod appliance;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]

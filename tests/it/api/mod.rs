@@ -1,0 +1,9 @@
+//! `/api/0/` over a real database: shapes, pages, permissions.
+
+mod issue_list;
+mod pages;
+mod permissions;
+mod queries;
+mod seed;
+mod shapes;
+mod updates;
