@@ -13,7 +13,7 @@ use crate::store::{self, StoreError};
 /// Failures allowed per address and e-mail within [`WINDOW`].
 const MAX_FAILURES: u32 = 10;
 /// How long failures are remembered.
-const WINDOW: Duration = Duration::from_secs(300);
+const WINDOW: Duration = Duration::from_mins(5);
 /// Pairs remembered at once; beyond it the stale ones go, then all.
 const MAX_PAIRS: usize = 20_000;
 

@@ -149,8 +149,8 @@ mod tests {
         assert!(text.starts_with("__Host-glitchbox="));
         assert!(text.ends_with("; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"));
         let mut headers = HeaderMap::new();
-        let sent = format!("a=b; {}", text.split(';').next().unwrap());
-        headers.insert(header::COOKIE, sent.parse().unwrap());
+        let cookies = format!("a=b; {}", text.split(';').next().unwrap());
+        headers.insert(header::COOKIE, cookies.parse().unwrap());
         assert_eq!(SessionToken::from_headers(&headers), Some(token));
     }
 

@@ -24,7 +24,7 @@ pub(super) enum Place {
 pub(super) fn page(frame: &Frame, place: Option<Place>, title: &str, content: &Markup) -> Html<String> {
     let lang = frame.lang;
     let body = html! {
-        body.app {
+        body.shell {
             a.skip href="#main" { (lang.skip_to_content()) }
             header.top {
                 a.brand href="/issues/" aria-label="glitchbox" { (mark()) span { "glitchbox" } }

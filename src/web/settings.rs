@@ -65,15 +65,16 @@ pub(super) async fn set_password(
     let viewer = &submission.viewer;
     let lang = viewer.lang();
     let (current, new) = (submission.fields.get("current"), submission.fields.get("new"));
-    let refuse = |problem| Ok((StatusCode::UNPROCESSABLE_ENTITY, page(viewer, None, Some(problem))).into_response());
+    let refuse =
+        |problem: &str| Ok((StatusCode::UNPROCESSABLE_ENTITY, page(viewer, None, Some(problem))).into_response());
     if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&new.chars().count()) {
-        return refuse(lang.password_length(MIN_PASSWORD, MAX_PASSWORD));
+        return refuse(&lang.password_length(MIN_PASSWORD, MAX_PASSWORD));
     }
     if new != submission.fields.get("repeat") {
-        return refuse(lang.passwords_differ().to_owned());
+        return refuse(lang.passwords_differ());
     }
     if !password::verify(current.to_owned(), viewer.user.password_hash.clone()).await {
-        return refuse(lang.wrong_password().to_owned());
+        return refuse(lang.wrong_password());
     }
     let hash = password::hash(new.to_owned()).await?;
     user::set_password(&app.db, viewer.user.id, &hash).await?;
@@ -82,7 +83,7 @@ pub(super) async fn set_password(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/settings/?done=password")).into_response())
 }
 
-fn page(viewer: &Viewer, done: Option<Done>, problem: Option<String>) -> Response {
+fn page(viewer: &Viewer, done: Option<Done>, problem: Option<&str>) -> Response {
     let lang = viewer.lang();
     let chosen = Lang::from_tag(&viewer.user.language);
     let body = html! {
@@ -113,9 +114,9 @@ fn page(viewer: &Viewer, done: Option<Done>, problem: Option<String>) -> Respons
                 header { h2 { (lang.change_password()) } }
                 form.pad method="post" action="/settings/password/" {
                     (csrf_field(viewer.csrf()))
-                    @if let Some(problem) = &problem { p.note.bad role="alert" { (problem) } }
-                    input.sr type="text" name="username" value=(viewer.user.email) autocomplete="username" tabindex="-1"
-                        readonly aria-hidden="true";
+                    @if let Some(problem) = problem { p.note.bad role="alert" { (problem) } }
+                    // For password managers.
+                    input type="text" name="username" value=(viewer.user.email) autocomplete="username" hidden;
                     (password_field("current", lang.current_password(), "current-password", None))
                     (password_field("new", lang.new_password(), "new-password",
                         Some(lang.password_length(MIN_PASSWORD, MAX_PASSWORD))))

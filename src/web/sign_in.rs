@@ -61,13 +61,12 @@ pub(super) async fn submit(
         }
         Err(LoginError::Refused) => {
             tracing::info!(client.ip = %client.ip, "sign-in refused");
-            Ok((StatusCode::UNAUTHORIZED, page(lang, next, email, Some(lang.sign_in_refused().to_owned())))
-                .into_response())
+            Ok((StatusCode::UNAUTHORIZED, page(lang, next, email, Some(lang.sign_in_refused()))).into_response())
         }
         Err(LoginError::Throttled(wait)) => {
             tracing::warn!(client.ip = %client.ip, "sign-in throttled");
             let minutes = i64::try_from(wait.as_secs().div_ceil(60)).unwrap_or(i64::MAX);
-            let page = page(lang, next, email, Some(lang.sign_in_throttled(minutes)));
+            let page = page(lang, next, email, Some(&lang.sign_in_throttled(minutes)));
             let retry = [(header::RETRY_AFTER, wait.as_secs().max(1).to_string())];
             Ok((StatusCode::TOO_MANY_REQUESTS, retry, page).into_response())
         }
@@ -85,11 +84,11 @@ pub(super) async fn leave(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login/")).into_response())
 }
 
-fn page(lang: Lang, next: &str, email: &str, problem: Option<String>) -> Response {
+fn page(lang: Lang, next: &str, email: &str, problem: Option<&str>) -> Response {
     let form: Markup = html! {
         div.card {
             h1 { (lang.sign_in()) }
-            @if let Some(problem) = &problem { p.note.bad role="alert" { (problem) } }
+            @if let Some(problem) = problem { p.note.bad role="alert" { (problem) } }
             form method="post" action="/login/" {
                 input type="hidden" name="next" value=(next);
                 div.field {

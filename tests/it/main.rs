@@ -17,3 +17,5 @@ mod architecture;
 mod harness;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod web;

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::web::text::Lang;
 
+/// JSON up to this many bytes stays on one line.
+const ONE_LINE: usize = 80;
+
 /// One value: text as it is, anything else as indented JSON.
 pub(crate) fn value(lang: Lang, value: &Value) -> Markup {
     match value {
@@ -13,6 +16,10 @@ pub(crate) fn value(lang: Lang, value: &Value) -> Markup {
         Value::String(text) => text_value(text),
         Value::Bool(_) | Value::Number(_) => html! { code { (value.to_string()) } },
         Value::Array(_) | Value::Object(_) => {
+            let line = value.to_string();
+            if line.len() <= ONE_LINE {
+                return html! { code { (line) } };
+            }
             html! { pre { (serde_json::to_string_pretty(value).unwrap_or_default()) } }
         }
     }
@@ -31,26 +38,28 @@ pub(crate) fn text_value(text: &str) -> Markup {
 
 /// Rows of name and value; nothing when there is none.
 pub(crate) fn table<'a, N: AsRef<str>>(lang: Lang, rows: impl IntoIterator<Item = (N, &'a Value)>) -> Markup {
+    let mut rows = rows.into_iter().peekable();
     html! {
-        table.kv {
-            tbody {
+        @if rows.peek().is_some() {
+            table.kv { tbody {
                 @for (name, item) in rows {
                     tr { th scope="row" { (name.as_ref()) } td { (value(lang, item)) } }
                 }
-            }
+            } }
         }
     }
 }
 
 /// Rows of name and text.
 pub(crate) fn text_table<'a>(rows: impl IntoIterator<Item = (&'a str, &'a str)>) -> Markup {
+    let mut rows = rows.into_iter().peekable();
     html! {
-        table.kv {
-            tbody {
+        @if rows.peek().is_some() {
+            table.kv { tbody {
                 @for (name, text) in rows {
                     tr { th scope="row" { (name) } td { (text_value(text)) } }
                 }
-            }
+            } }
         }
     }
 }
@@ -80,8 +89,11 @@ mod tests {
     #[test]
     fn other_shapes_are_json() {
         assert_eq!(value(Lang::English, &serde_json::json!(12)).into_string(), "<code>12</code>");
-        assert!(
-            value(Lang::English, &serde_json::json!({"a": [1]})).into_string().starts_with("<pre>{\n  &quot;a&quot;")
-        );
+        assert_eq!(value(Lang::English, &serde_json::json!([1, null])).into_string(), "<code>[1,null]</code>");
+        let long = serde_json::json!({"a": "x".repeat(ONE_LINE)});
+        assert!(value(Lang::English, &long).into_string().starts_with(
+            "<pre>{
+  &quot;a&quot;"
+        ));
     }
 }

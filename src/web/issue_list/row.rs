@@ -37,8 +37,8 @@ pub(super) fn show(
                 }
             }
             td.trend { (chart::bars(lang, "spark", &counts)) }
-            td.num data-label=(lang.events_column()) { (grouped(issue.event_count)) }
-            td.num data-label=(lang.users_column()) { (grouped(issue.user_count)) }
+            td.num data-long=(lang.events(issue.event_count)) { span { (grouped(issue.event_count)) } }
+            td.num data-long=(lang.users(issue.user_count)) { span { (grouped(issue.user_count)) } }
             td.when { (time::relative(lang, now, issue.last_seen)) }
             td.when.first { (time::relative(lang, now, issue.first_seen)) }
         }
@@ -53,7 +53,7 @@ pub(crate) fn badges(lang: Lang, now: DateTime<Utc>, issue: &IssueRow) -> Markup
             IssueStatus::Ignored => (badge("", lang.ignored())),
             IssueStatus::Unresolved => {
                 @if issue.is_regressed { (badge("regressed", lang.regressed())) }
-                @else if now - issue.first_seen < TimeDelta::hours(NEW_HOURS) { (badge("new", lang.new())) }
+                @else if now - issue.first_seen < TimeDelta::hours(NEW_HOURS) { (badge("new", lang.new_issue())) }
             }
         }
         @if issue.is_unhandled { (badge("unhandled", lang.unhandled())) }

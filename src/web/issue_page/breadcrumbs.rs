@@ -19,7 +19,7 @@ pub(super) fn show(lang: Lang, event: &Event) -> Markup {
     let (recent, older) = crumbs.split_at_checked(SHOWN).unwrap_or((&crumbs, &[]));
     let content = html! {
         ol.crumblist {
-            li.self.lv class={ "lv-" (event.level.as_str()) } {
+            li class={ "self lv lv-" (event.level.as_str()) } {
                 span.when { (time::offset(chrono::TimeDelta::zero())) }
                 span.cat { (lang.this_event()) small.muted { " " (level_name(lang, event.level)) } }
                 div.body { div.msg { (event.title) } }
@@ -44,7 +44,7 @@ fn step(lang: Lang, event_time: DateTime<Utc>, crumb: &Breadcrumb) -> Markup {
     let category = crumb.category.as_deref().unwrap_or(&crumb.kind);
     let is_plain = matches!(crumb.level, Level::Info | Level::Debug);
     html! {
-        li.lv class={ "lv-" (crumb.level.as_str()) } {
+        li class={ "lv lv-" (crumb.level.as_str()) } {
             span.when {
                 @if let Some(at) = crumb.timestamp {
                     time datetime=(at.to_rfc3339()) title=(at.format("%Y-%m-%d %H:%M:%S%.3f UTC")) {
@@ -59,12 +59,16 @@ fn step(lang: Lang, event_time: DateTime<Utc>, crumb: &Breadcrumb) -> Markup {
             }
             div.body {
                 @if let Some(message) = &crumb.message { div.msg { (message) } }
-                @if let Some(summary) = http_summary(crumb) { div.msg { (summary) } }
-                @if !crumb.data.is_empty() { (value::table(lang, &crumb.data)) }
+                @let summary = http_summary(crumb);
+                @if let Some(summary) = &summary { div.msg { (summary) } }
+                (value::table(lang, crumb.data.iter().filter(|(key, _)| summary.is_none() || !IN_SUMMARY.contains(&key.as_str()))))
             }
         }
     }
 }
+
+/// What the line below says already, and the SDK's own bookkeeping.
+const IN_SUMMARY: [&str; 4] = ["method", "url", "status_code", "__span"];
 
 /// `GET https://… 200`: what a request's data says in one line.
 fn http_summary(crumb: &Breadcrumb) -> Option<String> {

@@ -132,7 +132,7 @@ fn source(frame: &Frame) -> Markup {
             div.src tabindex="0" role="region" aria-label=(frame.filename.as_deref().unwrap_or("source")) {
                 ol {
                     @for (offset, (line, is_hit)) in (0_u64..).zip(lines) {
-                        li.hit[is_hit] {
+                        li class=[is_hit.then_some("hit")] {
                             span.ln { @if let Some(first) = first { (first.saturating_add(offset)) } }
                             code { (line) }
                         }

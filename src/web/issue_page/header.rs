@@ -21,7 +21,7 @@ pub(super) fn show(page: &IssuePage<'_>) -> Markup {
                 a href={ "/issues/?project=" (issue.project_id) } { (issue.project_name) } " / " (issue.short_name())
             }
         }
-        article.card.issue-head.lv class={ "lv-" (issue.level.as_str()) } {
+        article class={ "card issue-head lv lv-" (issue.level.as_str()) } {
             div.row {
                 div {
                     h1 { (kind) }

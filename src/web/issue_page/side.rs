@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::IssuePage;
 use crate::store::issue_tags::TagKey;
-use crate::web::component::chart;
+use crate::web::component::{chart, value};
 use crate::web::text::{Lang, grouped};
 
 /// Trend and tags.
@@ -28,10 +28,20 @@ pub(super) fn show(page: &IssuePage<'_>) -> Markup {
             header { h2 { (lang.tags()) } }
             div.pad {
                 @if page.tags.is_empty() { p.muted { (lang.no_tags()) } }
-                @for tag in page.tags { (one(lang, tag)) }
+                @for tag in page.tags.iter().filter(|tag| tag.unique_values > 1) { (one(lang, tag)) }
+                (always_the_same(page.tags))
             }
         }
     }
+}
+
+/// Tags that have the same value on every event need no bars.
+fn always_the_same(tags: &[TagKey]) -> Markup {
+    let single = tags.iter().filter(|tag| tag.unique_values == 1).filter_map(|tag| {
+        let value = tag.values.first()?;
+        Some((tag.key.as_str(), value.value.as_str()))
+    });
+    html! { (value::text_table(single)) }
 }
 
 fn one(lang: Lang, tag: &TagKey) -> Markup {

@@ -26,6 +26,7 @@ texts! {
     months_ago(n) one "{n} month ago" => "{n} months ago", "{n} 个月前";
     years_ago(n) one "{n} year ago" => "{n} years ago", "{n} 年前";
     events(n) one "{n} event" => "{n} events", "{n} 个事件";
+    users(n) one "{n} user" => "{n} users", "{n} 位用户";
     chart_summary(n, most) one "{n} event, at most {most} at a time"
         => "{n} events, at most {most} at a time", "共 {n} 个事件，单个时段最多 {most} 个";
 
@@ -44,7 +45,7 @@ texts! {
     resolved => "Resolved", "已解决";
     ignored => "Ignored", "已忽略";
     all => "All", "全部";
-    new => "New", "新";
+    new_issue => "New", "新";
     regressed => "Regressed", "复发";
     unhandled => "Unhandled", "未捕获";
     resolve => "Resolve", "标为已解决";
