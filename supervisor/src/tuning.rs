@@ -3,6 +3,7 @@
 //! The appliance shares small machines with other things, so these are far from what a dedicated database server
 //! would take: the kernel's page cache does the rest.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const MB: u64 = 1024 * 1024;
@@ -66,11 +67,13 @@ fn limit(root: &Path) -> u64 {
     limits.into_iter().filter(|limit| *limit > 0).min().unwrap_or(total)
 }
 
-/// True when `/dev/shm` has room for PostgreSQL's dynamic shared memory; Docker's default of 64 MB has not.
+/// True when PostgreSQL's dynamic shared memory fits into `/dev/shm`: it is open to every user, and larger than the
+/// 64 MB that Docker gives by default.
 pub fn has_shared_memory_room() -> bool {
-    let room = nix::sys::statvfs::statvfs("/dev/shm").map(|stat| stat.blocks() * stat.fragment_size());
-    let is_writable = nix::unistd::eaccess("/dev/shm", nix::unistd::AccessFlags::W_OK).is_ok();
-    is_writable && room.is_ok_and(|bytes| bytes >= 128 * MB)
+    let shared = Path::new("/dev/shm");
+    let is_open = std::fs::metadata(shared).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0);
+    let size = nix::sys::statvfs::statvfs(shared).map(|stat| stat.blocks() * stat.fragment_size());
+    is_open && size.is_ok_and(|bytes| bytes >= 128 * MB)
 }
 
 #[cfg(test)]
