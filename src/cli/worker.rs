@@ -1,11 +1,16 @@
 //! `glitchbox worker`: processes what is queued, and does what is due.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::time::sleep;
 
 use super::{block_on, start_logging};
 use crate::app::App;
 use crate::config::{Config, environment};
-use crate::shutdown::Shutdown;
+use crate::jobs::{BEATS, beat, store_events};
+use crate::queue::{Consumer, Queue};
+use crate::shutdown::{DRAIN_LIMIT, STOP_LIMIT, Shutdown};
 use crate::telemetry::notify::notify;
 
 /// Which worker this is.
@@ -25,12 +30,30 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     let supervisor = environment("NOTIFY_SOCKET");
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
-        let app = App::connect(config)?;
-        notify(supervisor.as_deref(), "READY=1");
-        tracing::info!(slot = args.slot, "reading the queue");
-        shutdown.draining().await;
+        let consumer = Consumer::connect(&config, Queue::Ingest, &args.slot)?;
+        let app = Arc::new(App::connect(config)?);
+        beat::start(&app, BEATS, &shutdown);
+        let is_ready = || {
+            notify(supervisor.as_deref(), "READY=1");
+            tracing::info!(slot = args.slot, "reading the queue");
+        };
+        tokio::select! {
+            () = store_events::run(&app, consumer, &shutdown, is_ready) => tracing::info!("stopped"),
+            () = out_of_time(&shutdown) => tracing::warn!("stopped with a batch in hand; it stays in the queue"),
+        }
         notify(supervisor.as_deref(), "STOPPING=1");
-        app.db.close().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Completes when the batch in hand has had all the time it may have.
+async fn out_of_time(shutdown: &Shutdown) {
+    shutdown.draining().await;
+    tokio::select! {
+        () = sleep(DRAIN_LIMIT) => {}
+        () = async {
+            shutdown.stopping().await;
+            sleep(STOP_LIMIT).await;
+        } => {}
+    }
 }

@@ -1,1 +1,20 @@
 //! Every background job, one short file each; this is the list and the beat table.
+//!
+//! | job | when | what |
+//! |---|---|---|
+//! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
+//! | `make_partitions` | at the start, then hourly | the event table's partitions of the coming days |
+
+pub mod beat;
+mod make_partitions;
+mod prepare;
+pub mod store_events;
+mod write_batch;
+
+use std::time::Duration;
+
+use beat::Beat;
+
+/// What is done at fixed intervals, and at the start.
+pub const BEATS: &[Beat] =
+    &[Beat { name: "make_partitions", every: Duration::from_hours(1), run: |app| Box::pin(make_partitions::run(app)) }];

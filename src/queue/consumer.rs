@@ -1,11 +1,14 @@
 //! The reading end of a queue.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::interfaces::{EventInterface, StreamsInterface};
+use fred::types::config::Server;
 use fred::types::{Key, Value};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
@@ -41,22 +44,37 @@ enum Position {
     New,
 }
 
-/// Reads a queue under a stable name. A read blocks its connection, so acknowledgements have their own.
+/// Ids given out, and neither acknowledged nor buried yet.
+type Held = Arc<Mutex<HashSet<String>>>;
+
+/// Reads a queue under a stable name. A read blocks its connection, so a [`Settler`] has its own.
 pub struct Consumer {
     queue: Queue,
     name: String,
     reader: Client,
-    writer: Client,
-    reconnections: Receiver<fred::types::config::Server>,
+    settler: Settler,
+    reconnections: Receiver<Server>,
     position: Position,
     next_scan: Instant,
-    /// Given out, and neither acknowledged nor buried yet.
-    held: HashSet<String>,
 }
 
-impl std::fmt::Debug for Consumer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Says what became of entries. Cheap to clone.
+#[derive(Clone)]
+pub struct Settler {
+    queue: Queue,
+    client: Client,
+    held: Held,
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("queue", &self.queue).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settler").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 
@@ -65,100 +83,126 @@ impl Consumer {
     /// by side apart, and stays the same from one start to the next. Call inside the runtime.
     pub fn connect(settings: &Config, queue: Queue, slot: &str) -> Result<Self, QueueError> {
         let reader = super::client::connect(settings, COMMAND_LIMIT)?;
+        let settler =
+            Settler { queue, client: super::client::connect(settings, COMMAND_LIMIT)?, held: Held::default() };
         Ok(Self {
             queue,
             name: format!("worker-{slot}"),
             reconnections: reader.reconnect_rx(),
-            writer: super::client::connect(settings, COMMAND_LIMIT)?,
+            settler,
             reader,
             position: Position::Pending("0".to_owned()),
             next_scan: Instant::now() + RESCAN,
-            held: HashSet::new(),
         })
     }
 
-    /// Up to `max` entries: first what this consumer was given before and has not finished, then new ones,
-    /// waiting up to 2 s for them. Empty when there is nothing. Dropping the future loses nothing: what
-    /// Redis gave meanwhile is pending.
-    pub async fn read(&mut self, max: u16) -> Result<Vec<Entry>, QueueError> {
-        loop {
-            // Whatever the connection was carrying when it broke is pending by now.
-            let reconnected = !self.reconnections.is_empty();
-            self.reconnections = self.reconnections.resubscribe();
-            if reconnected || Instant::now() >= self.next_scan {
-                self.position = Position::Pending("0".to_owned());
-                self.next_scan = Instant::now() + RESCAN;
-            }
-            let (after, block) = match &self.position {
-                Position::Pending(id) => (id.clone(), None),
-                Position::New => (">".to_owned(), u64::try_from(BLOCK.as_millis()).ok()),
-            };
-            let is_new = block.is_some();
-            let entries = self.fetch(max, block, after).await?;
-            if is_new {
-                self.held.extend(entries.iter().map(|entry| entry.id.clone()));
-                return Ok(entries);
-            }
-            self.position = entries.last().map_or(Position::New, |last| Position::Pending(last.id.clone()));
-            let unheld: Vec<Entry> = entries.into_iter().filter(|entry| self.held.insert(entry.id.clone())).collect();
-            if !unheld.is_empty() {
-                return Ok(unheld);
-            }
-        }
+    /// The other hand of this consumer.
+    pub fn settler(&self) -> Settler {
+        self.settler.clone()
     }
 
-    async fn fetch(&mut self, max: u16, block: Option<u64>, after: String) -> Result<Vec<Entry>, QueueError> {
-        let count = Some(u64::from(max));
-        let key = self.queue.key();
-        // A read that is dropped or fails may have been answered: look among the pending entries next.
-        let scan_next = std::mem::replace(&mut self.position, Position::Pending("0".to_owned()));
-        let read =
-            self.reader.xreadgroup::<Value, _, _, _, _>(GROUP, &*self.name, count, block, false, key, after).await;
-        match read {
-            Ok(reply) => {
-                self.position = scan_next;
-                Ok(reply::entries(reply))
-            }
-            Err(error) if is_group_missing(&error) => {
-                self.create_group().await?;
-                Ok(Vec::new())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Makes the stream and its group, so that even what was appended before is read.
-    async fn create_group(&self) -> Result<(), QueueError> {
-        match self.writer.xgroup_create::<(), _, _, _>(self.queue.key(), GROUP, "0", true).await {
+    /// Waits for Redis, and makes the stream and its group if they are missing, so that even what was
+    /// appended before is read.
+    pub async fn prepare(&self) -> Result<(), QueueError> {
+        let created = self.settler.client.xgroup_create::<(), _, _, _>(self.queue.key(), GROUP, "0", true).await;
+        match created {
             Err(error) if !error.details().starts_with("BUSYGROUP") => Err(error.into()),
             _ => Ok(()),
         }
     }
 
+    /// Up to `max` entries: first what this consumer was given before and has not finished, then new ones,
+    /// waiting up to 2 s for them if `wait`. Empty when there is nothing. Dropping the future loses
+    /// nothing: what Redis gave meanwhile is pending.
+    pub async fn read(&mut self, max: usize, wait: bool) -> Result<Vec<Entry>, QueueError> {
+        loop {
+            // Whatever the connection was carrying when it broke is pending by now.
+            if !self.reconnections.is_empty() || Instant::now() >= self.next_scan {
+                self.reconnections = self.reconnections.resubscribe();
+                self.position = Position::Pending("0".to_owned());
+                self.next_scan = Instant::now() + RESCAN;
+            }
+            // A read that is dropped or fails may have been answered: look among the pending entries next.
+            match std::mem::replace(&mut self.position, Position::Pending("0".to_owned())) {
+                Position::New => {
+                    let block = if wait { u64::try_from(BLOCK.as_millis()).ok() } else { None };
+                    let entries = self.fetch(max, block, ">").await?;
+                    self.position = Position::New;
+                    self.settler.hold(&entries);
+                    return Ok(entries);
+                }
+                Position::Pending(after) => {
+                    let entries = self.fetch(max, None, &after).await?;
+                    self.position = entries.last().map_or(Position::New, |last| Position::Pending(last.id.clone()));
+                    let not_in_hand = self.settler.hold(&entries);
+                    if !not_in_hand.is_empty() {
+                        return Ok(not_in_hand);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn fetch(&self, max: usize, block: Option<u64>, after: &str) -> Result<Vec<Entry>, QueueError> {
+        let count = u64::try_from(max).ok();
+        let key = self.queue.key();
+        let read = self.reader.xreadgroup::<Value, _, _, _, _>(GROUP, &*self.name, count, block, false, key, after);
+        match read.await {
+            Ok(reply) => Ok(reply::entries(reply)),
+            Err(error) if is_group_missing(&error) => {
+                self.prepare().await?;
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Settler {
     /// Says that the entries are done: they leave the queue. After an error they stay, and are given out
     /// again by a later start.
-    pub async fn acknowledge(&mut self, ids: &[String]) -> Result<(), QueueError> {
+    pub async fn acknowledge(&self, ids: Vec<String>) -> Result<(), QueueError> {
         if ids.is_empty() {
             return Ok(());
         }
-        let pipeline = self.writer.pipeline();
-        let _: () = pipeline.xack(self.queue.key(), GROUP, ids.to_vec()).await?;
-        let _: () = pipeline.xdel(self.queue.key(), ids.to_vec()).await?;
+        let pipeline = self.client.pipeline();
+        let _: () = pipeline.xack(self.queue.key(), GROUP, ids.clone()).await?;
+        let _: () = pipeline.xdel(self.queue.key(), ids.clone()).await?;
         let _: Vec<Value> = pipeline.all().await?;
-        for id in ids {
-            self.held.remove(id);
+        let mut held = self.held();
+        for id in &ids {
+            held.remove(id);
         }
         Ok(())
     }
 
     /// Moves an entry that can never be done to the dead letters, with the `reason`.
-    pub async fn bury(&mut self, entry: &Entry, reason: &str) -> Result<(), QueueError> {
+    pub async fn bury(&self, entry: &Entry, reason: &str) -> Result<(), QueueError> {
         let fields: Vec<(Key, Value)> = vec![
             (DATA.into(), Value::Bytes(entry.data.clone())),
             ("reason".into(), reason.into()),
             ("id".into(), entry.id.as_str().into()),
         ];
-        let _: () = self.writer.xadd(self.queue.dead_key(), false, None::<()>, "*", fields).await?;
-        self.acknowledge(std::slice::from_ref(&entry.id)).await
+        let _: () = self.client.xadd(self.queue.dead_key(), false, None::<()>, "*", fields).await?;
+        self.acknowledge(vec![entry.id.clone()]).await
+    }
+
+    /// Lets go of entries that could not be settled; they are pending, and are given out again.
+    pub fn release(&self, ids: &[String]) {
+        let mut held = self.held();
+        for id in ids {
+            held.remove(id);
+        }
+    }
+
+    /// Notes what is given out, and gives back what was not out already.
+    fn hold(&self, entries: &[Entry]) -> Vec<Entry> {
+        let mut held = self.held();
+        entries.iter().filter(|entry| held.insert(entry.id.clone())).cloned().collect()
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<String>> {
+        // A panic elsewhere leaves the set whole: every change is one insert or remove.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,7 +21,7 @@ mod keys;
 mod producer;
 mod reply;
 
-pub use consumer::{Consumer, Entry};
+pub use consumer::{Consumer, Entry, Settler};
 pub use error::QueueError;
 pub use keys::Queue;
 pub use producer::Producer;

@@ -1,0 +1,100 @@
+//! Takes events from the queue to PostgreSQL.
+//!
+//! While one batch is written, the next is read and processed. A batch is up to 500 events: under load
+//! it fills by itself while the last one is written; else it waits 20 ms for company, since the cost of a
+//! transaction is nearly the same for one event and for fifty.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::prepare::prepare;
+use super::write_batch::Writer;
+use crate::app::App;
+use crate::queue::{Consumer, Entry, QueueError};
+use crate::shutdown::Shutdown;
+
+/// Events in one transaction.
+const BATCH: usize = 500;
+
+/// How long a batch waits to become larger.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// How often a batch that waits is filled up.
+const FILL_PAUSE: Duration = Duration::from_millis(10);
+
+/// Pause after a read that failed.
+const READ_PAUSE: Duration = Duration::from_millis(250);
+
+/// Stores what comes, until `shutdown`; returns when the batches in hand are written, or cannot be.
+/// `is_ready` is called once Redis has answered.
+pub async fn run(app: &App, mut consumer: Consumer, shutdown: &Shutdown, is_ready: impl FnOnce()) {
+    let writer = Writer { db: app.db.clone(), settler: consumer.settler(), shutdown: shutdown.clone() };
+    tokio::select! {
+        () = shutdown.draining() => return,
+        () = wait_for_queue(&consumer) => is_ready(),
+    }
+    let mut writing: Option<JoinHandle<()>> = None;
+    loop {
+        let entries = tokio::select! {
+            biased;
+            () = shutdown.draining() => break,
+            entries = next_batch(&mut consumer, writing.as_ref()) => entries,
+        };
+        if entries.is_empty() {
+            continue;
+        }
+        let batch = prepare(entries).await;
+        finish(writing.take()).await;
+        let writer = writer.clone();
+        writing = Some(tokio::spawn(async move { writer.write(batch).await }));
+    }
+    finish(writing).await;
+}
+
+async fn wait_for_queue(consumer: &Consumer) {
+    while let Err(error) = consumer.prepare().await {
+        tracing::warn!(%error, "waiting for the queue");
+        sleep(READ_PAUSE).await;
+    }
+}
+
+async fn finish(writing: Option<JoinHandle<()>>) {
+    if let Some(writing) = writing
+        && let Err(error) = writing.await
+    {
+        // The entries stay pending.
+        tracing::error!(%error, "writing a batch broke off");
+    }
+}
+
+/// The next entries; empty when there are none or Redis is away.
+async fn next_batch(consumer: &mut Consumer, writing: Option<&JoinHandle<()>>) -> Vec<Entry> {
+    let mut entries = match consumer.read(BATCH, true).await {
+        Ok(entries) => entries,
+        Err(error) => {
+            pause_after(&error).await;
+            return Vec::new();
+        }
+    };
+    let full_at = Instant::now() + LINGER;
+    while !entries.is_empty() && entries.len() < BATCH {
+        let is_writer_free = writing.is_none_or(JoinHandle::is_finished);
+        if is_writer_free && Instant::now() >= full_at {
+            break;
+        }
+        sleep(FILL_PAUSE).await;
+        match consumer.read(BATCH - entries.len(), false).await {
+            Ok(more) => entries.extend(more),
+            // What is in hand can be stored; the next read tells about Redis.
+            Err(_) => break,
+        }
+    }
+    entries
+}
+
+async fn pause_after(error: &QueueError) {
+    tracing::warn!(%error, "the queue could not be read; trying again");
+    sleep(READ_PAUSE).await;
+}

@@ -1,0 +1,135 @@
+//! Writes prepared events, whatever it takes: waits for PostgreSQL, and picks out what it will never take.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::time::sleep;
+
+use super::prepare::{Batch, Prepared};
+use crate::queue::{Entry, Settler};
+use crate::shutdown::Shutdown;
+use crate::store::event_batch::{self, NewEvent};
+use crate::store::{StoreError, event_batch::BatchReport};
+
+/// First pause before another try; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest pause before another try.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// A fault that is neither PostgreSQL's absence nor plainly the data's gets so many tries before the batch
+/// is taken apart.
+const TRIES: u32 = 5;
+
+/// Where things go.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    pub(super) db: PgPool,
+    pub(super) settler: Settler,
+    pub(super) shutdown: Shutdown,
+}
+
+enum Written {
+    /// In the database.
+    Stored,
+    /// Some event cannot be stored.
+    Unstorable(StoreError),
+    /// The process ends; the entries stay pending.
+    GivenUp,
+}
+
+impl Writer {
+    /// Stores the batch and settles its entries. What is not settled when the process must end stays
+    /// pending, and is taken up by the next start.
+    pub(super) async fn write(&self, batch: Batch) {
+        for (entry, reason) in batch.unusable {
+            self.bury(&entry, &reason).await;
+        }
+        // Parts still to be written, the next one last.
+        let mut parts = vec![batch.events];
+        while let Some(part) = parts.pop() {
+            let (entries, events): (Vec<Entry>, Vec<NewEvent>) =
+                part.into_iter().map(|Prepared { entry, event }| (entry, event)).unzip();
+            match self.store(&events).await {
+                Written::Stored => self.acknowledge(entries).await,
+                Written::GivenUp => return,
+                Written::Unstorable(error) => {
+                    if let [entry] = entries.as_slice() {
+                        self.bury(entry, &error.to_string()).await;
+                        continue;
+                    }
+                    tracing::warn!(%error, events = events.len(), "a batch is taken apart to find the event at fault");
+                    let mut first: Vec<Prepared> = entries
+                        .into_iter()
+                        .zip(events)
+                        .map(|(entry, event)| Prepared { entry, event })
+                        .collect();
+                    parts.push(first.split_off(first.len() / 2));
+                    parts.push(first);
+                }
+            }
+        }
+    }
+
+    async fn store(&self, events: &[NewEvent]) -> Written {
+        let mut pause = FIRST_PAUSE;
+        for failures in 1_u32.. {
+            let error = match event_batch::write(&self.db, events).await {
+                Ok(report) => {
+                    log(&report, events.len());
+                    return Written::Stored;
+                }
+                Err(error) => error,
+            };
+            match &error {
+                StoreError::Data(_) => return Written::Unstorable(error),
+                _ if is_passing(&error) || failures < TRIES => {}
+                _ => return Written::Unstorable(error),
+            }
+            if failures.is_power_of_two() {
+                tracing::warn!(%error, failures, events = events.len(), "a batch could not be stored; trying again");
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
+                () = self.shutdown.draining() => return Written::GivenUp,
+            }
+        }
+        Written::GivenUp
+    }
+
+    /// An entry that is not acknowledged is given out again, and storing it again changes nothing.
+    async fn acknowledge(&self, entries: Vec<Entry>) {
+        let ids: Vec<String> = entries.into_iter().map(|entry| entry.id).collect();
+        if let Err(error) = self.settler.acknowledge(ids.clone()).await {
+            tracing::warn!(%error, entries = ids.len(), "stored events could not be acknowledged yet");
+            self.settler.release(&ids);
+        }
+    }
+
+    async fn bury(&self, entry: &Entry, reason: &str) {
+        tracing::error!(entry.id, reason, "an entry cannot be stored and goes to the dead letters");
+        if let Err(error) = self.settler.bury(entry, reason).await {
+            tracing::warn!(%error, entry.id, "the dead letter could not be written yet");
+            self.settler.release(std::slice::from_ref(&entry.id));
+        }
+    }
+}
+
+/// Not the events' fault: PostgreSQL is away or busy, or its schema is not (yet) the one we know, as while
+/// a migration runs (class 42). Waiting helps; taking the batch apart would not.
+fn is_passing(error: &StoreError) -> bool {
+    error.is_retryable() || error.code().is_some_and(|code| code.starts_with("42"))
+}
+
+fn log(report: &BatchReport, events: usize) {
+    tracing::debug!(
+        events,
+        stored = report.stored,
+        duplicates = report.duplicates,
+        redelivered = report.redelivered,
+        orphaned = report.orphaned,
+        new_issues = report.new_issues.len(),
+        regressed = report.regressed.len(),
+        "a batch was stored"
+    );
+}
