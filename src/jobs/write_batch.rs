@@ -59,11 +59,8 @@ impl Writer {
                         continue;
                     }
                     tracing::warn!(%error, events = events.len(), "a batch is taken apart to find the event at fault");
-                    let mut first: Vec<Prepared> = entries
-                        .into_iter()
-                        .zip(events)
-                        .map(|(entry, event)| Prepared { entry, event })
-                        .collect();
+                    let mut first: Vec<Prepared> =
+                        entries.into_iter().zip(events).map(|(entry, event)| Prepared { entry, event }).collect();
                     parts.push(first.split_off(first.len() / 2));
                     parts.push(first);
                 }
