@@ -16,7 +16,12 @@ use crate::secrets::Role;
 /// # Errors
 /// Why it is not ready, in a few words.
 pub async fn probe(run: BorrowedFd<'_>) -> Result<(), String> {
-    let path = format!("/proc/self/fd/{}/.s.PGSQL.5432", run.as_raw_fd());
+    let run = format!("/proc/self/fd/{}", run.as_raw_fd());
+    // While it starts, every question becomes a FATAL line in its log; it says elsewhere how far it is.
+    if is_starting(&std::fs::read_to_string(format!("{run}/../postgres/postmaster.pid")).unwrap_or_default()) {
+        return Err("it is starting up".to_owned());
+    }
+    let path = format!("{run}/.s.PGSQL.5432");
     let failed = |error: io::Error| error.to_string();
     let mut stream = UnixStream::connect(path).await.map_err(failed)?;
     stream.write_all(&startup_message(Role::App.name(), super::DATABASE)).await.map_err(failed)?;
@@ -24,6 +29,11 @@ pub async fn probe(run: BorrowedFd<'_>) -> Result<(), String> {
     let length = stream.read(&mut reply).await.map_err(failed)?;
     reply.truncate(length);
     read_reply(&reply)
+}
+
+/// Reads line 8 of `postmaster.pid`: `starting`, `ready`, `standby` or `stopping`. Not there yet, it is starting.
+fn is_starting(process_file: &str) -> bool {
+    matches!(process_file.lines().nth(7).map(str::trim), Some("starting") | None)
 }
 
 /// Protocol 3.0's first message: length, version, pairs of strings, an empty string.
@@ -65,6 +75,14 @@ mod tests {
         let message = startup_message("u", "d");
         assert_eq!(message, b"\0\0\0\x1b\0\x03\0\0user\0u\0database\0d\0\0");
         assert_eq!(message.len(), 0x1b);
+    }
+
+    #[test]
+    fn the_process_file_says_how_far_it_is() {
+        let file = |status: &str| format!("1\n/data\n1\n5432\n../run\n\n  1 2\n{status}\n");
+        assert!(is_starting(&file("starting")));
+        assert!(is_starting("1\n/data\n1\n"));
+        assert!(!is_starting(&file("ready   ")));
     }
 
     #[test]
