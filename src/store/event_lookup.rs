@@ -1,7 +1,7 @@
 //! Single events and lists of them, payload included.
 
-use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use chrono::{DateTime, Days, Utc};
+use sqlx::{PgPool, QueryBuilder};
 use uuid::Uuid;
 
 use super::page::{Cursor, MAX_LIMIT, Page};
@@ -177,7 +177,36 @@ pub async fn neighbours(pool: &PgPool, event: &StoredEvent) -> Result<Neighbours
 /// A page of events, at most `limit` (1 to 100), received last first.
 pub async fn list(pool: &PgPool, scope: Scope, cursor: Option<Cursor>, limit: usize) -> Result<Page<StoredEvent>> {
     let limit = limit.clamp(1, MAX_LIMIT);
+    // No index has a project's events by time, but partitions have them by day: a project that is
+    // busy fills its page from one or two of them, and only the others need more.
+    let windows: &[Option<u64>] = match scope {
+        Scope::Project(_) => &[Some(1), Some(7), None],
+        Scope::Issue(..) => &[None],
+    };
+    let mut rows = Vec::new();
+    for days in windows {
+        rows = nearest(pool, scope, cursor, *days, limit).await?;
+        if rows.len() > limit {
+            break;
+        }
+    }
+    let page =
+        Page::from_nearest(rows, cursor, limit, |row| (row.received_at.timestamp_micros(), row.event_id.0.as_u128()));
+    Ok(page.try_map(StoredEvent::try_from)?)
+}
+
+/// Up to `limit + 1` events from the cursor on (without one: from now on), the nearest first, of so
+/// many days only.
+async fn nearest(
+    pool: &PgPool,
+    scope: Scope,
+    cursor: Option<Cursor>,
+    days: Option<u64>,
+    limit: usize,
+) -> Result<Vec<Row>> {
     let backwards = cursor.is_some_and(|cursor| cursor.backwards);
+    // A cursor somebody made up may name a time that cannot be: begin at the oldest then.
+    let start = cursor.map(|cursor| DateTime::from_timestamp_micros(cursor.value).unwrap_or_default());
     let mut sql = QueryBuilder::new(
         "select project_id, event_id, issue_id, received_at, occurred_at, kind, level, platform, environment, release,
             payload
@@ -187,32 +216,24 @@ pub async fn list(pool: &PgPool, scope: Scope, cursor: Option<Cursor>, limit: us
         Scope::Project(project) => sql.push_bind(project),
         Scope::Issue(project, issue) => sql.push_bind(project).push(" and issue_id = ").push_bind(issue),
     };
-    if let Some(cursor) = cursor {
-        push_place(&mut sql, cursor);
+    if let (Some(cursor), Some(start)) = (cursor, start) {
+        sql.push(if backwards { " and received_on >= " } else { " and received_on <= " });
+        sql.push_bind(start.date_naive()).push(" and (received_at, event_id) ");
+        sql.push(if backwards { "> (" } else { "< (" }).push_bind(start);
+        sql.push(", ").push_bind(Uuid::from_u128(cursor.tie)).push(")");
+    }
+    if let Some(days) = days {
+        let day = start.unwrap_or_else(Utc::now).date_naive();
+        let edge =
+            if backwards { day.checked_add_days(Days::new(days)) } else { day.checked_sub_days(Days::new(days)) };
+        sql.push(if backwards { " and received_on <= " } else { " and received_on >= " });
+        sql.push_bind(edge.unwrap_or(day));
     }
     let direction = if backwards { "asc" } else { "desc" };
-    sql.push(" order by ");
-    if let Scope::Project(_) = scope {
-        // No index has a project's events by time. Partitions do, day by day: with the day in front,
-        // only the days that the page needs are read and sorted.
-        sql.push("received_on ").push(direction).push(", ");
-    }
-    sql.push("received_at ").push(direction).push(", event_id ").push(direction);
+    sql.push(" order by received_at ").push(direction).push(", event_id ").push(direction);
     sql.push(" limit ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
-
-    let rows: Vec<Row> = sql.build_query_as().fetch_all(pool).await?;
-    let page =
-        Page::from_nearest(rows, cursor, limit, |row| (row.received_at.timestamp_micros(), row.event_id.0.as_u128()));
-    Ok(page.try_map(StoredEvent::try_from)?)
-}
-
-fn push_place(sql: &mut QueryBuilder<Postgres>, cursor: Cursor) {
-    // A cursor somebody made up may name a time that cannot be: begin at the oldest then.
-    let time = DateTime::from_timestamp_micros(cursor.value).unwrap_or_default();
-    sql.push(if cursor.backwards { " and received_on >= " } else { " and received_on <= " });
-    sql.push_bind(time.date_naive());
-    sql.push(if cursor.backwards { " and (received_at, event_id) > (" } else { " and (received_at, event_id) < (" });
-    sql.push_bind(time).push(", ").push_bind(Uuid::from_u128(cursor.tie)).push(")");
+    // Planned for these very days, which a remembered plan is not.
+    Ok(sql.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
 fn read(row: Option<Row>) -> Result<Option<StoredEvent>> {

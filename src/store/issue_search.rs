@@ -154,7 +154,8 @@ pub async fn list(pool: &PgPool, filter: &IssueFilter, cursor: Option<Cursor>, l
     sql.push(") select ").push(COLUMNS).push(" from page i").push(JOINS);
     push_order(&mut sql, filter.sort, backwards);
 
-    let found: Vec<IssueRow> = sql.build_query_as().fetch_all(pool).await?;
+    // A plan made for other words or projects may be a hundred times slower than one for these.
+    let found: Vec<IssueRow> = sql.build_query_as().persistent(false).fetch_all(pool).await?;
     Ok(Page::from_nearest(found, cursor, limit, place(filter.sort)))
 }
 
@@ -163,7 +164,7 @@ pub async fn hits(pool: &PgPool, filter: &IssueFilter) -> Result<i64> {
     let mut sql = QueryBuilder::new("select count(*) from (select from issue i where ");
     push_scope(&mut sql, filter);
     sql.push(" limit ").push_bind(MAX_HITS).push(") matching");
-    Ok(sql.build_query_scalar().fetch_one(pool).await?)
+    Ok(sql.build_query_scalar().persistent(false).fetch_one(pool).await?)
 }
 
 /// The ids of up to `limit` issues that match, in no order.
@@ -171,7 +172,7 @@ pub async fn ids(pool: &PgPool, filter: &IssueFilter, limit: i64) -> Result<Vec<
     let mut sql = QueryBuilder::new("select i.id from issue i where ");
     push_scope(&mut sql, filter);
     sql.push(" limit ").push_bind(limit);
-    Ok(sql.build_query_scalar().fetch_all(pool).await?)
+    Ok(sql.build_query_scalar().persistent(false).fetch_all(pool).await?)
 }
 
 /// The issue with this id.
@@ -265,7 +266,7 @@ fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &IssueFilter) {
     }
     if !filter.environments.is_empty() {
         sql.push(" and ");
-        push_environment(sql, filter.environments.clone());
+        push_environment(sql, &filter.environments);
     }
     for term in &filter.query.terms {
         if matches!(term.condition, Condition::Status(_)) {
@@ -289,7 +290,7 @@ fn push_condition(sql: &mut QueryBuilder<Postgres>, condition: &Condition) {
         }
         Condition::Logger(names) => sql.push("i.logger = any(").push_bind(names.clone()).push(")"),
         Condition::Platform(names) => sql.push("i.platform = any(").push_bind(names.clone()).push(")"),
-        Condition::Environment(names) => push_environment(sql, names.clone()),
+        Condition::Environment(names) => push_environment(sql, names),
         Condition::ShortId(slug, number) => sql
             .push("i.short_id = ")
             .push_bind(*number)
@@ -308,13 +309,18 @@ fn push_condition(sql: &mut QueryBuilder<Postgres>, condition: &Condition) {
     };
 }
 
-fn push_environment(sql: &mut QueryBuilder<Postgres>, names: Vec<String>) -> &mut QueryBuilder<Postgres> {
-    sql.push(
-        "exists (select from issue_hourly h where h.project_id = i.project_id and h.issue_id = i.id
-            and h.environment = any(",
-    )
-    .push_bind(names)
-    .push("))")
+/// Named environments are looked up among the tags, which have an index by value; events without
+/// any are found in the hourly counts only.
+fn push_environment<'a>(sql: &'a mut QueryBuilder<Postgres>, names: &[String]) -> &'a mut QueryBuilder<Postgres> {
+    let named: Vec<String> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+    sql.push("(");
+    if named.len() < names.len() {
+        sql.push(
+            "exists (select from issue_hourly h where h.project_id = i.project_id and h.issue_id = i.id
+                and h.environment = '') or ",
+        );
+    }
+    push_tag(sql, "environment").push(" and t.value = any(").push_bind(named).push(")))")
 }
 
 /// Opens a sub-query over the issue's values of a tag; the caller closes it.
@@ -338,12 +344,22 @@ fn push_tag_values<'a>(
             TagValue::Like(pattern) => like.push(pattern.clone()),
         }
     }
+    // Only what was asked for: with an empty alternative the index by value would not be used.
+    sql.push("(");
+    let mut joint = "";
     if unset {
         sql.push("not ");
-        push_tag(sql, key).push(") or ");
+        push_tag(sql, key).push(")");
+        joint = " or ";
     }
-    push_tag(sql, key).push(" and (t.value = any(").push_bind(exact);
-    sql.push(") or t.value like any(").push_bind(like).push(")))")
+    if !exact.is_empty() {
+        push_tag(sql.push(joint), key).push(" and t.value = any(").push_bind(exact).push("))");
+        joint = " or ";
+    }
+    if !like.is_empty() {
+        push_tag(sql.push(joint), key).push(" and t.value like any(").push_bind(like).push("))");
+    }
+    sql.push(")")
 }
 
 #[cfg(test)]

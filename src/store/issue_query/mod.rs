@@ -49,7 +49,7 @@ pub enum Condition {
     Unhandled(bool),
     /// `level:error`; any of these.
     Level(Vec<Level>),
-    /// `environment:production`; any of these has had an event. An empty name: no environment.
+    /// `environment:production`; any of these has had an event. An empty name: events without one.
     Environment(Vec<String>),
     /// `logger:…`; any of these.
     Logger(Vec<String>),

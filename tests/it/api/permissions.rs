@@ -1,5 +1,8 @@
 //! Who gets what.
 
+use axum::http::HeaderMap;
+use glitchbox::auth::{csrf, session};
+use glitchbox::http::ClientInfo;
 use glitchbox::store::member::Role;
 use glitchbox::store::organization;
 use serde_json::json;
@@ -152,4 +155,33 @@ async fn a_wrong_token_is_refused_at_the_root_too() {
     assert_eq!(reply.json(), json!({ "detail": "Invalid token" }));
     let reply = app.client().with_header("authorization", "Basic eDp5").get("/api/0/").await.expect(401);
     assert_eq!(reply.json(), json!({ "detail": "Authentication credentials were not provided." }));
+}
+
+#[tokio::test]
+async fn a_session_reads_and_with_its_token_writes() {
+    let app = TestApp::start().await;
+    store(&app, &[Seed::new(app.project.id, "A: a", 1)]).await;
+    let user = new_user(&app, "in@example.org", false).await;
+    join(&app, app.organization.id, user, Role::Member).await;
+    let browser = ClientInfo { ip: [127, 0, 0, 1].into(), is_secure: false, host: app.address().to_string() };
+    let set = session::begin(&app.app, user, &browser, &HeaderMap::new()).await.unwrap();
+    let cookie = set.to_str().unwrap().split(';').next().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", cookie.parse().unwrap());
+    let token = csrf::token(&session::SessionToken::from_headers(&headers).unwrap());
+
+    let client = app.client().with_header("cookie", cookie);
+    assert_eq!(client.get("/api/0/").await.expect(200).json()["user"]["email"], "in@example.org");
+    client.get("/api/0/issues/1/").await.expect(200);
+    let resolve = json!({ "status": "resolved" });
+    let reply = client.put_json("/api/0/issues/1/", &resolve).await.expect(403);
+    assert!(reply.json()["detail"].as_str().unwrap().starts_with("CSRF"), "{}", reply.text());
+    client.with_header("x-csrftoken", "0").put_json("/api/0/issues/1/", &resolve).await.expect(403);
+    let page = client.with_header("x-csrftoken", &token);
+    page.with_header("origin", "https://evil.example").put_json("/api/0/issues/1/", &resolve).await.expect(403);
+    page.put_json("/api/0/issues/1/", &resolve).await.expect(200);
+
+    let stale = app.client().with_header("cookie", "glitchbox=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    stale.get("/api/0/issues/1/").await.expect(401);
+    assert!(stale.get("/api/0/").await.expect(200).json()["user"].is_null());
 }
