@@ -37,7 +37,11 @@ pub(super) async fn show(State(app): State<Arc<App>>, viewer: Viewer) -> Result<
                         @for project in &scope.projects {
                             @let organization = scope.organization_slug(project.organization_id);
                             tr {
-                                td { a href={ "/projects/" (organization) "/" (project.slug) "/" } { strong { (project.name) } } }
+                                td {
+                                    a href={ "/projects/" (organization) "/" (project.slug) "/" } {
+                                        strong { (project.name) }
+                                    }
+                                }
                                 td.opt.muted { (organization) }
                                 td.opt.muted { @if project.platform.is_empty() { "–" } @else { (project.platform) } }
                                 td.muted {

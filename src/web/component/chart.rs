@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn nothing_to_draw_is_no_error() {
         assert!(bars(Lang::Chinese, "spark", &[]).into_string().contains("viewBox=\"0 0 1 28\""));
-        assert_eq!(bar_height(i64::MAX, i64::MAX), HEIGHT.min(i64::MAX / i64::MAX).max(3));
+        assert!((3..=HEIGHT).contains(&bar_height(i64::MAX, i64::MAX)), "no overflow");
         assert_eq!(percent(1, 0), 0);
         assert_eq!(percent(1, 3), 33);
         assert_eq!(percent(2, 3), 67);

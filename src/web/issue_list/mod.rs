@@ -24,7 +24,7 @@ use super::viewer::Viewer;
 use crate::app::App;
 use crate::ids::IssueId;
 use crate::store::event_lookup;
-use crate::store::issue_query::{IssueQuery, QueryError};
+use crate::store::issue_query::{self, IssueQuery, QueryError};
 use crate::store::issue_search::{self, IssueFilter, IssueRow};
 use crate::store::issue_stats::{self, Series};
 use crate::store::issue_status::IssueStatus;
@@ -145,7 +145,16 @@ impl List<'_> {
     }
 
     fn problem(&self, error: &QueryError) -> Markup {
-        html! { p.note.bad role="alert" { (self.lang().bad_query()) " " (error) } }
+        let lang = self.lang();
+        let text = match error {
+            QueryError::TooLong => lang.query_too_long(issue_query::MAX_LENGTH, issue_query::MAX_TERMS),
+            QueryError::OpenQuote => lang.query_open_quote().to_owned(),
+            QueryError::OpenList(key) => lang.query_open_list(key),
+            QueryError::NoValue(key) => lang.query_no_value(key),
+            QueryError::BadValue { key, value, known } => lang.query_bad_value(key, value, known),
+            QueryError::NoList(key) => lang.query_no_list(key),
+        };
+        html! { p.note.bad role="alert" { (text) } }
     }
 
     fn empty(&self) -> Markup {
@@ -184,7 +193,10 @@ impl List<'_> {
                     (self.bulk_bar())
                     table.issues {
                         thead { tr {
-                            th.pick { span.sr { (lang.select()) } input.js type="checkbox" data-pick-all aria-label=(lang.select_all()); }
+                            th.pick {
+                                span.sr { (lang.select()) }
+                                input.js type="checkbox" data-pick-all aria-label=(lang.select_all());
+                            }
                             th { (lang.issue()) }
                             th.trend { (lang.last_24_hours()) }
                             th.num { (self.heading(Order::Events, lang.events_column())) }

@@ -23,7 +23,9 @@ pub(super) fn show(
     let counts: Vec<i64> = hourly.iter().map(|(_, count)| *count).collect();
     html! {
         tr class={ "lv lv-" (issue.level.as_str()) } {
-            td.pick { input type="checkbox" name="issue" value=(issue.id) aria-label=(lang.select_issue(issue.short_name())); }
+            td.pick {
+                input type="checkbox" name="issue" value=(issue.id) aria-label=(lang.select_issue(issue.short_name()));
+            }
             td.what {
                 a.line.title href={ "/issues/" (issue.id) "/" } title=(issue.title) {
                     b { (kind) } @if let Some(rest) = rest { " " span { (rest) } }

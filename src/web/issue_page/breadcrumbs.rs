@@ -61,14 +61,16 @@ fn step(lang: Lang, event_time: DateTime<Utc>, crumb: &Breadcrumb) -> Markup {
                 @if let Some(message) = &crumb.message { div.msg { (message) } }
                 @let summary = http_summary(crumb);
                 @if let Some(summary) = &summary { div.msg { (summary) } }
-                (value::table(lang, crumb.data.iter().filter(|(key, _)| summary.is_none() || !IN_SUMMARY.contains(&key.as_str()))))
+                @let is_said = |key: &str| summary.is_some() && IN_SUMMARY.contains(&key);
+                (value::table(lang, crumb.data.iter().filter(|(key, _)| !is_said(key))))
             }
         }
     }
 }
 
-/// What the line below says already, and the SDK's own bookkeeping.
-const IN_SUMMARY: [&str; 4] = ["method", "url", "status_code", "__span"];
+/// What the summary of a request says already, and the SDK's own bookkeeping.
+const IN_SUMMARY: [&str; 7] =
+    ["method", "http.method", "http.request.method", "url", "status_code", "http.response.status_code", "__span"];
 
 /// `GET https://… 200`: what a request's data says in one line.
 fn http_summary(crumb: &Breadcrumb) -> Option<String> {
@@ -76,7 +78,9 @@ fn http_summary(crumb: &Breadcrumb) -> Option<String> {
         return None;
     }
     let text = |key| crumb.data.get(key).and_then(serde_json::Value::as_str);
-    let status = crumb.data.get("status_code").map(ToString::to_string).unwrap_or_default();
-    let line = format!("{} {} {status}", text("method").unwrap_or("GET"), text("url")?);
+    let status = ["status_code", "http.response.status_code"].into_iter().find_map(|key| crumb.data.get(key));
+    let status = status.map(ToString::to_string).unwrap_or_default();
+    let method = ["method", "http.method", "http.request.method"].into_iter().find_map(text).unwrap_or("GET");
+    let line = format!("{method} {} {status}", text("url")?);
     Some(line.trim_end().to_owned())
 }

@@ -26,7 +26,9 @@ pub(super) fn exceptions(lang: Lang, event: &Event) -> Markup {
 /// How an exception hangs together with the one above it.
 fn link(lang: Lang, exception: &Exception) -> Markup {
     let source = exception.mechanism.as_ref().and_then(|mechanism| mechanism.source.as_deref());
-    html! { div.chain { span { (lang.chained()) } @if let Some(source) = source { code { (source) } } } }
+    let is_member = source.is_some_and(|source| source.ends_with(']'));
+    let text = if is_member { lang.group_member() } else { lang.chained() };
+    html! { div.chain { span { (text) } @if let Some(source) = source { code { (source) } } } }
 }
 
 fn one(lang: Lang, exception: &Exception) -> Markup {

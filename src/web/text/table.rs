@@ -62,7 +62,12 @@ texts! {
     all_projects => "All projects", "所有项目";
     search => "Search", "搜索";
     search_hint => "is:unresolved level:error environment:production words…", "is:unresolved level:error environment:production 关键词…";
-    bad_query => "The search could not be read.", "无法识别该搜索条件。";
+    query_too_long(bytes, terms) => "The search is too long (at most {bytes} characters and {terms} terms).", "搜索条件过长（最多 {bytes} 个字符、{terms} 个条件）。";
+    query_open_quote => "The search has an opening quotation mark without a closing one.", "搜索条件中的引号没有闭合。";
+    query_open_list(key) => "The search has an opening bracket after “{key}” without a closing one.", "搜索条件“{key}”后的方括号没有闭合。";
+    query_no_value(key) => "The search term “{key}” needs a value.", "搜索条件“{key}”缺少值。";
+    query_bad_value(key, value, known) => "“{value}” is not a value of the search term “{key}”; known are {known}.", "“{value}”不是搜索条件“{key}”的有效值；可用的值有：{known}。";
+    query_no_list(key) => "The search term “{key}” takes one value, not a list.", "搜索条件“{key}”只接受单个值，不接受列表。";
     issue => "Issue", "问题";
     last_24_hours => "Last 24 h", "近 24 小时";
     events_column => "Events", "事件数";
@@ -114,6 +119,7 @@ texts! {
     registers => "Registers", "寄存器";
     locals => "Local variables", "局部变量";
     chained => "caused by", "起因于";
+    group_member => "in the group", "组内异常";
     handled_by(mechanism) => "handled, mechanism {mechanism}", "已捕获，机制 {mechanism}";
     unhandled_by(mechanism) => "unhandled, mechanism {mechanism}", "未捕获，机制 {mechanism}";
     caught_by(mechanism) => "mechanism {mechanism}", "机制 {mechanism}";
