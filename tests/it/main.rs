@@ -16,6 +16,10 @@ mod architecture;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod ingest;
+#[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod web;

@@ -1,0 +1,232 @@
+//! The ingest endpoints as SDKs meet them.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Reply, TestApp};
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_KEY: &str = "ffffffffffffffffffffffffffffffff";
+
+fn envelope(header: &str) -> String {
+    format!("{header}\n{{\"type\":\"event\"}}\n{{\"message\":\"hello\"}}\n")
+}
+
+fn queued(app: &TestApp) -> String {
+    app.redis.command("XLEN q:ingest")
+}
+
+async fn send(app: &TestApp, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    app.client().post(path, headers, body).await
+}
+
+#[tokio::test]
+async fn every_form_of_credentials_opens_the_project() {
+    let app = TestApp::start().await;
+    let (project, key) = (app.project.id, &app.key.public_key);
+    let path = format!("/api/{project}/envelope/");
+    let query = format!("{path}?sentry_version=7&sentry_key={key}&sentry_client=x");
+    let sentry = format!("Sentry sentry_key={key}, sentry_version=7");
+    let basic = format!("Basic {}", STANDARD.encode(format!("{key}:")));
+    let tunnelled = format!("{{\"event_id\":\"{ID}\",\"dsn\":\"http://{key}@host/{project}\"}}");
+    let plain = format!("{{\"event_id\":\"{ID}\"}}");
+    for (path, headers, header) in [
+        (&path, vec![("x-sentry-auth", sentry.as_str())], &plain),
+        (&path, vec![("authorization", sentry.as_str())], &plain),
+        (&path, vec![("authorization", basic.as_str())], &plain),
+        (&query, vec![], &plain),
+        (&path, vec![], &tunnelled),
+    ] {
+        let reply = send(&app, path, &headers, envelope(header)).await.expect(200);
+        assert_eq!(reply.json(), serde_json::json!({ "id": ID }), "{path} {headers:?}");
+    }
+    assert_eq!(queued(&app), ":5");
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_so_in_a_way_a_browser_can_read() {
+    let app = TestApp::start().await;
+    let (project, key) = (app.project.id, &app.key.public_key);
+    let body = envelope("{}");
+    for (path, status) in [
+        (format!("/api/{project}/envelope/"), 401),
+        (format!("/api/{project}/envelope/?sentry_key={OTHER_KEY}"), 403),
+        (format!("/api/{project}/envelope/?sentry_key=short"), 400),
+        (format!("/api/999/envelope/?sentry_key={key}"), 403),
+        (format!("/api/shop/envelope/?sentry_key={key}"), 400),
+        (format!("/api/{project}/nothing/?sentry_key={key}"), 404),
+    ] {
+        let reply = send(&app, &path, &[("origin", "https://shop.example")], body.clone()).await.expect(status);
+        assert_eq!(reply.header("access-control-allow-origin"), "*", "{path}");
+        assert_eq!(reply.header("x-sentry-error"), reply.json()["detail"], "{path}");
+    }
+    let path = format!("/api/{project}/envelope/?sentry_key={key}");
+    let reply = app.client().get(&path).await.expect(405);
+    assert_eq!(reply.header("access-control-allow-origin"), "*");
+    let reply = app.client().send("OPTIONS", &path, &[], Bytes::new()).await.expect(204);
+    assert!(reply.header("access-control-allow-headers").contains("x-sentry-auth"));
+    assert_eq!(queued(&app), ":0");
+}
+
+#[tokio::test]
+async fn a_disabled_key_is_refused() {
+    let app = TestApp::start().await;
+    sqlx::query("update project_key set is_active = false").execute(app.database.pool()).await.unwrap();
+    app.send_event(&serde_json::json!({})).await.expect(403);
+}
+
+#[tokio::test]
+async fn paths_are_forgiving() {
+    let app = TestApp::start().await;
+    let (project, key) = (app.project.id, &app.key.public_key);
+    for path in [format!("/api/{project}/envelope"), format!("//api//{project}/envelope/")] {
+        send(&app, &format!("{path}?sentry_key={key}"), &[], envelope("{}")).await.expect(200);
+    }
+    for path in [format!("/api/{project}/store"), format!("/api/{project}/store/"), "/api/store/".to_owned()] {
+        let body = format!("{{\"event_id\":\"{ID}\",\"message\":\"x\"}}");
+        let reply = send(&app, &format!("{path}?sentry_key={key}"), &[], body).await.expect(200);
+        assert_eq!(reply.json(), serde_json::json!({ "id": ID, "event_id": ID }));
+    }
+    assert_eq!(queued(&app), ":5");
+}
+
+#[tokio::test]
+async fn every_content_encoding_is_undone() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let plain = envelope(&format!("{{\"event_id\":\"{ID}\"}}")).into_bytes();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let mut brotli = Vec::new();
+    brotli::BrotliCompress(&mut plain.as_slice(), &mut brotli, &brotli::enc::BrotliEncoderParams::default()).unwrap();
+    for (name, body) in [
+        ("gzip", gzip.clone()),
+        ("x-gzip", gzip),
+        ("deflate", zlib(&plain)),
+        ("br", brotli),
+        ("zstd", zstd::encode_all(plain.as_slice(), 1).unwrap()),
+        ("identity", plain.clone()),
+    ] {
+        let reply = send(&app, &path, &[("content-encoding", name)], body).await.expect(200);
+        assert_eq!(reply.json()["id"], ID, "{name}");
+    }
+    send(&app, &path, &[("content-encoding", "gzip")], plain.clone()).await.expect(400);
+    send(&app, &path, &[("content-encoding", "lzma")], plain).await.expect(415);
+    let bomb = zstd::encode_all(vec![b' '; 101 * 1024 * 1024].as_slice(), 1).unwrap();
+    send(&app, &path, &[("content-encoding", "zstd")], bomb).await.expect(413);
+    assert_eq!(queued(&app), ":6");
+}
+
+fn zlib(data: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_is_taken() {
+    let app = TestApp::start().await;
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    let head = format!(
+        "POST /api/{}/envelope/?sentry_key={} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+        app.project.id, app.key.public_key
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for piece in envelope(&format!("{{\"event_id\":\"{ID}\"}}")).as_bytes().chunks(7) {
+        stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await.unwrap();
+        stream.write_all(piece).await.unwrap();
+        stream.write_all(b"\r\n").await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut reply = vec![0; 4096];
+    let length = stream.read(&mut reply).await.unwrap();
+    let reply = String::from_utf8_lossy(&reply[..length]).into_owned();
+    assert!(reply.starts_with("HTTP/1.1 200") && reply.contains(ID), "{reply}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_with_413() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let event = |size: usize| format!("{{}}\n{{\"type\":\"event\"}}\n{{\"message\":\"{}\"}}\n", "x".repeat(size - 14));
+    send(&app, &path, &[], event(1024 * 1024)).await.expect(200);
+    send(&app, &path, &[], event(1024 * 1024 + 1)).await.expect(413);
+    let reply = send(&app, &path, &[], vec![b' '; 21 * 1024 * 1024]).await.expect(413);
+    assert_eq!(reply.header("access-control-allow-origin"), "*");
+    let store = format!("/api/{}/store/?sentry_key={}", app.project.id, app.key.public_key);
+    send(&app, &store, &[], event(1024 * 1024 + 1).split_off(20)).await.expect(413);
+}
+
+#[tokio::test]
+async fn of_several_events_the_first_counts_and_unknown_items_do_no_harm() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let body = "{}\n{\"type\":\"from_the_future\"}\n{}\n{\"type\":\"session\"}\n{}\n{\"type\":\"event\"}\n\
+                {\"event_id\":\"0123456789ABCDEF0123456789ABCDEF\"}\n{\"type\":\"event\"}\n{\"message\":\"second\"}\n";
+    assert_eq!(send(&app, &path, &[], body).await.expect(200).json()["id"], ID);
+    assert_eq!(queued(&app), ":1");
+    let nothing_to_keep = send(&app, &path, &[], "{}\n{\"type\":\"session\"}\n{}\n").await.expect(200);
+    assert_eq!(nothing_to_keep.text(), "{}");
+    send(&app, &path, &[], format!("{{\"event_id\":\"{ID}\"}}")).await.expect(200);
+    assert_eq!(queued(&app), ":1");
+    for malformed in ["", "{", "{\"event_id\":\"x\"}\n", "{}\n{\"type\":\"event\",\"length\":99}\n{}"] {
+        send(&app, &path, &[], malformed).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn the_wrappings_of_old_clients_are_taken_off() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/store/", app.project.id);
+    let auth = format!("Sentry sentry_version=5, sentry_secret=x, sentry_key={}", app.key.public_key);
+    let event = format!("{{\"event_id\":\"{ID}\",\"message\":\"x\"}}");
+    let octets = ("content-type", "application/octet-stream");
+    for (encoding, body) in [
+        ("", STANDARD.encode(zlib(event.as_bytes())).into_bytes()),
+        ("", STANDARD.encode(&event).into_bytes()),
+        ("deflate", zlib(event.as_bytes())),
+        ("", format!("{{\"event_id\":\"{ID}\",\"extra\":{{\"x\":NaN}}}}").into_bytes()),
+    ] {
+        let headers = [("x-sentry-auth", auth.as_str()), octets, ("content-encoding", encoding)];
+        assert_eq!(send(&app, &path, &headers, body).await.expect(200).json()["id"], ID);
+    }
+    for body in ["", "[1]", "{\"event_id\":\"short\"}"] {
+        send(&app, &path, &[("x-sentry-auth", &auth)], body).await.expect(400);
+    }
+    assert_eq!(queued(&app), ":4");
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_promised() {
+    let mut app = TestApp::start().await;
+    app.send_event(&serde_json::json!({})).await.expect(200);
+    app.redis.stop();
+    let started = Instant::now();
+    let reply = app.send_event(&serde_json::json!({})).await.expect(503);
+    assert_eq!(reply.header("retry-after"), "5");
+    assert!(started.elapsed() < Duration::from_secs(6));
+    app.client().get("/_health/").await.expect(200);
+    app.client().get("/readyz").await.expect(503);
+}
+
+#[tokio::test]
+async fn a_short_absence_of_redis_is_waited_for() {
+    let mut app = TestApp::start().await;
+    app.send_event(&serde_json::json!({})).await.expect(200);
+    let (client, path) = (app.client(), format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key));
+    app.redis.stop();
+    let sending = tokio::spawn(async move { client.post(&path, &[], envelope("{}")).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    app.redis.restart();
+    sending.await.unwrap().expect(200);
+    assert_eq!(queued(&app), ":1");
+}

@@ -1,0 +1,119 @@
+//! The queue against a real Redis, and the worker behind it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use glitchbox::config::Config;
+use glitchbox::jobs::store_events;
+use glitchbox::queue::{Consumer, Entry, Producer, Queue};
+use glitchbox::shutdown::Shutdown;
+use serde_json::json;
+
+use crate::support::{TestApp, TestRedis};
+
+fn config(redis: &TestRedis) -> Config {
+    let url = redis.url();
+    Config::from_lookup(&|name| (name == "REDIS_URL").then(|| url.clone())).unwrap()
+}
+
+async fn consumer(redis: &TestRedis) -> Consumer {
+    let consumer = Consumer::connect(&config(redis), Queue::Ingest, "1").unwrap();
+    consumer.prepare().await.unwrap();
+    consumer
+}
+
+fn ids(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(|entry| entry.id.clone()).collect()
+}
+
+fn payloads(entries: &[Entry]) -> Vec<&[u8]> {
+    entries.iter().map(|entry| entry.data.as_ref()).collect()
+}
+
+#[tokio::test]
+async fn what_a_consumer_left_unfinished_is_read_first_after_a_restart() {
+    let redis = TestRedis::start();
+    let producer = Producer::connect(&config(&redis)).unwrap();
+    let append = async |data: &'static [u8]| producer.append(Queue::Ingest, Bytes::from_static(data)).await.unwrap();
+    append(b"\xff\0one").await;
+    append(b"two").await;
+    let mut first = consumer(&redis).await;
+    assert_eq!(payloads(&first.read(500, true).await.unwrap()), [b"\xff\0one".as_slice(), b"two"]);
+    drop(first);
+    append(b"three").await;
+
+    let mut second = consumer(&redis).await;
+    let pending = second.read(500, true).await.unwrap();
+    assert_eq!(payloads(&pending), [b"\xff\0one".as_slice(), b"two"]);
+    let new = second.read(500, true).await.unwrap();
+    assert_eq!(payloads(&new), [b"three".as_slice()]);
+    second.settler().acknowledge(ids(&pending)).await.unwrap();
+    assert_eq!(redis.command("XLEN q:ingest"), ":1");
+    second.settler().bury(&new[0], "for a reason").await.unwrap();
+    assert_eq!(redis.command("XLEN q:ingest"), ":0");
+    assert_eq!(redis.command("XLEN q:ingest:dead"), ":1");
+}
+
+#[tokio::test]
+async fn a_redis_that_lost_everything_is_set_up_again() {
+    let mut redis = TestRedis::start();
+    let producer = Producer::connect(&config(&redis)).unwrap();
+    let mut consumer = consumer(&redis).await;
+    assert!(consumer.read(10, true).await.unwrap().is_empty());
+    redis.restart();
+    producer.append(Queue::Ingest, Bytes::from_static(b"x")).await.unwrap();
+    for _ in 0..20 {
+        if consumer.read(10, true).await.is_ok_and(|entries| payloads(&entries) == [b"x"]) {
+            return;
+        }
+    }
+    panic!("the entry was never read");
+}
+
+/// Runs a worker over the application's queue until it is empty.
+async fn work(app: &TestApp) {
+    let shutdown = Shutdown::new();
+    let consumer = Consumer::connect(&app.app.config, Queue::Ingest, "1").unwrap();
+    let emptied = async {
+        while app.redis.command("XLEN q:ingest") != ":0" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        shutdown.drain();
+    };
+    let working = async { tokio::join!(store_events::run(&app.app, consumer, &shutdown, || ()), emptied) };
+    tokio::time::timeout(Duration::from_secs(20), working).await.expect("the queue empties");
+}
+
+async fn count(app: &TestApp, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(app.database.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn events_reach_the_database_once_each() {
+    let app = TestApp::start().await;
+    for number in 0..30 {
+        app.send_event(&json!({ "message": "it broke", "extra": { "number": number } })).await.expect(200);
+    }
+    let twice = json!({ "event_id": "0123456789abcdef0123456789abcdef", "message": "twice" });
+    app.send_event(&twice).await.expect(200);
+    app.send_event(&twice).await.expect(200);
+    work(&app).await;
+    assert_eq!(count(&app, "select count(*) from event").await, 31);
+    assert_eq!(count(&app, "select count(*) from issue").await, 2);
+    assert_eq!(count(&app, "select sum(event_count)::bigint from issue").await, 31);
+    assert_eq!(app.redis.command("XLEN q:ingest:dead"), ":0");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_is_stored() {
+    let app = TestApp::start().await;
+    for garbage in [&b""[..], b"\x63from the future", b"\x01{}\n{}", b"\x01nonsense"] {
+        app.app.queue.append(Queue::Ingest, Bytes::from_static(garbage)).await.unwrap();
+    }
+    app.send_event(&json!({ "message": "good" })).await.expect(200);
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    app.client().post(&path, &[], "{}\n{\"type\":\"event\"}\nnot JSON\n").await.expect(200);
+    work(&app).await;
+    assert_eq!(count(&app, "select count(*) from event").await, 1);
+    assert_eq!(app.redis.command("XLEN q:ingest:dead"), ":5");
+}
