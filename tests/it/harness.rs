@@ -31,3 +31,16 @@ async fn the_application_answers_on_its_port() {
     let reply = app.client().get("/_health/").await.expect(200);
     assert_eq!(reply.text(), "ok");
 }
+
+#[tokio::test]
+async fn what_is_sent_is_stored_once_the_queue_is_drained() {
+    let app = TestApp::start().await;
+    let event = serde_json::json!({ "event_id": "5".repeat(32), "message": "twice sent, once stored" });
+    for _ in 0..2 {
+        app.send_event(&event).await.expect(200);
+        app.drain().await;
+    }
+    let count =
+        sqlx::query_scalar::<_, i64>("select count(*) from event").fetch_one(app.database.pool()).await.unwrap();
+    assert_eq!(count, 1);
+}

@@ -2,11 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use glitchbox::app::App;
 use glitchbox::cli::web_routes;
 use glitchbox::config::Config;
 use glitchbox::http::server;
+use glitchbox::jobs::{BEATS, beat, store_events};
+use glitchbox::queue::{Consumer, Queue};
 use glitchbox::shutdown::Shutdown;
 use glitchbox::store::organization::{self, Organization};
 use glitchbox::store::project::{self, NewProject, Project};
@@ -24,6 +28,7 @@ pub(crate) struct TestApp {
     pub(crate) key: ProjectKey,
     address: SocketAddr,
     shutdown: Shutdown,
+    worker: AtomicBool,
 }
 
 impl TestApp {
@@ -55,7 +60,7 @@ impl TestApp {
         let shutdown = Shutdown::new();
         let router = web_routes().with_state(Arc::clone(&app));
         tokio::spawn(server::serve(listener, router, Arc::new(app.config.clone()), shutdown.clone()));
-        Self { app, database, redis, organization, project, key, address, shutdown }
+        Self { app, database, redis, organization, project, key, address, shutdown, worker: AtomicBool::new(false) }
     }
 
     /// A client without credentials.
@@ -82,6 +87,21 @@ impl TestApp {
         let auth = format!("Sentry sentry_version=7, sentry_key={}", self.key.public_key);
         let path = format!("/api/{}/envelope/", self.project.id);
         self.client().post(&path, &[("x-sentry-auth", &auth)], envelope).await
+    }
+
+    /// Runs the worker's job until nothing is left in the queue; the first call starts it.
+    pub(crate) async fn drain(&self) {
+        if !self.worker.swap(true, Ordering::Relaxed) {
+            let consumer = Consumer::connect(&self.app.config, Queue::Ingest, "1").unwrap();
+            let (app, shutdown) = (Arc::clone(&self.app), self.shutdown.clone());
+            beat::start(&app, BEATS, &shutdown);
+            tokio::spawn(async move { store_events::run(&app, consumer, &shutdown, || ()).await });
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.redis.command("XLEN q:ingest") != ":0" {
+            assert!(Instant::now() < deadline, "the worker leaves events in the queue");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

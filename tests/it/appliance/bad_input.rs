@@ -97,26 +97,27 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn a_missing_redis_is_named() {
-    let instance = Instance::new();
-    let mut command = instance.command("supervisor", &["run"]);
-    command.env("PATH", instance.root());
-    refused(&instance, &mut command, 15, &["Redis", "REDIS_URL"]);
+fn a_missing_server_is_named() {
+    let redis = "mount --bind /dev/null /usr/bin/redis-server";
+    let postgres = "mount -t tmpfs none /usr/lib/postgresql";
+    for (hide, named) in [(redis, ["Redis", "REDIS_URL"]), (postgres, ["PostgreSQL", "DATABASE_URL"])] {
+        let instance = Instance::new();
+        let run = instance.command("supervisor", &["run"]);
+        let mut command = without(hide);
+        command.arg(run.get_program()).env_clear();
+        command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let probe = without(hide).arg("true").output().unwrap();
+        if !probe.status.success() {
+            eprintln!("SKIPPED: programs cannot be hidden here: {}", describe(&probe));
+            return;
+        }
+        refused(&instance, &mut command, 15, &named);
+    }
 }
 
-/// PostgreSQL is found by its fixed place, so that place is hidden in a mount namespace.
-#[test]
-fn a_missing_postgres_is_named() {
-    let instance = Instance::new();
-    let run = instance.command("supervisor", &["run"]);
-    let hide = "mount -t tmpfs none /usr/lib/postgresql && exec \"$0\" run";
+/// A command in a mount namespace of its own, where `hide` has been done: servers are found in fixed places.
+fn without(hide: &str) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", hide]).arg(run.get_program()).env_clear();
-    command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let probe = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output().unwrap();
-    if !probe.status.success() {
-        eprintln!("SKIPPED: no user namespaces here: {}", describe(&probe));
-        return;
-    }
-    refused(&instance, &mut command, 15, &["PostgreSQL", "DATABASE_URL"]);
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &format!("{hide} && exec \"$0\" run")]);
+    command
 }
