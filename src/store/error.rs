@@ -5,29 +5,29 @@ use sqlx::error::ErrorKind;
 /// The result of every function of the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// A failed call of the store.
+/// A failed call of the store. Its text is the whole story: there is no further source to print.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No connection, or a server that is starting, stopping, read-only or out of a resource: nothing is
     /// wrong with the data, try again when PostgreSQL is back.
     #[error("PostgreSQL is not available: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(sqlx::Error),
     /// Another transaction was in the way (deadlock, serialization, time-out): try again at once.
     #[error("another transaction was in the way: {0}")]
-    Conflict(#[source] sqlx::Error),
+    Conflict(sqlx::Error),
     /// A row with the same unique value exists; names the constraint.
     #[error("there is already such a row ({0})")]
     Duplicate(String),
     /// The values cannot be stored (too long, out of range, an unknown reference, a NUL in a text):
     /// trying again is of no use.
     #[error("the data cannot be stored: {0}")]
-    Data(#[source] sqlx::Error),
+    Data(sqlx::Error),
     /// The settings do not lead to a database.
     #[error("{0}")]
     Settings(String),
     /// Anything else: a schema that does not fit, a fault of ours.
     #[error("database error: {0}")]
-    Internal(#[source] sqlx::Error),
+    Internal(sqlx::Error),
 }
 
 impl StoreError {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection};
 
 use super::{Result, StoreError};
 use crate::config::{Config, read_secret_file, short_directory};
@@ -28,6 +29,12 @@ pub fn connect(config: &Config) -> Result<PgPool> {
             })
         })
         .connect_lazy_with(options))
+}
+
+/// Connects once: a pool tries for seconds and then only says that it did.
+pub async fn probe(config: &Config) -> Result<()> {
+    options(config)?.connect().await?.close().await?;
+    Ok(())
 }
 
 /// Where the database is and how to sign in: `DATABASE_URL`, else the bundled server under the data directory.

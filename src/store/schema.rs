@@ -19,7 +19,7 @@ pub enum SchemaError {
     Newer(i64, i64),
     /// A migration could not be applied; those before it are in place.
     #[error("{0}")]
-    Failed(#[source] MigrateError),
+    Failed(MigrateError),
     /// No connection.
     #[error(transparent)]
     Store(#[from] StoreError),
