@@ -37,8 +37,7 @@ fn snake_case(name: &str) -> String {
 pub(super) fn directive(report: &Map<String, Value>) -> &str {
     ["effective_directive", "violated_directive"]
         .iter()
-        .filter_map(|key| report.get(*key)?.as_str()?.split_whitespace().next())
-        .next()
+        .find_map(|key| report.get(*key)?.as_str()?.split_whitespace().next())
         .unwrap_or_default()
 }
 

@@ -4,6 +4,8 @@
 //! beyond a double's range, lone surrogates, raw control characters, bytes that are not UTF-8, and nesting without end.
 //! U+0000 is taken out in any case, since PostgreSQL refuses it.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 /// Containers nested deeper become `null`; below the strict parser's own limit of 128.
@@ -110,7 +112,8 @@ fn repair_string(string: &str, out: &mut String) {
 fn repair_control<'a>(text: &'a str, out: &mut String) -> &'a str {
     let code = text.bytes().next().unwrap_or_default();
     if code != 0 {
-        out.push_str(&format!("\\u{code:04x}"));
+        // Writing to a string cannot fail.
+        let _written = write!(out, "\\u{code:04x}");
     }
     text.get(1..).unwrap_or_default()
 }

@@ -18,7 +18,7 @@ pub(super) fn is_default(fingerprint: &[String]) -> bool {
 
 /// The entries with their variables replaced; `default` gives the hash that the event would have without it.
 pub(super) fn resolve(event: &Event, default: impl Fn() -> String) -> Vec<String> {
-    let message = event.logentry.as_ref().map(|entry| entry.text());
+    let message = event.logentry.as_ref().map(crate::protocol::event::LogEntry::text);
     event
         .fingerprint
         .iter()

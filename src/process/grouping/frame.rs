@@ -110,7 +110,7 @@ fn function<'a>(name: &'a str, platform: &str) -> Cow<'a, str> {
         "javascript" | "node" => {
             let name = name.split(" [as ").next().unwrap_or(name);
             let name = name.rsplit('.').next().unwrap_or(name);
-            let is_anonymous = name.ends_with("/<") || matches!(name, "<anonymous>" | "");
+            let is_anonymous = name.ends_with("/<") || matches!(name, "<anonymous>" | "?" | "");
             Cow::Borrowed(if is_anonymous { "" } else { name })
         }
         "java" | "kotlin" | "groovy" if name.starts_with("lambda$") => Cow::Borrowed(without_number(name)),
@@ -235,6 +235,7 @@ mod tests {
         for (name, platform, wanted) in [
             ("Foo.bar", "javascript", "bar"),
             ("Object.<anonymous>", "node", ""),
+            ("Server.?", "node", ""),
             ("Server.emit [as x]", "node", "emit"),
             ("f/<", "javascript", ""),
             ("<anonymous>", "javascript", ""),

@@ -112,9 +112,10 @@ fn exception_parts(event: &Event) -> Parts {
     for exception in members.into_iter().skip(surplus) {
         let component = exception_component(exception, &event.platform);
         // A group that holds the same thing five times is no other than one that holds it twice.
-        if !component.is_empty() && !(has_group && components.contains(&component)) {
-            components.push(component);
+        if component.is_empty() || (has_group && components.contains(&component)) {
+            continue;
         }
+        components.push(component);
     }
     components.into_iter().flat_map(|component| labelled("exception", component)).collect()
 }

@@ -11,7 +11,7 @@ const MAX_LENGTH: usize = 8 * 1024;
 /// for speed.
 const FORMS: [(&str, &str); 16] = [
     ("email", r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+"),
-    ("url", r#"(?-u:\b)[a-zA-Z][a-zA-Z0-9+.-]*://[!#-&(-;=?-~]+"#),
+    ("url", r"(?-u:\b)[a-zA-Z][a-zA-Z0-9+.-]*://[!#-&(-;=?-~]+"),
     (
         "hostname",
         r"(?-u:\b)(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,62})\.)+(?:com|net|org|edu|gov|mil|int|biz|info|io|dev|app|ai|cloud|local|internal|localdomain|cn|de|eu|fr|jp|ru|uk)(?-u:\b)",

@@ -80,8 +80,8 @@ fn level_of_number(number: f64) -> Option<Level> {
 }
 
 /// A known platform, else `other`.
-pub(super) fn platform(value: Option<Value>) -> String {
-    let name = value.as_ref().and_then(Value::as_str).unwrap_or_default().trim().to_ascii_lowercase();
+pub(super) fn platform(value: Option<&Value>) -> String {
+    let name = value.and_then(Value::as_str).unwrap_or_default().trim().to_ascii_lowercase();
     if PLATFORMS.contains(&name.as_str()) { name } else { "other".to_owned() }
 }
 
@@ -227,9 +227,9 @@ mod tests {
 
     #[test]
     fn platforms_we_do_not_know_are_other() {
-        assert_eq!(platform(Some(json!("Python"))), "python");
-        assert_eq!(platform(Some(json!("cobol"))), "other");
-        assert_eq!(platform(Some(json!(1))), "other");
+        assert_eq!(platform(Some(&json!("Python"))), "python");
+        assert_eq!(platform(Some(&json!("cobol"))), "other");
+        assert_eq!(platform(Some(&json!(1))), "other");
         assert_eq!(platform(None), "other");
     }
 

@@ -67,7 +67,7 @@ impl Errors {
     pub(super) fn invalid(&mut self, at: &Path<'_>, value: Value) {
         let kept = match value {
             Value::String(text) => Some(Value::String(cut(text, MAX_ERROR_VALUE))),
-            Value::Array(_) | Value::Object(_) => None,
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
             scalar => Some(scalar),
         };
         self.note("invalid_data", at, kept);

@@ -64,10 +64,10 @@ fn params(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<Value> {
 ///
 /// `None` unless there is a placeholder and each finds its parameter (and, in a list, each parameter its placeholder).
 fn interpolate(template: &str, params: &Value) -> Option<String> {
-    if template.contains('%') {
-        if let Some(text) = printf(template, params) {
-            return Some(text);
-        }
+    if template.contains('%')
+        && let Some(text) = printf(template, params)
+    {
+        return Some(text);
     }
     if template.contains('{') { braces(template, params) } else { None }
 }

@@ -34,7 +34,7 @@ pub(super) fn normalise(mut payload: Map<String, Value>, stamp: &Stamp) -> Event
     let clock = Clock::new(stamp);
     let mut errors = Errors::default();
     let mut event = blank(stamp, &clock);
-    event.platform = attribute::platform(payload.remove("platform"));
+    event.platform = attribute::platform(payload.remove("platform").as_ref());
     let mut loose = Loose::default();
     for (key, value) in payload {
         if !value.is_null() {
@@ -127,11 +127,7 @@ fn rename_legacy(payload: &mut Map<String, Value>) {
 fn read(event: &mut Event, loose: &mut Loose, errors: &mut Errors, clock: &Clock, key: &str, value: Value) {
     let at = &Path::Root.key(key);
     match key {
-        "event_id" => {
-            if value.as_str().and_then(EventId::parse).is_none() {
-                errors.invalid(at, value);
-            }
-        }
+        "event_id" if value.as_str().and_then(EventId::parse).is_none() => errors.invalid(at, value),
         "timestamp" => event.timestamp = clock.event_time(errors, at, value),
         "level" => event.level = attribute::level(errors, at, value).unwrap_or(Level::Error),
         "logger" => event.logger = errors.word(at, value, MAX_LOGGER).filter(|name| name != "-").unwrap_or_default(),
@@ -150,8 +146,8 @@ fn read(event: &mut Event, loose: &mut Loose, errors: &mut Errors, clock: &Clock
         "extra" => event.extra = errors.object(at, value).map(|map| databag::EXTRA.map(map)).unwrap_or_default(),
         "_meta" => event.meta = errors.object(at, value).map(|map| databag::META.map(map)).unwrap_or_default(),
         "csp" => {
-            event.csp =
-                errors.object(at, value).map(|map| super::csp::normalise(databag::DATA.map(map))).unwrap_or_default()
+            let report = errors.object(at, value).unwrap_or_default();
+            event.csp = super::csp::normalise(databag::DATA.map(report));
         }
         "contexts" => event.contexts = context::contexts(errors, at, value),
         "sdk" => event.sdk = context::sdk(errors, at, value),

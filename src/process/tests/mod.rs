@@ -29,3 +29,8 @@ pub(super) fn processed(payload: &Value) -> Processed {
 pub(super) fn event(payload: &Value) -> Event {
     processed(payload).event
 }
+
+mod captures;
+mod fuzz;
+mod normalised;
+mod timing;
