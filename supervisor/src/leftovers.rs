@@ -1,7 +1,7 @@
 //! Processes that a killed supervisor left behind.
 //!
 //! They are known by where they work: PostgreSQL inside its cluster, Redis inside its folder, the application inside
-//! the data directory. Whoever holds the directory's lock may end them, and must, before a second server touches the
+//! the data directory; programs that make a cluster have its folder open under the number we gave it. Whoever holds the directory's lock may end them, and must, before a second server touches the
 //! same files.
 
 use std::io;
@@ -21,9 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look whether they are gone.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// The descriptor under which PostgreSQL's programs get their data directory, in `/proc/PID`.
+const DATA_LINK: &str = "fd/3";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Postgres,
+    /// Anything at work on a cluster that is not finished.
+    Unfinished,
     Redis,
     App,
 }
@@ -43,8 +48,8 @@ pub fn end(directory: impl AsFd) -> io::Result<()> {
             // To a backend it means "cancel", to the first process "shut down fast".
             Kind::Postgres => Signal::SIGINT,
             Kind::Redis => Signal::SIGTERM,
-            // Nothing is lost: what it had not finished is still in the queue.
-            Kind::App => Signal::SIGKILL,
+            // Nothing is lost: what the application had not finished is still in the queue.
+            Kind::App | Kind::Unfinished => Signal::SIGKILL,
         };
         send(*pid, signal)?;
     }
@@ -78,7 +83,7 @@ type Place = ((u64, u64), Kind);
 fn places(directory: impl AsFd) -> Vec<Place> {
     let root = files::proc_path(directory);
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    [("postgres", Kind::Postgres), ("postgres.tmp", Kind::Postgres), ("redis", Kind::Redis), (".", Kind::App)]
+    [("postgres", Kind::Postgres), ("postgres.tmp", Kind::Unfinished), ("redis", Kind::Redis), (".", Kind::App)]
         .into_iter()
         .filter_map(|(name, kind)| Some((identity(&root.join(name))?, kind)))
         .collect()
@@ -89,10 +94,14 @@ fn find(places: &[Place]) -> io::Result<Vec<(Pid, Kind)>> {
     for entry in std::fs::read_dir("/proc")? {
         let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // Gone meanwhile, or not ours to see: not one of these.
-        let Ok(cwd) = std::fs::metadata(entry.path().join("cwd")) else { continue };
-        let place = (cwd.dev(), cwd.ino());
-        let Some(kind) = places.iter().find(|(known, _)| *known == place).map(|(_, kind)| *kind) else { continue };
+        let place_of = |link: &str| {
+            // Gone meanwhile, or not ours to see: not one of these.
+            let metadata = std::fs::metadata(entry.path().join(link)).ok()?;
+            let place = (metadata.dev(), metadata.ino());
+            places.iter().find(|(known, _)| *known == place).map(|(_, kind)| *kind)
+        };
+        let at_work = || place_of(DATA_LINK).filter(|kind| matches!(kind, Kind::Postgres | Kind::Unfinished));
+        let Some(kind) = place_of("cwd").or_else(at_work) else { continue };
         let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
         let command_line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         if is_service(kind, name.trim(), &command_line) {
@@ -107,6 +116,8 @@ fn is_service(kind: Kind, name: &str, command_line: &[u8]) -> bool {
     let mut words = command_line.split(|byte| *byte == 0);
     match kind {
         Kind::Postgres => name == "postgres",
+        // initdb starts its servers through a shell.
+        Kind::Unfinished => matches!(name, "postgres" | "initdb" | "sh"),
         Kind::Redis => name == "redis-server",
         Kind::App => {
             words.next() == Some(b"glitchbox".as_slice())
@@ -125,6 +136,8 @@ mod tests {
         assert!(!is_service(Kind::App, "glitchbox", b"glitchbox\0user\0create\0"));
         assert!(!is_service(Kind::App, "bash", b"-bash\0"));
         assert!(is_service(Kind::Postgres, "postgres", b"postgres: checkpointer \0"));
+        assert!(is_service(Kind::Unfinished, "sh", b"sh\0-c\0"));
+        assert!(!is_service(Kind::Postgres, "sh", b"sh\0"));
         assert!(!is_service(Kind::Redis, "vim", b"vim\0appendonly.aof\0"));
     }
 

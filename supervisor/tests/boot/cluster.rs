@@ -2,10 +2,12 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use glitchbox_supervisor::files;
 use glitchbox_supervisor::secrets::Role;
+use glitchbox_supervisor::spawn::{LaunchSpec, Program, spawn};
 
 use super::appliance::{Appliance, Place};
 
@@ -105,6 +107,24 @@ fn what_a_killed_supervisor_left_running_is_ended() {
     reaper.join().unwrap();
     assert_eq!(appliance.psql(Role::App, "select id from kept").unwrap(), "7");
     assert_eq!(appliance.redis_cli(&["get", "kept"]).unwrap(), "7");
+}
+
+#[test]
+fn an_abandoned_initdb_is_ended_before_its_folder_is_made_again() {
+    let place = Place::new();
+    let context = super::appliance::look_again(&place.path, &[]).settle().unwrap();
+    let folder = files::make_folder(&context.data.dir, "postgres.tmp", 0o700, None).unwrap();
+    let cwd = Arc::new(std::fs::File::open("/").unwrap().into());
+    let script = "trap '' INT TERM; while :; do sleep 0.1; done";
+    let argv = vec!["sh".into(), "-c".into(), script.into()];
+    let mut spec = LaunchSpec::new(Program::Path("/bin/sh".into()), argv, cwd);
+    spec.inherit = vec![(Arc::new(folder), 3)];
+    let child = spawn(&spec).unwrap();
+    drop((spec, context));
+    let reaper = std::thread::spawn(move || nix::sys::wait::waitpid(child.pid, None).unwrap());
+    let appliance = Appliance::start(&place.path, &[]);
+    assert_eq!(appliance.psql(Role::App, "select 1").unwrap(), "1");
+    reaper.join().unwrap();
 }
 
 #[test]
