@@ -1,3 +1,4 @@
 //! The supervisor as a process, with tiny services.
 
 mod boot;
+mod conduct;

@@ -89,10 +89,10 @@ async fn answer(desk: &Desk, request: &Request<Incoming>) -> Response<Body> {
     match (request.method(), words.as_slice()) {
         (&Method::GET, ["v1", "status"]) => status(desk).await,
         (&Method::GET, ["v1", "logs"]) => logs(desk, request.uri().query().unwrap_or("")),
-        (&Method::POST, ["v1", "services", name, verb]) => match verb {
-            &"start" => act(desk, name, Verb::Start).await,
-            &"stop" => act(desk, name, Verb::Stop).await,
-            &"restart" => act(desk, name, Verb::Restart).await,
+        (&Method::POST, ["v1", "services", name, verb]) => match *verb {
+            "start" => act(desk, name, Verb::Start).await,
+            "stop" => act(desk, name, Verb::Stop).await,
+            "restart" => act(desk, name, Verb::Restart).await,
             _ => refuse(StatusCode::NOT_FOUND, "There is no such request.".to_owned()),
         },
         _ => refuse(StatusCode::NOT_FOUND, "There is no such request.".to_owned()),

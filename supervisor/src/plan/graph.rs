@@ -18,13 +18,12 @@ pub(super) fn order(nodes: &[Node]) -> Result<Vec<usize>, Vec<(usize, String)>> 
     for node in nodes {
         let mut before = Vec::new();
         for (name, line) in &node.after {
-            match nodes.iter().position(|other| other.name == *name) {
-                Some(position) => before.push(position),
-                None => {
-                    let hint = closest(name, nodes.iter().map(|other| other.name.as_str()))
-                        .map_or_else(String::new, |near| format!(" (did you mean \"{near}\"?)"));
-                    errors.push((*line, format!("service.{}.after: there is no service \"{name}\"{hint}", node.name)));
-                }
+            if let Some(position) = nodes.iter().position(|other| other.name == *name) {
+                before.push(position);
+            } else {
+                let hint = closest(name, nodes.iter().map(|other| other.name.as_str()))
+                    .map_or_else(String::new, |near| format!(" (did you mean \"{near}\"?)"));
+                errors.push((*line, format!("service.{}.after: there is no service \"{name}\"{hint}", node.name)));
             }
         }
         edges.push(before);

@@ -3,6 +3,7 @@
 mod graph;
 mod read;
 mod types;
+mod values;
 
 pub use graph::closest;
 pub use read::parse;

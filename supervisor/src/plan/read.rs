@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use nix::sys::signal::Signal;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::graph::{self, Node};
 use super::types::{LogRules, Output, Plan, Ready, Run, ServiceSpec, StopClock, StopStep};
+use super::values::{Reader, Section, set, to_millis};
 
 /// Names a service cannot have, because they mean something else in the logs or on the command line.
 const RESERVED: [&str; 2] = ["supervisor", "all"];
-
-/// Longest duration a setting may have, in seconds: a day.
-const LONGEST_S: f64 = 86_400.0;
 
 /// Parses and checks a whole plan file.
 ///
@@ -38,27 +35,7 @@ pub fn parse(source: &str) -> Result<Plan, Vec<String>> {
     }
 }
 
-struct Reader<'s> {
-    source: &'s str,
-    errors: Vec<(usize, String)>,
-}
-
-/// A table being taken apart: what is left at the end is unknown.
-struct Section<'s> {
-    path: String,
-    line: usize,
-    table: DeTable<'s>,
-}
-
 impl<'s> Reader<'s> {
-    fn line(&self, offset: usize) -> usize {
-        1 + self.source.bytes().take(offset).filter(|byte| *byte == b'\n').count()
-    }
-
-    fn fault(&mut self, line: usize, message: String) {
-        self.errors.push((line, message));
-    }
-
     fn document(&mut self, table: DeTable<'s>) -> Option<Plan> {
         let mut root = Section { path: String::new(), line: 1, table };
         let log = self.section(&mut root, "log").map_or_else(LogRules::default, |section| self.log(section));
@@ -293,133 +270,6 @@ impl<'s> Reader<'s> {
         }
         Some(steps)
     }
-
-    // The kinds of value, each taken out of its table.
-
-    fn section(&mut self, parent: &mut Section<'s>, key: &str) -> Option<Section<'s>> {
-        let value = parent.table.remove(key)?;
-        let line = self.line(value.span().start);
-        let path = join(&parent.path, key);
-        match value.into_inner() {
-            DeValue::Table(table) => Some(Section { path, line, table }),
-            _ => {
-                self.fault(line, format!("{path}: must be a table"));
-                None
-            }
-        }
-    }
-
-    fn take(&mut self, section: &mut Section<'s>, key: &str) -> Option<(Spanned<DeValue<'s>>, usize)> {
-        let value = section.table.remove(key)?;
-        let line = self.line(value.span().start);
-        Some((value, line))
-    }
-
-    fn string(&mut self, section: &mut Section<'s>, key: &str) -> Option<(String, usize)> {
-        let (value, line) = self.take(section, key)?;
-        let text = value.get_ref().as_str().map(str::to_owned);
-        if text.is_none() {
-            self.fault(line, format!("{}: must be a string", join(&section.path, key)));
-        }
-        Some((text?, line))
-    }
-
-    fn boolean(&mut self, section: &mut Section<'s>, key: &str) -> Option<bool> {
-        let (value, line) = self.take(section, key)?;
-        let answer = value.get_ref().as_bool();
-        if answer.is_none() {
-            self.fault(line, format!("{}: must be true or false", join(&section.path, key)));
-        }
-        answer
-    }
-
-    fn integer(&mut self, section: &mut Section<'s>, key: &str, least: u64, most: u64) -> Option<u64> {
-        let (value, line) = self.take(section, key)?;
-        let number = value.get_ref().as_integer().and_then(|n| n.as_str().parse::<u64>().ok());
-        let number = number.filter(|n| (least..=most).contains(n));
-        if number.is_none() {
-            self.fault(line, format!("{}: must be a whole number from {least} to {most}", join(&section.path, key)));
-        }
-        number
-    }
-
-    /// A duration in seconds, as milliseconds.
-    fn millis(&mut self, section: &mut Section<'s>, key: &str) -> Option<u64> {
-        let (value, line) = self.take(section, key)?;
-        let number = match value.get_ref() {
-            DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
-            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
-            _ => None,
-        };
-        let millis = number.and_then(to_millis);
-        if millis.is_none() {
-            self.fault(line, format!("{}: must be a number of seconds, at most a day", join(&section.path, key)));
-        }
-        millis
-    }
-
-    fn list(&mut self, section: &mut Section<'s>, key: &str) -> Option<Vec<(DeValue<'s>, usize)>> {
-        let (value, line) = self.take(section, key)?;
-        match value.into_inner() {
-            DeValue::Array(values) => {
-                let with_line = |value: Spanned<DeValue<'s>>| {
-                    let line = self.line(value.span().start);
-                    (value.into_inner(), line)
-                };
-                Some(values.into_iter().map(with_line).collect())
-            }
-            _ => {
-                self.fault(line, format!("{}: must be a list", join(&section.path, key)));
-                None
-            }
-        }
-    }
-
-    fn strings(&mut self, section: &mut Section<'s>, key: &str) -> Option<Vec<(String, usize)>> {
-        let mut words = Vec::new();
-        for (value, line) in self.list(section, key)? {
-            match value.as_str() {
-                Some(word) => words.push((word.to_owned(), line)),
-                None => self.fault(line, format!("{}: must hold strings only", join(&section.path, key))),
-            }
-        }
-        Some(words)
-    }
-
-    fn choice<T: Copy>(&mut self, section: &mut Section<'s>, key: &str, choices: &[(&str, T)]) -> Option<T> {
-        let (word, line) = self.string(section, key)?;
-        let found = choices.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
-        if found.is_none() {
-            let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-            self.fault(line, format!("{}: \"{word}\" is none of {}", join(&section.path, key), names.join(", ")));
-        }
-        found
-    }
-
-    fn nothing_left(&mut self, section: Section<'s>) {
-        for (key, _) in section.table {
-            let line = self.line(key.span().start);
-            self.fault(line, format!("{}: unknown setting", join(&section.path, key.get_ref())));
-        }
-    }
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
-    }
-}
-
-/// Seconds to whole milliseconds, when within bounds.
-fn to_millis(seconds: f64) -> Option<u64> {
-    if !(0.0..=LONGEST_S).contains(&seconds) {
-        return None;
-    }
-    u64::try_from(std::time::Duration::from_secs_f64(seconds).as_millis()).ok()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub struct Plan {
 }
 
 /// One service or one-shot task.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the plan file")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceSpec {
     /// Its name: lower-case letters, digits and dashes.

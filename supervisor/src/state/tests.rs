@@ -90,7 +90,7 @@ impl Story {
         let name = |id: &Id| format!("{}.{}", state.plan().services[id.service].name, id.generation);
         let told = actions.iter().filter_map(|action| match action {
             Action::Spawn(id) => Some(format!("spawn {}", name(id))),
-            Action::Signal(id, signal) => Some(format!("{} {}", &signal.as_str()[3..], name(id))),
+            Action::Signal(id, signal) => Some(format!("{} {}", signal.as_str().trim_start_matches("SIG"), name(id))),
             Action::Sweep(id) => Some(format!("sweep {}", name(id))),
             Action::CloseListener => Some("close".to_owned()),
             Action::Log(..) => None,

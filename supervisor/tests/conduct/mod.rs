@@ -1,0 +1,15 @@
+//! How the real program behaves with tiny services of shell script, by chapter.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
+
+mod appliance;
+mod commands;
+mod failures;
+mod logs;
+mod order;
+mod overlap;
