@@ -64,7 +64,7 @@ impl Launcher {
     /// Whom to ask whether a service that is probed is ready.
     pub fn target(&self, service: &ServiceSpec) -> Option<probe::Target> {
         match service.name.as_str() {
-            "postgres" => Some(probe::Target::Postgres(Arc::clone(&self.context.data.dir))),
+            "postgres" => Some(probe::Target::Postgres),
             "redis" => Some(probe::Target::Redis(self.context.secrets.redis.as_ref()?.expose().to_owned())),
             _ => None,
         }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::state::{Event, Id};
 use crate::supervisor::Message;
-use crate::{files, postgres, redis};
+use crate::{postgres, redis};
 
 /// First and longest pause between two questions to a server that is starting.
 const EAGER: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Whom to ask.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// PostgreSQL behind the socket in `run/`; the descriptor is the data directory's.
-    Postgres(Arc<OwnedFd>),
+    /// PostgreSQL behind the socket in `run/`.
+    Postgres,
     /// Redis behind its socket, with its password.
     Redis(String),
 }
@@ -29,7 +29,7 @@ pub enum Target {
 /// Asks until stopped, and reports readiness once and every change of health after it.
 pub async fn watch(id: Id, target: Target, run: Arc<OwnedFd>, every: Duration, to: mpsc::UnboundedSender<Message>) {
     let mut pause = EAGER.0;
-    while is_starting(&target) || ask(&target, &run).await.is_err() {
+    while ask(&target, &run).await.is_err() {
         sleep(pause).await;
         pause = (pause * 3 / 2).min(EAGER.1);
     }
@@ -49,22 +49,10 @@ pub async fn watch(id: Id, target: Target, run: Arc<OwnedFd>, every: Duration, t
     }
 }
 
-/// PostgreSQL logs every connection it has to refuse while it starts or recovers, so its own note is read first: the
-/// eighth line of `postmaster.pid`. Without a note to be read (it may be closed to us) asking is all there is.
-fn is_starting(target: &Target) -> bool {
-    let Target::Postgres(data) = target else { return false };
-    let Ok(cluster) = files::open_folder(data, "postgres") else { return false };
-    match files::read(&cluster, "postmaster.pid", 4096) {
-        Ok(Some(note)) => String::from_utf8_lossy(&note).lines().nth(7).is_none_or(|status| status.trim() != "ready"),
-        Ok(None) => true,
-        Err(_) => false,
-    }
-}
-
 async fn ask(target: &Target, run: &OwnedFd) -> Result<(), String> {
     let answer = async {
         match target {
-            Target::Postgres(_) => postgres::probe(run.as_fd()).await,
+            Target::Postgres => postgres::probe(run.as_fd()).await,
             Target::Redis(password) => redis::probe(run.as_fd(), password).await,
         }
     };

@@ -18,7 +18,10 @@ use crate::secrets::Role;
 pub async fn probe(run: BorrowedFd<'_>) -> Result<(), String> {
     let run = format!("/proc/self/fd/{}", run.as_raw_fd());
     // While it starts, every question becomes a FATAL line in its log; it says elsewhere how far it is.
-    if is_starting(&std::fs::read_to_string(format!("{run}/../postgres/postmaster.pid")).unwrap_or_default()) {
+    let process_file = std::fs::read_to_string(format!("{run}/../postgres/postmaster.pid"));
+    // Closed to us (root without its capabilities): then asking is all there is.
+    let closed = process_file.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    if !closed && is_starting(&process_file.unwrap_or_default()) {
         return Err("it is starting up".to_owned());
     }
     let path = format!("{run}/.s.PGSQL.5432");
