@@ -48,16 +48,17 @@ async fn visit(browser: &Browser, instance: &Instance, password: &str, words: &W
     browser.fill("input[name=password]", password).await;
     browser.click("button[type=submit]").await;
 
-    assert!(browser.url().await.ends_with("/issues/"), "{}", browser.url().await);
+    browser.arrive("/issues/").await;
     photograph(browser, "issues", words.language).await;
     browser.click("td.what a.title").await;
+    browser.find("button[name=status][value=resolved]").await;
     let page = browser.text("body").await;
     // Type and value, a function, a line of the source, a breadcrumb, a tag.
     for shown in [
         "OverflowError",
         "product invoice could not be processed",
         "product_invoice_0",
-        "customer = self.customer(product_invoice_0)",
+        "request = self.backend(product_invoice_0)",
         "httplib",
         "shard-1",
     ] {
@@ -66,6 +67,8 @@ async fn visit(browser: &Browser, instance: &Instance, password: &str, words: &W
     photograph(browser, "issue", words.language).await;
     assert!(page.contains(words.resolve), "{page}");
     browser.click("button[name=status][value=resolved]").await;
+    // What stands there now is the way back.
+    browser.find("button[name=status][value=unresolved]").await;
     let page = browser.text("main").await;
     assert!(page.contains(words.resolved), "{page}");
     assert_eq!(instance.sql("select count(*) from issue where status = 1"), "1");

@@ -71,7 +71,7 @@ impl Browser {
     }
 
     /// The first element a CSS selector finds, waited for up to ten seconds.
-    async fn find(&self, css: &str) -> String {
+    pub(crate) async fn find(&self, css: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let found = self.post("elements", &json!({ "using": "css selector", "value": css })).await;
@@ -83,7 +83,16 @@ impl Browser {
         }
     }
 
-    /// Clicks on it; waits for the page that follows, if one does.
+    /// Waits up to ten seconds for the page whose address ends like this.
+    pub(crate) async fn arrive(&self, address_end: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.url().await.ends_with(address_end) {
+            assert!(Instant::now() < deadline, "on {} in place of {address_end}", self.url().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Clicks on it.
     pub(crate) async fn click(&self, css: &str) {
         let element = self.find(css).await;
         self.post(&format!("element/{element}/click"), &json!({})).await;
