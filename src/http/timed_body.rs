@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const FRAME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Longest time for a whole body: 20 MiB at about 1 Mbit/s.
-const TOTAL_LIMIT: Duration = Duration::from_secs(180);
+const TOTAL_LIMIT: Duration = Duration::from_mins(3);
 
 /// A body whose reads time out.
 pub(super) struct TimedBody {

@@ -28,8 +28,8 @@ const ZSTD_MAX_WINDOW_LOG: u32 = 23;
 /// A body in the clear.
 pub(super) struct Plain {
     pub(super) bytes: Bytes,
-    /// Held as long as the bytes are in use.
-    _place: Option<SemaphorePermit<'static>>,
+    /// Held as long as the bytes are in use; `None` for a small body.
+    place: Option<SemaphorePermit<'static>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) enum DecodeError {
 
 /// `body` without the encodings that the request's head names.
 pub(super) async fn decompress(headers: &HeaderMap, body: Bytes) -> Result<Plain, Refusal> {
-    let mut plain = Plain { bytes: body, _place: None };
+    let mut plain = Plain { bytes: body, place: None };
     // The last one named was put on last.
     for encoding in encodings(headers)?.into_iter().rev() {
         plain = undo(encoding, plain).await?;
@@ -87,13 +87,13 @@ async fn undo(encoding: Encoding, body: Plain) -> Result<Plain, Refusal> {
         Err(DecodeError::Corrupt(error)) => return Err(corrupt(&error)),
         Err(DecodeError::TooLarge) => {}
     }
-    let place = match body._place {
+    let place = match body.place {
         Some(place) => Some(place),
         None => LARGE_BODIES.acquire().await.ok(),
     };
     let decoded = tokio::task::spawn_blocking(move || decode(encoding, &body.bytes, MAX_BYTES)).await;
     match decoded {
-        Ok(Ok(bytes)) => Ok(Plain { bytes, _place: place }),
+        Ok(Ok(bytes)) => Ok(Plain { bytes, place }),
         Ok(Err(DecodeError::TooLarge)) => Err(Refusal::too_large("the decompressed body is too large", MAX_BYTES)),
         Ok(Err(DecodeError::Corrupt(error))) => Err(corrupt(&error)),
         Err(_panicked) => Err(Refusal::bad_request("the body could not be decompressed", "the decoder failed")),

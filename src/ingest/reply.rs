@@ -74,7 +74,7 @@ impl Refusal {
         Self { status, detail, causes: Vec::new() }
     }
 
-    fn because(mut self, cause: impl ToString) -> Self {
+    fn because(mut self, cause: &dyn fmt::Display) -> Self {
         self.causes.push(cause.to_string());
         self
     }
@@ -84,8 +84,8 @@ impl Refusal {
     }
 
     /// 400: malformed.
-    pub(super) fn bad_request(detail: &'static str, cause: impl ToString) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, detail).because(cause)
+    pub(super) fn bad_request(detail: &'static str, cause: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail).because(&cause)
     }
 
     /// 401: no usable credentials.
@@ -110,13 +110,13 @@ impl Refusal {
 
     /// 413.
     pub(super) fn too_large(detail: &'static str, limit: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).because(format!("the limit is {limit} bytes"))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).because(&format_args!("the limit is {limit} bytes"))
     }
 
     /// 415.
     pub(super) fn unsupported_encoding(name: &str) -> Self {
         let shown: String = name.chars().take(40).collect();
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported content encoding").because(shown)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported content encoding").because(&shown)
     }
 
     /// 503: nothing was kept.

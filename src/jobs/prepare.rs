@@ -2,6 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use chrono::{DateTime, Utc};
+
+use crate::ids::ProjectId;
 use crate::process::{Incoming, process};
 use crate::protocol::StampedItem;
 use crate::queue::Entry;
@@ -22,8 +25,17 @@ pub(super) struct Prepared {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<Prepared>,
-    /// Entries that can never be stored, with the reason.
-    pub(super) unusable: Vec<(Entry, String)>,
+    /// Entries that can never be stored.
+    pub(super) unusable: Vec<Unusable>,
+}
+
+/// An entry that can never be stored.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    pub(super) entry: Entry,
+    pub(super) reason: String,
+    /// Whose event it was and when it was received, as far as the entry could be read.
+    pub(super) origin: Option<(ProjectId, DateTime<Utc>)>,
 }
 
 /// Prepares `entries`, in their order, on as many threads as the machine has cores.
@@ -49,22 +61,31 @@ pub(super) async fn prepare(mut entries: Vec<Entry>) -> Batch {
 fn prepare_chunk(entries: Vec<Entry>) -> Batch {
     let mut batch = Batch::default();
     for entry in entries {
-        let result = catch_unwind(AssertUnwindSafe(|| prepare_entry(&entry)));
+        let item = match StampedItem::decode(&entry.data) {
+            Ok(item) => item,
+            Err(error) => {
+                batch.unusable.push(Unusable { entry, reason: error.to_string(), origin: None });
+                continue;
+            }
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| prepare_item(&item)));
         match result.unwrap_or_else(|_| Err("processing it panicked".to_owned())) {
             Ok(event) => batch.events.push(Prepared { entry, event }),
-            Err(reason) => batch.unusable.push((entry, reason)),
+            Err(reason) => {
+                let origin = Some((item.stamp.project_id, item.stamp.received_at));
+                batch.unusable.push(Unusable { entry, reason, origin });
+            }
         }
     }
     batch
 }
 
-fn prepare_entry(entry: &Entry) -> Result<NewEvent, String> {
-    let item = StampedItem::decode(&entry.data).map_err(|error| error.to_string())?;
-    let stamp = item.stamp;
+fn prepare_item(item: &StampedItem) -> Result<NewEvent, String> {
+    let stamp = &item.stamp;
     if stamp.item_type != "event" {
         return Err(format!("no job for items of type {:?}", stamp.item_type));
     }
-    let done = process(Incoming { stamp: &stamp, payload: &item.payload }).map_err(|error| error.to_string())?;
+    let done = process(Incoming { stamp, payload: &item.payload }).map_err(|error| error.to_string())?;
     Ok(NewEvent {
         project_id: stamp.project_id,
         event_id: stamp.event_id,

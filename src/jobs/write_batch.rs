@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::time::sleep;
 
-use super::prepare::{Batch, Prepared};
+use super::prepare::{Batch, Prepared, Unusable};
+use crate::ids::ProjectId;
 use crate::queue::{Entry, Settler};
 use crate::shutdown::Shutdown;
-use crate::store::event_batch::{self, NewEvent};
-use crate::store::{StoreError, event_batch::BatchReport};
+use crate::store::StoreError;
+use crate::store::event_batch::{self, BatchReport, NewEvent};
+use crate::store::outcome::{self, Outcome, OutcomeCount};
 
 /// First pause before another try; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -42,8 +45,10 @@ impl Writer {
     /// Stores the batch and settles its entries. What is not settled when the process must end stays
     /// pending, and is taken up by the next start.
     pub(super) async fn write(&self, batch: Batch) {
-        for (entry, reason) in batch.unusable {
-            self.bury(&entry, &reason).await;
+        for unusable in batch.unusable {
+            if !self.reject(&unusable).await {
+                return;
+            }
         }
         // Parts still to be written, the next one last.
         let mut parts = vec![batch.events];
@@ -54,8 +59,12 @@ impl Writer {
                 Written::Stored => self.acknowledge(entries).await,
                 Written::GivenUp => return,
                 Written::Unstorable(error) => {
-                    if let [entry] = entries.as_slice() {
-                        self.bury(entry, &error.to_string()).await;
+                    if let ([entry], [event]) = (entries.as_slice(), events.as_slice()) {
+                        let origin = Some((event.project_id, event.received_at));
+                        let unusable = Unusable { entry: entry.clone(), reason: error.to_string(), origin };
+                        if !self.reject(&unusable).await {
+                            return;
+                        }
                         continue;
                     }
                     tracing::warn!(%error, events = events.len(), "a batch is taken apart to find the event at fault");
@@ -66,6 +75,24 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Counts an entry that no try will store as rejected, and buries it; false when the process ends first.
+    async fn reject(&self, unusable: &Unusable) -> bool {
+        let counts: Vec<OutcomeCount> = unusable.origin.iter().map(rejected).collect();
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = outcome::add(&self.db, &counts).await {
+            if !is_passing(&error) {
+                tracing::warn!(%error, "a rejected event could not be counted");
+                break;
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
+                () = self.shutdown.draining() => return false,
+            }
+        }
+        self.bury(&unusable.entry, &unusable.reason).await;
+        true
     }
 
     async fn store(&self, events: &[NewEvent]) -> Written {
@@ -109,6 +136,17 @@ impl Writer {
             tracing::warn!(%error, entry.id, "the dead letter could not be written yet");
             self.settler.release(std::slice::from_ref(&entry.id));
         }
+    }
+}
+
+fn rejected((project_id, received_at): &(ProjectId, DateTime<Utc>)) -> OutcomeCount {
+    OutcomeCount {
+        project_id: *project_id,
+        hour: outcome::hour_of(*received_at),
+        category: "error",
+        outcome: Outcome::Rejected,
+        reason: "invalid",
+        quantity: 1,
     }
 }
 

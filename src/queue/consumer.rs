@@ -25,7 +25,7 @@ const BLOCK: Duration = Duration::from_secs(2);
 const COMMAND_LIMIT: Duration = Duration::from_secs(6);
 
 /// Pending entries are looked for this often, besides at the start and after reconnections.
-const RESCAN: Duration = Duration::from_secs(60);
+const RESCAN: Duration = Duration::from_mins(1);
 
 /// One piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -116,4 +116,6 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_is_stored() {
     work(&app).await;
     assert_eq!(count(&app, "select count(*) from event").await, 1);
     assert_eq!(app.redis.command("XLEN q:ingest:dead"), ":5");
+    let rejected = "select sum(quantity)::bigint from outcome_hourly where outcome = 'rejected'";
+    assert_eq!(count(&app, rejected).await, 1);
 }
