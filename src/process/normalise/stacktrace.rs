@@ -201,7 +201,7 @@ mod tests {
         stacktrace(&mut Errors::default(), &Path::Root, value, "python")
     }
 
-    fn read_frame(value: Value) -> Frame {
+    fn read_frame(value: &Value) -> Frame {
         read(json!([value])).unwrap().frames.remove(0)
     }
 
@@ -227,14 +227,14 @@ mod tests {
             (json!({"filename": "a.py", "abs_path": "/srv/a.py"}), Some("a.py"), Some("/srv/a.py")),
             (json!({"filename": "http://x"}), Some("http://x"), Some("http://x")),
         ] {
-            let frame = read_frame(sent.clone());
+            let frame = read_frame(&sent);
             assert_eq!((frame.filename.as_deref(), frame.abs_path.as_deref()), (filename, abs_path), "{sent}");
         }
     }
 
     #[test]
     fn fields_are_read_in_every_form() {
-        let frame = read_frame(json!({
+        let frame = read_frame(&json!({
             "function": "?", "lineno": "12", "colno": 3, "in_app": "yes", "instruction_addr": 4096, "symbol_addr": "0xFF",
             "image_addr": "junk", "pre_context": ["a", null], "vars": [1, "x"], "package": "", "platform": "python",
         }));
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(frame.context_line.as_deref(), Some(""));
         assert_eq!(Value::Object(frame.vars), json!({"0": 1, "1": "x"}));
         assert_eq!((frame.package, frame.platform), (None, None));
-        assert_eq!(read_frame(json!({"function": "<anonymous>"})).function.as_deref(), Some("<anonymous>"));
+        assert_eq!(read_frame(&json!({"function": "<anonymous>"})).function.as_deref(), Some("<anonymous>"));
     }
 
     #[test]
