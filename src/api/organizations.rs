@@ -53,6 +53,7 @@ pub(super) fn organization_json(app: &App, organization: &Organization) -> Value
         "status": { "id": "active", "name": "active" },
         "isEarlyAdopter": false,
         "require2FA": false,
+        "requireEmailVerification": false,
         "avatar": { "avatarType": "letter_avatar", "avatarUuid": null },
         "features": [],
         "links": { "organizationUrl": base, "regionUrl": base },

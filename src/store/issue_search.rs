@@ -312,15 +312,15 @@ fn push_condition(sql: &mut QueryBuilder<Postgres>, condition: &Condition) {
 /// Named environments are looked up among the tags, which have an index by value; events without
 /// any are found in the hourly counts only.
 fn push_environment<'a>(sql: &'a mut QueryBuilder<Postgres>, names: &[String]) -> &'a mut QueryBuilder<Postgres> {
-    let named: Vec<String> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let wanted: Vec<String> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
     sql.push("(");
-    if named.len() < names.len() {
+    if wanted.len() < names.len() {
         sql.push(
             "exists (select from issue_hourly h where h.project_id = i.project_id and h.issue_id = i.id
                 and h.environment = '') or ",
         );
     }
-    push_tag(sql, "environment").push(" and t.value = any(").push_bind(named).push(")))")
+    push_tag(sql, "environment").push(" and t.value = any(").push_bind(wanted).push(")))")
 }
 
 /// Opens a sub-query over the issue's values of a tag; the caller closes it.
