@@ -67,6 +67,14 @@ fn json_line(record: &Record) -> String {
     Value::Object(whole).to_string()
 }
 
+/// The line without a UTC time of its own at the beginning: every line gets one from us.
+pub(super) fn without_time(text: &str) -> &str {
+    match text.split_once(' ') {
+        Some((first, rest)) if first.ends_with('Z') && DateTime::parse_from_rfc3339(first).is_ok() => rest,
+        _ => text,
+    }
+}
+
 /// The weight of a service's line, as far as its words tell (PostgreSQL and Redis have no other way).
 pub(super) fn guess_level(text: &str) -> Level {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -93,6 +101,14 @@ mod tests {
     fn text_and_files_carry_the_utc_time() {
         assert_eq!(output_line(&record("hello"), Format::Text), b"2026-11-20T16:20:00.123Z web | hello\n");
         assert_eq!(file_line(&record("hello")), b"2026-11-20T16:20:00.123Z hello\n");
+    }
+
+    #[test]
+    fn a_time_of_the_services_own_is_not_shown_twice() {
+        assert_eq!(without_time("2026-11-20T16:20:00.123456Z INFO  ready"), "INFO  ready");
+        for text in ["2026-11-20 16:20:00 UTC LOG", "Z ready", "2026-11-20T16:20:00Z", ""] {
+            assert_eq!(without_time(text), text);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::mpsc;
 
 use super::files::{FileLine, write_files};
-use super::format::{Format, file_line, guess_level, output_line, text_line};
+use super::format::{Format, file_line, guess_level, output_line, text_line, without_time};
 use super::queue::Queue;
 use super::redact::Redactor;
 use super::tail::Tails;
@@ -90,7 +90,7 @@ impl Log {
 
     /// A line of a service.
     pub fn line(&self, service: &Arc<str>, stream: Stream, output: Output, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes).into_owned();
+        let text = without_time(&String::from_utf8_lossy(bytes)).to_owned();
         let level = guess_level(&text);
         self.write(Record { time: Utc::now(), service: Arc::clone(service), stream, level, text }, output);
     }
