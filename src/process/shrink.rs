@@ -1,13 +1,14 @@
 //! The event as JSON within the limit on what is stored.
 
+use super::normalise::cut;
 use crate::protocol::Event;
-use crate::protocol::event::{Frame, Values};
+use crate::protocol::event::{EventError, Frame, Values};
 
 /// Bytes of JSON that an event may take.
 const MAX_JSON: usize = 1024 * 1024;
 
 /// What is left out first is what people miss least.
-const STEPS: [fn(&mut Event); 7] = [
+const STEPS: [fn(&mut Event); 8] = [
     |event| for_each_frame(event, |frame| frame.vars.clear()),
     |event| {
         for_each_frame(event, |frame| {
@@ -33,6 +34,7 @@ const STEPS: [fn(&mut Event); 7] = [
         event.request = None;
         for_each_frame(event, |frame| *frame = bare(frame));
     },
+    keep_the_core,
 ];
 
 /// Writes the event, leaving things out until it fits; what was left out is noted in `errors`.
@@ -43,16 +45,37 @@ pub(super) fn to_json(event: &mut Event) -> Result<Vec<u8>, serde_json::Error> {
             break;
         }
         if !event.errors.iter().any(|error| error.kind == "too_large") {
-            event.errors.push(crate::protocol::event::EventError {
-                kind: "too_large".to_owned(),
-                name: None,
-                value: Some(json.len().into()),
-            });
+            let note = EventError { kind: "too_large".to_owned(), name: None, value: Some(json.len().into()) };
+            event.errors.insert(0, note);
         }
         step(event);
         json = serde_json::to_vec(event)?;
     }
     Ok(json)
+}
+
+/// What is left of an event that is made to be large: bounded so that it fits whatever was sent.
+fn keep_the_core(event: &mut Event) {
+    let exceptions = &mut event.exception.values;
+    exceptions.drain(..exceptions.len().saturating_sub(10));
+    for exception in exceptions.iter_mut() {
+        exception.raw_stacktrace = None;
+        exception.mechanism = None;
+        exception.value = exception.value.take().map(|value| cut(value, 1024));
+    }
+    for stack in
+        exceptions.iter_mut().filter_map(|exception| exception.stacktrace.as_mut()).chain(&mut event.stacktrace)
+    {
+        stack.frames.drain(..stack.frames.len().saturating_sub(20));
+        stack.registers.clear();
+    }
+    for_each_frame(event, |frame| {
+        for name in [&mut frame.filename, &mut frame.function, &mut frame.module] {
+            *name = name.take().map(|name| cut(name, 128));
+        }
+    });
+    event.template = None;
+    event.errors.truncate(10);
 }
 
 /// A frame's place, without its surroundings.
@@ -113,6 +136,7 @@ mod tests {
         let exceptions: Vec<Value> =
             (0..4).map(|_| json!({"type": "E", "value": "v".repeat(9000), "stacktrace": frames})).collect();
         let large = processed(&json!({"exception": exceptions}));
-        assert!(large.json.len() <= 4 * MAX_JSON);
+        assert!(large.json.len() <= MAX_JSON, "{}", large.json.len());
+        assert_eq!(large.event.exception.values.len(), 4);
     }
 }
