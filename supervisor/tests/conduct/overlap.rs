@@ -10,7 +10,7 @@ const WEB: &str = r#"
 kind = "exec"
 command = ["bash", "-c", "trap 'echo draining; while [ ! -e DIR/drain ]; do sleep 0.02; done; exit 0' USR2; echo fds $LISTEN_FDS $(readlink /proc/$$/fd/3 | cut -c1-6); if [ -e DIR/good ]; then SUPERVISOR notify READY=1; elif [ -e DIR/bad ]; then exit 4; fi; while :; do sleep 0.05; done"]
 ready = "notify"
-ready_within_s = 1
+ready_within_s = 3
 restart = "overlap"
 listen = true
 stop = ["TERM", "KILL@1"]
@@ -50,7 +50,7 @@ fn a_new_generation_that_fails_or_is_late_leaves_the_old_one_in_place() {
     let (appliance, _) = start();
     let first = appliance.service("web");
     std::fs::remove_file(appliance.path("good")).unwrap();
-    assert!(appliance.refused(&["restart", "web"]).contains("was not ready within 1 s; generation"));
+    assert!(appliance.refused(&["restart", "web"]).contains("was not ready within 3 s; generation"));
     std::fs::write(appliance.path("bad"), "").unwrap();
     assert!(appliance.refused(&["restart", "web"]).contains("ended before it was ready (exit 4)"));
     let now = appliance.service("web");
