@@ -117,6 +117,9 @@ fn decode(encoding: Encoding, data: &[u8], limit: usize) -> Result<Bytes, Decode
             Err(DecodeError::Corrupt(_)) => read_capped(DeflateDecoder::new(data), data.len(), limit),
             result => result,
         },
+        Encoding::Brotli if has_large_window(data) => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "the brotli window is too large").into())
+        }
         Encoding::Brotli => read_capped(brotli::Decompressor::new(data, 4096), data.len(), limit),
         Encoding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(data)?;
@@ -124,6 +127,12 @@ fn decode(encoding: Encoding, data: &[u8], limit: usize) -> Result<Bytes, Decode
             read_capped(decoder, data.len(), limit)
         }
     }
+}
+
+/// Brotli's extension to windows of up to 1 GiB, which is no part of the content encoding `br` but which the
+/// decoder would follow: announced by a first byte that RFC 7932 leaves unused.
+fn has_large_window(data: &[u8]) -> bool {
+    data.first().is_some_and(|byte| byte & 0x7f == 0x11)
 }
 
 fn read_capped(mut decoder: impl Read, wire_bytes: usize, limit: usize) -> Result<Bytes, DecodeError> {
@@ -222,6 +231,14 @@ mod tests {
         assert_eq!(open("gzip, gzip, gzip", vec![1]).await, Err(415));
         let twice = encoded("gzip", &encoded("br", b"both"));
         assert_eq!(open("br, gzip", twice).await, Ok(b"both".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_brotli_window_beyond_the_standard_is_refused() {
+        let mut out = Vec::new();
+        let params = brotli::enc::BrotliEncoderParams { large_window: true, lgwin: 28, ..Default::default() };
+        brotli::BrotliCompress(&mut [7_u8; 5000].as_slice(), &mut out, &params).unwrap();
+        assert_eq!(open("br", out).await, Err(400));
     }
 
     #[tokio::test]
