@@ -1,5 +1,7 @@
 //! Decides whether a key opens a project.
 
+use std::sync::Arc;
+
 use super::key_cache::{KeyCache, LookUp};
 use super::reply::Refusal;
 use crate::app::App;
@@ -9,7 +11,7 @@ use crate::protocol::PublicKey;
 /// The project that `key` writes to. It must be `project`, if the request names one.
 pub(super) async fn authorize(
     app: &App,
-    keys: &KeyCache,
+    keys: &Arc<KeyCache>,
     key: &PublicKey,
     project: Option<ProjectId>,
 ) -> Result<ProjectId, Refusal> {

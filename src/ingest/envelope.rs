@@ -1,8 +1,12 @@
 //! `POST /api/{project}/envelope/`: what current SDKs send.
 
-use axum::extract::Request;
+use std::sync::Arc;
 
-use super::accept::{IncomingEvent, Reception, accept};
+use axum::extract::Request;
+use axum::http::request::Parts;
+use bytes::Bytes;
+
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, Reception, accept};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
@@ -14,7 +18,6 @@ use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
 use crate::protocol::{Dsn, Envelope, Item, PublicKey, parse_envelope};
-use bytes::Bytes;
 
 /// Items that are accepted and counted, and not kept.
 const NOT_KEPT: &[&str] = &[
@@ -65,17 +68,17 @@ const NEED_AN_ID: &[&str] = &[
 /// Takes one envelope in.
 pub(super) async fn receive(
     app: &App,
-    keys: &KeyCache,
+    keys: &Arc<KeyCache>,
     project: ProjectId,
     request: Request,
 ) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let body = body::read(&head.headers, body).await?;
+    let credentials = match admit(app, keys, project, &head).await {
+        Ok(credentials) => credentials,
+        Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
+    };
+    let (body, _room) = body::read(&head.headers, body).await?;
     let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
-    let credentials = Credentials::of_request(&head.headers, &head.uri)?;
-    if let Credentials::Key(key) = &credentials {
-        authorize(app, keys, key, Some(project)).await?;
-    }
     let plain = decompress::decompress(&head.headers, body).await?;
     let envelope = parse(&plain.bytes)?;
     if credentials == Credentials::None {
@@ -83,6 +86,15 @@ pub(super) async fn receive(
         authorize(app, keys, &key, Some(project)).await?;
     }
     take_items(app, reception, project, envelope).await
+}
+
+/// Before a body is taken in, the key must be good, if the request's head has one.
+async fn admit(app: &App, keys: &Arc<KeyCache>, project: ProjectId, head: &Parts) -> Result<Credentials, Refusal> {
+    let credentials = Credentials::of_request(&head.headers, &head.uri)?;
+    if let Credentials::Key(key) = &credentials {
+        authorize(app, keys, key, Some(project)).await?;
+    }
+    Ok(credentials)
 }
 
 /// An envelope sent to `/store/` by its content type.
@@ -119,19 +131,22 @@ async fn take_items(
     for item in items {
         needs_id |= NEED_AN_ID.contains(&item.item_type.as_str());
         match item.item_type.as_str() {
-            "event" if event.is_none() => event = Some(item),
-            "event" => TOTALS.surplus_event(),
+            "event" if event.is_some() => TOTALS.surplus_event(),
+            "event" => {
+                let (given, is_another_kind) = look_at(&item.payload);
+                id = id.or(given);
+                if is_another_kind {
+                    TOTALS.other_item();
+                } else {
+                    event = Some(item);
+                }
+            }
             known if NOT_KEPT.contains(&known) => TOTALS.other_item(),
             unknown => {
                 TOTALS.unknown_item();
                 tracing::debug!(item_type = unknown, "an item of unknown type was skipped");
             }
         }
-    }
-    if let (None, Some(event)) = (id, &event)
-        && let Some((PayloadId::Given(given), _)) = head::read(&event.payload)
-    {
-        id = Some(given);
     }
     if id.is_none() && needs_id {
         id = Some(EventId::random());
@@ -141,4 +156,26 @@ async fn take_items(
         accept(app, reception, IncomingEvent { project_id, event_id, sent_at, payload: event.payload }).await?;
     }
     Ok(Accepted::Envelope(id))
+}
+
+/// The good id in an event, and whether the event calls itself something that is no error. An event that
+/// cannot be read says neither; the worker will say what is wrong with it.
+fn look_at(payload: &[u8]) -> (Option<EventId>, bool) {
+    let repaired: Vec<u8>;
+    let head = match head::read(payload) {
+        None if payload.len() <= MAX_EVENT_BYTES => {
+            repaired = head::without_bare_numbers(payload);
+            head::read(&repaired)
+        }
+        head => head,
+    };
+    let Some((id, event_type)) = head else { return (None, false) };
+    let given = if let PayloadId::Given(id) = id { Some(id) } else { None };
+    (given, is_another_kind(event_type))
+}
+
+/// True for the `type` of an event that is none of ours: a transaction or feedback is no error, whichever
+/// way it was sent.
+pub(super) fn is_another_kind(event_type: Option<&str>) -> bool {
+    event_type.is_some_and(|name| NOT_KEPT.contains(&name))
 }

@@ -1,6 +1,9 @@
 //! The little that the edge reads of an event itself.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::ids::EventId;
@@ -16,12 +19,48 @@ pub(super) enum PayloadId {
     Invalid,
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Head<'a> {
-    #[serde(borrow, default)]
     event_id: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "type")]
     event_type: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    EventId,
+    Type,
+    #[serde(other)]
+    Other,
+}
+
+/// By hand, because a key that occurs twice is no error: the last one counts.
+impl<'de: 'a, 'a> Deserialize<'de> for Head<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Head<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head<'de>, A::Error> {
+                let mut head = Head::default();
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        Key::EventId => head.event_id = Some(map.next_value()?),
+                        Key::Type => head.event_type = Some(map.next_value()?),
+                        Key::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(head)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 /// An event's id and type; `None` if the payload is not strict JSON. Sound values are skipped, not built.
@@ -88,6 +127,8 @@ mod tests {
         assert_eq!(id(r#"{"message":"x"}"#), Some(PayloadId::Absent));
         assert_eq!(id(r#"{"event_id":"short"}"#), Some(PayloadId::Invalid));
         assert_eq!(id(r#"{"event_id":7}"#), Some(PayloadId::Invalid));
+        let twice = format!(r#"{{"event_id":"short","event_id":"{ID}"}}"#);
+        assert_eq!(id(&twice), Some(PayloadId::Given(EventId::parse(ID).unwrap())));
         assert_eq!(id("nonsense"), None);
     }
 

@@ -11,14 +11,18 @@ use crate::ids::ProjectId;
 use crate::protocol::PublicKey;
 use crate::store::project_key;
 
-/// A key that was found is believed so long; disabling it takes effect within that time.
-const FOUND_FOR: Duration = Duration::from_secs(30);
+/// A key that was found is believed so long without asking; disabling it takes effect within that time.
+const FOUND_FOR: Duration = Duration::from_secs(5);
+
+/// A key in use is asked for again when it has been believed for so long, while what is known still serves:
+/// with steady traffic no request waits for PostgreSQL.
+const RENEW_AFTER: Duration = Duration::from_secs(2);
 
 /// A key that was not found is refused so long without asking again.
 const MISSING_FOR: Duration = Duration::from_secs(2);
 
-/// While PostgreSQL does not answer, what is known is used for so long before it is asked again.
-const TROUBLE_FOR: Duration = Duration::from_secs(2);
+/// While PostgreSQL does not answer, what is known is used for so long before a request waits for it again.
+const TROUBLE_FOR: Duration = Duration::from_secs(10);
 
 /// How long PostgreSQL has to answer.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
@@ -45,6 +49,7 @@ pub(super) enum LookUp {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     known: Option<Known>,
+    renew_at: Instant,
     fresh_until: Instant,
 }
 
@@ -59,8 +64,12 @@ pub(super) struct KeyCache {
 impl KeyCache {
     /// Looks `key` up, asking PostgreSQL only if what is known is too old. If PostgreSQL does not answer,
     /// old knowledge serves.
-    pub(super) async fn find(&self, db: &PgPool, key: &PublicKey) -> LookUp {
+    pub(super) async fn find(self: &Arc<Self>, db: &PgPool, key: &PublicKey) -> LookUp {
         if let Some(look_up) = self.fresh(key) {
+            if self.is_renewal_due(key) {
+                let (cache, db, key) = (Arc::clone(self), db.clone(), key.clone());
+                tokio::spawn(async move { cache.ask(&db, &key).await });
+            }
             return look_up;
         }
         let question = Arc::clone(lock(&self.questions).entry(key.clone()).or_default());
@@ -76,6 +85,17 @@ impl KeyCache {
     fn fresh(&self, key: &PublicKey) -> Option<LookUp> {
         let entry = *lock(&self.entries).get(key)?;
         (entry.fresh_until > Instant::now()).then(|| entry.known.map_or(LookUp::Unknown, LookUp::Known))
+    }
+
+    /// True for one caller when a key is to be asked for again.
+    fn is_renewal_due(&self, key: &PublicKey) -> bool {
+        let now = Instant::now();
+        let mut entries = lock(&self.entries);
+        let Some(entry) = entries.get_mut(key).filter(|entry| entry.known.is_some() && entry.renew_at <= now) else {
+            return false;
+        };
+        entry.renew_at = now + RENEW_AFTER;
+        true
     }
 
     async fn ask(&self, db: &PgPool, key: &PublicKey) -> LookUp {
@@ -111,7 +131,7 @@ impl KeyCache {
                 entries.retain(|_, entry| entry.known.is_some());
             }
         }
-        entries.insert(key.clone(), Entry { known, fresh_until: now + fresh_for });
+        entries.insert(key.clone(), Entry { known, renew_at: now + RENEW_AFTER, fresh_until: now + fresh_for });
     }
 }
 
@@ -147,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_postgresql_a_known_key_serves_and_an_unknown_one_is_not_judged() {
-        let cache = KeyCache::default();
+        let cache = Arc::new(KeyCache::default());
         assert_eq!(cache.find(&absent_database(), &key()).await, LookUp::Unavailable);
         let known = Known { project_id: ProjectId(7), is_active: true };
         cache.put(&key(), Some(known), Duration::ZERO);
@@ -160,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn unknown_keys_cannot_fill_the_memory() {
-        let cache = KeyCache::default();
+        let cache = Arc::new(KeyCache::default());
         cache.put(&key(), Some(Known { project_id: ProjectId(7), is_active: true }), Duration::ZERO);
         for number in 0..2 * MAX_ENTRIES {
             cache.put(&PublicKey::parse(&format!("{number:032x}")).unwrap(), None, MISSING_FOR);
@@ -168,5 +188,18 @@ mod tests {
         let entries = lock(&cache.entries);
         assert!(entries.len() <= MAX_ENTRIES + 1);
         assert!(entries.contains_key(&key()));
+    }
+
+    #[test]
+    fn a_key_in_use_is_renewed_by_one_caller_before_it_expires() {
+        let cache = KeyCache::default();
+        let known = Known { project_id: ProjectId(7), is_active: true };
+        cache.put(&key(), Some(known), FOUND_FOR);
+        assert!(!cache.is_renewal_due(&key()));
+        lock(&cache.entries).get_mut(&key()).unwrap().renew_at = Instant::now();
+        assert_eq!(cache.fresh(&key()), Some(LookUp::Known(known)));
+        assert!(cache.is_renewal_due(&key()));
+        assert!(!cache.is_renewal_due(&key()), "one question is enough");
+        assert!(RENEW_AFTER + ASK_LIMIT < FOUND_FOR, "an answer comes before anybody has to wait");
     }
 }

@@ -21,6 +21,7 @@ mod store;
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::Method;
 use axum::response::Response;
@@ -48,7 +49,7 @@ pub fn router() -> Router<Arc<App>> {
 async fn envelope(
     state: State<Arc<App>>,
     Extension(keys): Extension<Arc<KeyCache>>,
-    Path(project): Path<String>,
+    project: ProjectPart,
     request: Request,
 ) -> Response {
     answer(request, async |request| envelope::receive(&state, &keys, parse_project(&project)?, request).await).await
@@ -57,7 +58,7 @@ async fn envelope(
 async fn store(
     state: State<Arc<App>>,
     Extension(keys): Extension<Arc<KeyCache>>,
-    Path(project): Path<String>,
+    project: ProjectPart,
     request: Request,
 ) -> Response {
     answer(request, async |request| store::receive(&state, &keys, Some(parse_project(&project)?), request).await).await
@@ -86,8 +87,11 @@ async fn answer(request: Request, receive: impl AsyncFnOnce(Request) -> Result<A
     }
 }
 
-fn parse_project(text: &str) -> Result<ProjectId, Refusal> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let project = text.parse().ok().filter(|_| is_number);
+/// The project of the path; refused only in `answer`, so that a browser can read why.
+type ProjectPart = Result<Path<String>, PathRejection>;
+
+fn parse_project(part: &ProjectPart) -> Result<ProjectId, Refusal> {
+    let digits = part.as_ref().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let project = digits.and_then(|text| text.parse().ok());
     project.ok_or_else(|| Refusal::bad_request("invalid project id", "the project in the path is not a number"))
 }

@@ -1,7 +1,10 @@
 //! `POST /api/{project}/store/` and `POST /api/store/`: one event, as clients of old send it.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::http::header;
+use axum::http::request::Parts;
 use bytes::Bytes;
 
 use super::accept::{IncomingEvent, MAX_EVENT_BYTES, Reception, accept};
@@ -22,17 +25,17 @@ const INVALID: &str = "invalid event";
 /// Takes one event in; without `project`, the key tells which project it is for.
 pub(super) async fn receive(
     app: &App,
-    keys: &KeyCache,
+    keys: &Arc<KeyCache>,
     project: Option<ProjectId>,
     request: Request,
 ) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let body = body::read(&head.headers, body).await?;
-    let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
-    let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
-        return Err(Refusal::unauthorized("missing authorization information"));
+    let project_id = match admit(app, keys, project, &head).await {
+        Ok(project_id) => project_id,
+        Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
-    let project_id = authorize(app, keys, &key, project).await?;
+    let (body, _room) = body::read(&head.headers, body).await?;
+    let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
     let plain = decompress::decompress(&head.headers, body).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if content_type.starts_with("application/x-sentry-envelope") {
@@ -49,6 +52,19 @@ pub(super) async fn receive(
         TOTALS.other_item();
     }
     Ok(Accepted::Store(event_id))
+}
+
+/// Before a body is taken in, the key must be good.
+async fn admit(
+    app: &App,
+    keys: &Arc<KeyCache>,
+    project: Option<ProjectId>,
+    head: &Parts,
+) -> Result<ProjectId, Refusal> {
+    let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
+        return Err(Refusal::unauthorized("missing authorization information"));
+    };
+    authorize(app, keys, &key, project).await
 }
 
 fn unwrap_event(body: &Bytes) -> Result<Bytes, Refusal> {
@@ -76,7 +92,7 @@ fn read_head(payload: Bytes) -> Result<(Bytes, EventId, bool), Refusal> {
             return Err(Refusal::bad_request(INVALID, "the event id is not 32 hexadecimal digits"));
         }
     };
-    let is_error_event = event_type != Some("transaction");
+    let is_error_event = !envelope::is_another_kind(event_type);
     Ok((payload, event_id, is_error_event))
 }
 

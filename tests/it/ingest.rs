@@ -62,6 +62,7 @@ async fn who_may_not_is_told_so_in_a_way_a_browser_can_read() {
         (format!("/api/{project}/envelope/?sentry_key=short"), 400),
         (format!("/api/999/envelope/?sentry_key={key}"), 403),
         (format!("/api/shop/envelope/?sentry_key={key}"), 400),
+        (format!("/api/%ff/envelope/?sentry_key={key}"), 400),
         (format!("/api/{project}/nothing/?sentry_key={key}"), 404),
     ] {
         let reply = send(&app, &path, &[("origin", "https://shop.example")], body.clone()).await.expect(status);
@@ -81,6 +82,45 @@ async fn a_disabled_key_is_refused() {
     let app = TestApp::start().await;
     sqlx::query("update project_key set is_active = false").execute(app.database.pool()).await.unwrap();
     app.send_event(&serde_json::json!({})).await.expect(403);
+}
+
+#[tokio::test]
+async fn a_key_that_is_disabled_while_in_use_stops_within_seconds() {
+    let app = TestApp::start().await;
+    app.send_event(&serde_json::json!({})).await.expect(200);
+    sqlx::query("update project_key set is_active = false").execute(app.database.pool()).await.unwrap();
+    let disabled = Instant::now();
+    while app.send_event(&serde_json::json!({})).await.status == 200 {
+        assert!(disabled.elapsed() < Duration::from_secs(6), "the key still opens the project");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_however_large_the_body() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={OTHER_KEY}", app.project.id);
+    send(&app, &path, &[], vec![b' '; 21 * 1024 * 1024]).await.expect(403);
+    send(&app, &path, &[("content-encoding", "gzip")], "no gzip").await.expect(403);
+}
+
+#[tokio::test]
+async fn what_calls_itself_no_error_becomes_none() {
+    let app = TestApp::start().await;
+    let (project, key) = (app.project.id, &app.key.public_key);
+    for kind in ["transaction", "feedback", "replay_event"] {
+        let event = format!("{{\"event_id\":\"{ID}\",\"type\":\"{kind}\",\"message\":\"x\"}}");
+        let path = format!("/api/{project}/store/?sentry_key={key}");
+        assert_eq!(send(&app, &path, &[], event.clone()).await.expect(200).json()["id"], ID, "{kind}");
+        let path = format!("/api/{project}/envelope/?sentry_key={key}");
+        let body = format!("{{}}\n{{\"type\":\"event\"}}\n{event}\n");
+        assert_eq!(send(&app, &path, &[], body).await.expect(200).json()["id"], ID, "{kind}");
+    }
+    assert_eq!(queued(&app), ":0");
+    let path = format!("/api/{project}/envelope/?sentry_key={key}");
+    let bare = format!("{{}}\n{{\"type\":\"event\"}}\n{{\"event_id\":\"{ID}\",\"type\":\"error\",\"extra\":[NaN]}}\n");
+    assert_eq!(send(&app, &path, &[], bare).await.expect(200).json()["id"], ID);
+    assert_eq!(queued(&app), ":1");
 }
 
 #[tokio::test]
