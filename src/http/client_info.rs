@@ -60,12 +60,20 @@ impl ClientInfo {
 /// `example.com:80` -> `example.com`, `[::1]:80` -> `::1`.
 pub(super) fn host_name(host: &str) -> &str {
     if let Some(rest) = host.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or_default();
+        return match rest.split_once(']') {
+            Some((name, port)) if is_port(port) => name,
+            _ => host,
+        };
     }
     match host.rsplit_once(':') {
-        Some((name, _port)) if !name.contains(':') => name,
+        Some((name, port)) if !name.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
+}
+
+/// Nothing, or a colon with digits: what follows a name must not be able to make the address another one.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {
@@ -153,7 +161,15 @@ mod tests {
 
     #[test]
     fn host_names_lose_port_and_brackets() {
-        for (host, name) in [("a.b:1", "a.b"), ("a.b", "a.b"), ("[::1]:8000", "::1"), ("::1", "::1"), ("", "")] {
+        for (host, name) in [
+            ("a.b:1", "a.b"),
+            ("a.b", "a.b"),
+            ("[::1]:8000", "::1"),
+            ("::1", "::1"),
+            ("", ""),
+            ("localhost:1@evil.example", "localhost:1@evil.example"),
+            ("[::1]@evil.example", "[::1]@evil.example"),
+        ] {
             assert_eq!(host_name(host), name);
         }
     }

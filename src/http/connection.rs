@@ -28,6 +28,9 @@ use crate::shutdown::Shutdown;
 /// A request's head must be complete this long after the connection, or the last answer.
 const HEAD_LIMIT: Duration = Duration::from_secs(15);
 
+/// Largest head of a request, and what is read ahead of a body.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
 /// While draining, a connection without a request for this long is closed. Closing it at once would fail
 /// the client that is just about to use it.
 const DRAIN_IDLE: Duration = Duration::from_secs(5);
@@ -50,6 +53,7 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, site: &Site, shutdown
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
