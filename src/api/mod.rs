@@ -27,6 +27,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{MethodRouter, any, get};
 
 use crate::app::App;
@@ -80,5 +83,16 @@ pub fn router() -> Router<Arc<App>> {
         let path = format!("/api/0{path}");
         router = router.route(&format!("{path}/"), methods.clone()).route(&path, methods);
     }
-    router.route("/api/0/{*unknown}", any(async || ApiError::NotFound)).layer(DefaultBodyLimit::max(MAX_BODY))
+    router
+        .route("/api/0/{*unknown}", any(async || ApiError::NotFound))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(map_response(with_headers))
+}
+
+/// What an event says is data, whatever it looks like; what one caller may see is for nobody else's cache.
+async fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+    response
 }

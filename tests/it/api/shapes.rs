@@ -32,6 +32,19 @@ macro_rules! snapshot {
 }
 
 #[tokio::test]
+async fn answers_are_data_and_for_nobody_elses_cache() {
+    let app = filled().await;
+    let client = member(&app).await;
+    for (path, status) in [("/api/0/projects/", 200), ("/api/0/issues/1/events/latest/json/", 200), ("/api/0/no/", 404)]
+    {
+        let reply = client.get(path).await.expect(status);
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(reply.header("cache-control"), "private, no-store", "{path}");
+    }
+    client.get("/api/0/organizations/default/issues/?start=-262000-01-01").await.expect(400);
+}
+
+#[tokio::test]
 async fn root_and_accounts() {
     let app = TestApp::start().await;
     let client = member(&app).await;
