@@ -101,7 +101,8 @@ pub(super) async fn as_page(mut request: Request, next: Next) -> Response {
     let known = KnownFrame::from_headers(request.headers());
     request.extensions_mut().insert(known.clone());
     let mut response = next.run(request).await;
-    if response.extensions_mut().remove::<NeedsPage>().is_none() {
+    let is_marked = response.extensions_mut().remove::<NeedsPage>().is_some();
+    if !is_marked && !is_bare_refusal(&response) {
         return response;
     }
     let frame = known.get();
@@ -118,6 +119,12 @@ pub(super) async fn as_page(mut request: Request, next: Next) -> Response {
         page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     page
+}
+
+/// What axum says by itself of an address or a form that it cannot read: plain text, for programmers.
+fn is_bare_refusal(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    response.status() == StatusCode::BAD_REQUEST && content_type.is_some_and(|name| name.starts_with(b"text/plain"))
 }
 
 /// No page has this address: says so, to programs in their own way; a forgotten slash is forgiven.

@@ -81,8 +81,8 @@ async fn sign_in(test: &TestApp, email: &str) -> Client {
 
 /// The value of the page's token for forms.
 fn token(page: &Reply) -> String {
-    let text = page.text();
-    let rest = text.split(r#"name="csrf" value=""#).nth(1).expect("a form with a token");
+    let html = page.text();
+    let rest = html.split(r#"name="csrf" value=""#).nth(1).expect("a form with a token");
     rest.split('"').next().unwrap().to_owned()
 }
 
@@ -118,6 +118,18 @@ async fn cookie_is_secure_behind_an_https_proxy() {
 }
 
 #[tokio::test]
+async fn what_makes_no_sense_is_answered_by_a_page() {
+    let test = with_event().await;
+    let client = sign_in(&test, "admin@localhost").await;
+    for address in ["/issues/abc/", "/issues/99999999999999999999/", "/settings/?done=bogus"] {
+        let reply = client.get(address).await.expect(400);
+        assert!(reply.text().contains("<h1>") && !reply.text().contains("i64"), "{address}");
+    }
+    let nobody = [("email", "admin@localhost\0"), ("password", PASSWORD)];
+    test.client().post_form("/login/", &nobody).await.expect(401);
+}
+
+#[tokio::test]
 async fn unknown_user_and_wrong_password_look_the_same_and_guessing_is_slowed() {
     let test = with_event().await;
     let client = test.client();
@@ -139,7 +151,7 @@ async fn issue_page_shows_what_a_developer_needs() {
     let list = client.get("/issues/").await.expect(200);
     assert!(list.text().contains("PaymentFailed"), "{}", list.text());
     let page = client.get(&first_issue(&list)).await.expect(200);
-    let text = page.text();
+    let html = page.text();
     for shown in [
         "charge_card",
         "shop/pay.py",
@@ -150,10 +162,10 @@ async fn issue_page_shows_what_a_developer_needs() {
         "production",
         "&lt;b&gt;no&lt;/b&gt; funds",
     ] {
-        assert!(text.contains(shown), "{shown} is missing");
+        assert!(html.contains(shown), "{shown} is missing");
     }
-    assert!(!text.contains("<b>no</b>"), "an event's text became markup");
-    let json = text.split("/json/\"").next().unwrap().rsplit('"').next().unwrap().to_owned() + "/json/";
+    assert!(!html.contains("<b>no</b>"), "an event's text became markup");
+    let json = html.split("/json/\"").next().unwrap().rsplit('"').next().unwrap().to_owned() + "/json/";
     let raw = client.get(&json).await.expect(200);
     assert_eq!(raw.header("content-type"), "application/json; charset=utf-8");
     assert_eq!(raw.json()["title"], "PaymentFailed: <b>no</b> funds");
@@ -282,9 +294,9 @@ async fn every_answer_carries_a_strict_policy_and_nothing_is_inline() {
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self';"), "{path}: {policy}");
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
         assert_eq!(page.header("x-content-type-options"), "nosniff");
-        let text = page.text();
-        assert!(!text.contains(" style=\"") && !text.contains("<style") && !text.contains(" onclick="), "{path}");
-        assert!(text.split("<script").skip(1).all(|script| script.starts_with(" src=\"/static/")), "{path}");
+        let html = page.text();
+        assert!(!html.contains(" style=\"") && !html.contains("<style") && !html.contains(" onclick="), "{path}");
+        assert!(html.split("<script").skip(1).all(|script| script.starts_with(" src=\"/static/")), "{path}");
     }
 }
 
@@ -309,7 +321,7 @@ async fn searching_for_an_event_id_opens_it() {
     let event = page.split("?event=").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let reply = client.get(&format!("/issues/?query={event}")).await.expect(303);
     assert_eq!(reply.header("location"), format!("{issue}?event={event}"));
-    client.get(&format!("/issues/?query=is:purple")).await.expect(200);
+    client.get("/issues/?query=is:purple").await.expect(200);
     let other = client.get(&format!("{issue}?event={}", "0".repeat(32))).await.expect(200);
     assert!(other.text().contains("That event is not kept"));
 }
