@@ -140,6 +140,12 @@ pub(super) fn parse_email(text: &str) -> Result<String, String> {
     if sound { Ok(email) } else { Err("not an e-mail address".to_owned()) }
 }
 
+/// Checks a name on the command line: something to show in lists.
+pub(super) fn parse_name(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    if name.is_empty() { Err("a name cannot be empty") } else { Ok(name.to_owned()) }
+}
+
 /// For clap: a slug.
 pub(super) fn parse_slug(text: &str) -> Result<String, slug::InvalidSlug> {
     slug::check(text).map(str::to_owned)

@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::instance::{MAX_ROWS, parse_slug, with_instance};
+use super::instance::{MAX_ROWS, parse_name, parse_slug, with_instance};
 use super::output::{Output, Row};
 use super::user::RoleArg;
 use crate::config::Config;
@@ -20,6 +20,7 @@ pub(super) enum Command {
     /// Make an organization.
     Create {
         /// Name for people.
+        #[arg(value_parser = parse_name)]
         name: String,
         /// Name in addresses; made from the name unless given.
         #[arg(long, value_parser = parse_slug)]

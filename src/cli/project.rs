@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::instance::{Instance, MAX_ROWS, parse_slug, with_instance};
+use super::instance::{Instance, MAX_ROWS, parse_name, parse_slug, with_instance};
 use super::output::{Output, Row};
 use crate::config::Config;
 use crate::ids::ProjectId;
@@ -18,6 +18,7 @@ pub(super) enum Command {
     /// Make a project with a key; prints its DSN.
     Create {
         /// Name for people.
+        #[arg(value_parser = parse_name)]
         name: String,
         /// Slug or number of its organization; not needed when there is only one.
         #[arg(long)]

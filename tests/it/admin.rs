@@ -235,6 +235,8 @@ async fn organizations_projects_and_keys() {
     assert_eq!(instance.json(&["org", "create", "Acme Shop"])["slug"], "acme-shop");
     assert!(instance.fails(1, &["org", "create", "x", "--slug", "acme-shop"]).contains("already an organization"));
     instance.fails(2, &["org", "create", "x", "--slug", "Not A Slug"]);
+    assert!(instance.fails(2, &["org", "create", " "]).contains("cannot be empty"));
+    assert!(instance.fails(2, &["project", "create", ""]).contains("cannot be empty"));
     let member = instance.json(&["org", "add-user", "acme-shop", "admin@localhost", "--role", "owner"]);
     assert_eq!(member["role"], "owner");
     instance.ok(&["org", "remove-user", "acme-shop", "admin@localhost"]);
