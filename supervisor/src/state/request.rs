@@ -1,11 +1,17 @@
 //! What an operator asks of one service.
 
+use crate::plan::Run;
+
 use super::types::{Action, Id, Phase, Stage, State, Until, Verb, Waiter};
 
 impl State {
     pub(super) fn request(&mut self, token: u64, index: usize, verb: Verb, out: &mut Vec<Action>) {
         let refusal = match (self.phase, self.services.get(index)) {
             (_, None) => Some("there is no such service".to_owned()),
+            (Phase::Running, Some(_)) if verb != Verb::Stop && self.is_settled(index) => Some(format!(
+                "{} has done its work before the servers were started; it is repeated when the appliance is started again",
+                self.name(index)
+            )),
             (Phase::Running, Some(_)) => None,
             _ => Some("the appliance is stopping".to_owned()),
         };
@@ -17,6 +23,13 @@ impl State {
             Verb::Start => self.ask_start(token, index, out),
             Verb::Restart => self.ask_restart(token, index, out),
         }
+    }
+
+    /// The preparation works on the files of the bundled servers: never again once one may run.
+    fn is_settled(&self, index: usize) -> bool {
+        let spec = self.plan.services.get(index);
+        spec.is_some_and(|spec| spec.oneshot && spec.run == Run::Bundled)
+            && self.services.get(index).is_some_and(|service| service.satisfied)
     }
 
     fn ask_stop(&mut self, token: u64, index: usize, out: &mut Vec<Action>) {

@@ -388,6 +388,19 @@ fn a_failing_task_ends_the_start_with_its_own_exit_code() {
 }
 
 #[test]
+fn the_preparation_is_not_repeated_under_running_servers() {
+    let mut story = Story::new("[service.prepare]\nkind = \"bundled\"\noneshot = true\n");
+    story.tell("begin");
+    story.tell("exited prepare.1 0");
+    story.tell("swept prepare.1");
+    for verb in ["start", "restart"] {
+        let answer = story.tell(&format!("{verb} prepare"));
+        assert!(answer.iter().any(|line| line.contains("has done its work")), "{answer:?}");
+        assert_eq!(answer.len(), 1, "nothing is started: {answer:?}");
+    }
+}
+
+#[test]
 fn a_task_repeated_by_hand_may_fail_without_harm() {
     let mut story = Story::up();
     tell(
