@@ -73,6 +73,7 @@ daemonize no
 logfile \"\"
 always-show-logo no
 databases 1
+maxclients 1000
 timeout 0
 save \"\"
 appendonly yes
