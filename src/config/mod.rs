@@ -159,10 +159,10 @@ impl Config {
     }
 }
 
-/// A variable of the process's environment; one that is not UTF-8 counts as unset.
+/// A variable of the process's environment. What is not UTF-8 in it becomes a character that no setting allows.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// The content of a secret's file, without the line end an editor may have added.
@@ -254,10 +254,13 @@ mod tests {
             ("REDIS_URL", "http://x"),
             ("LOG_FORMAT", "xml"),
             ("ENABLE_USER_REGISTRATION", "perhaps"),
+            ("EMAIL_URL", "smtp.example.com"),
+            ("DEFAULT_FROM_EMAIL", "errors"),
+            ("RESTART_WEBHOOK_URL", "file:///x"),
         ])
         .unwrap_err();
         let text = errors.to_string();
-        assert_eq!(text.lines().count(), 7, "{text}");
+        assert_eq!(text.lines().count(), 10, "{text}");
         for name in [
             "PORT",
             "GLITCHTIP_DOMAIN",
@@ -266,6 +269,9 @@ mod tests {
             "REDIS_URL",
             "LOG_FORMAT",
             "ENABLE_USER_REGISTRATION",
+            "EMAIL_URL",
+            "DEFAULT_FROM_EMAIL",
+            "RESTART_WEBHOOK_URL",
         ] {
             assert!(text.contains(name), "{name} in {text}");
         }

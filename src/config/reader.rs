@@ -48,6 +48,10 @@ const NUMBERS: &[&str] = &[
     "MAX_UPLOAD_SIZE",
 ];
 
+const MAIL_SCHEMES: &[&str] =
+    &["smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail", "filemail", "memorymail", "dummymail"];
+const WEBHOOKS: &[&str] = &["FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL", "RESTART_WEBHOOK_URL"];
+
 /// One pass over the environment.
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
@@ -124,6 +128,11 @@ impl<'a> Reader<'a> {
         for name in NUMBERS {
             self.parsed(name, "a whole number", |text| text.parse::<u64>().ok());
         }
+        for name in WEBHOOKS {
+            self.secret_url(name, "an http:// or https:// address", &["http", "https"]);
+        }
+        self.secret_url("EMAIL_URL", "an address such as smtp://user:password@host:25", MAIL_SCHEMES);
+        self.parsed("DEFAULT_FROM_EMAIL", "an e-mail address", |text| text.contains('@').then_some(()));
         self.errors
     }
 }

@@ -162,11 +162,7 @@ impl Settings {
             secret_key_given: reader.os("SECRET_KEY").is_some(),
             search_path: reader.os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             app_env: Vec::new(),
-            secret_values: SECRETS
-                .iter()
-                .filter_map(|name| reader.os(name)?.into_string().ok())
-                .map(Secret::new)
-                .collect(),
+            secret_values: reader.secrets(),
         };
         if reader.errors.is_empty() {
             Ok(Self { app_env: reader.into_app_env(bundled_redis), ..settings })
@@ -241,11 +237,22 @@ impl Reader {
                 self.complain(name, "contains a line break or another control character");
                 None
             }
-            Err(_) => {
-                self.complain(name, "is not valid UTF-8");
-                None
+            // `secrets` has complained.
+            Err(_) => None,
+        }
+    }
+
+    /// Every secret there is.
+    fn secrets(&mut self) -> Vec<Secret> {
+        let mut found = Vec::new();
+        for name in SECRETS {
+            match self.os(name).map(OsString::into_string) {
+                Some(Ok(text)) => found.push(Secret::new(text)),
+                Some(Err(_)) => self.complain(name, "is not valid UTF-8"),
+                None => {}
             }
         }
+        found
     }
 
     fn timezone(&mut self) -> Option<String> {

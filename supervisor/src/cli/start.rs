@@ -1,5 +1,6 @@
 //! What `run` and `check` look at before anything is written.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ fn nearby() -> Option<PathBuf> {
 pub fn load_settings(start: &Start, plan: &mut Plan) -> Result<Settings, Fault> {
     let overrides = Overrides { data_dir: start.data_dir.clone(), port: start.port };
     let mut settings = Settings::from_env(std::env::vars_os(), &overrides)
-        .map_err(|complaints| Fault::configuration(complaints.join("\n")))?;
+        .map_err(|complaints| with_app_complaints(complaints, plan, &overrides))?;
     settings.bundled_postgres &= plan.has_bundled("postgres");
     settings.bundled_redis &= plan.has_bundled("redis");
     for (name, wanted) in [("postgres", settings.bundled_postgres), ("redis", settings.bundled_redis)] {
@@ -63,6 +64,20 @@ pub fn load_settings(start: &Start, plan: &mut Plan) -> Result<Settings, Fault> 
         }
     }
     Ok(settings)
+}
+
+/// All that is wrong with the environment at once: what the application says about the rest of it joins our complaints.
+fn with_app_complaints(mut complaints: Vec<String>, plan: &Plan, overrides: &Overrides) -> Fault {
+    let named: Vec<OsString> =
+        complaints.iter().filter_map(|complaint| Some(complaint.split_once(':')?.0.into())).collect();
+    let rest = std::env::vars_os().filter(|(name, _)| !named.contains(name));
+    if plan.has_app()
+        && let (Ok(settings), Ok(app)) = (Settings::from_env(rest, overrides), App::find())
+        && let Err(fault) = check_app(&app, &settings)
+    {
+        complaints.push(fault.message);
+    }
+    Fault::configuration(complaints.join("\n"))
 }
 
 /// Lets the application check its part of the environment.
