@@ -61,7 +61,7 @@ impl Survey {
     /// once it is sure (by the lock) that nobody looks after them any more. Takes seconds then, else milliseconds.
     ///
     /// # Errors
-    /// Exit code 13 (data directory), 15 (a program or user is missing) or 16 (an exposed port is taken).
+    /// Exit code 13 (data directory), 14 (its disk is full), 15 (a program or user is missing) or 16 (an exposed port is taken).
     pub fn look(settings: Settings, app: impl Into<Option<App>>) -> Result<Self, Fault> {
         let app = app.into();
         let examined = Examined::examine(&settings)?;
@@ -69,6 +69,9 @@ impl Survey {
             .bundled_postgres
             .then(|| postgres::find(examined.cluster(), examined.path(), &settings.search_path))
             .transpose()?;
+        if settings.bundled_postgres {
+            examined.check_room()?;
+        }
         let redis = settings.bundled_redis.then(|| redis::find(&settings.search_path)).transpose()?;
         let users = Users::find(&settings, app.is_some())?;
         if let Some(directory) = examined.directory() {
@@ -93,7 +96,7 @@ impl Survey {
     /// Lays out the data directory and generates what secrets are missing.
     ///
     /// # Errors
-    /// Exit code 13.
+    /// Exit code 13, or 14 when the disk is to blame.
     pub fn settle(self) -> Result<Context, Fault> {
         let data = self.examined.layout(&self.users)?;
         let secrets = Secrets::load(&data.secrets, &self.settings, owner(self.users.app.as_ref()))?;

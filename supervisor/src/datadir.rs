@@ -19,7 +19,7 @@ use std::sync::Arc;
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{AccessFlags, eaccess, fchown, geteuid};
 
-use crate::error::Fault;
+use crate::error::{Fault, exit};
 use crate::files::{self, Owner};
 use crate::settings::Settings;
 use crate::spawn::Credentials;
@@ -29,6 +29,10 @@ use crate::users::Users;
 const FORMAT: u32 = 1;
 /// The file that says which layout it is, and that the directory is ours at all.
 const FORMAT_FILE: &str = "format";
+/// Free bytes without which making a cluster would fail half-way: it takes about 64 MB.
+const ROOM_FOR_NEW: u64 = 100 << 20;
+/// Free bytes without which an existing cluster would not start.
+const ROOM_TO_START: u64 = 4 << 20;
 /// Folders somebody may have made, or mounted, before the first start.
 const MAY_BE_THERE: &[&str] = &["lost+found", "secrets", "backups", "logs", "uploads"];
 
@@ -83,6 +87,25 @@ impl Examined {
         self.cluster
     }
 
+    /// Whether the disk has room for the bundled PostgreSQL. A fault has exit code 14.
+    pub fn check_room(&self) -> Result<(), Fault> {
+        let (needed, wish) = match self.cluster {
+            None => (ROOM_FOR_NEW, "to make a new database"),
+            Some(_) => (ROOM_TO_START, "to start"),
+        };
+        let exists = self.path.ancestors().find(|ancestor| ancestor.is_dir());
+        let Some(Ok(disk)) = exists.map(nix::sys::statvfs::statvfs) else { return Ok(()) };
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        if free >= needed {
+            return Ok(());
+        }
+        let (path, needed, free) = (self.path.display(), needed >> 20, free >> 20);
+        Err(Fault::new(
+            exit::DISK,
+            format!("The disk of the data directory {path} has {free} MB free; PostgreSQL needs {needed} MB {wish}."),
+        ))
+    }
+
     /// The directory's absolute path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -100,7 +123,7 @@ impl Examined {
             Some(directory) => directory,
             None => create(&path)?,
         };
-        let explain = |error: io::Error| fault(&path, &format!("cannot be prepared: {error}"));
+        let explain = |error: io::Error| unwritable(&path, "cannot be prepared", &error);
         if !self.is_ours {
             files::write(&directory, FORMAT_FILE, format!("{FORMAT}\n").as_bytes(), 0o644, None).map_err(explain)?;
         }
@@ -111,7 +134,7 @@ impl Examined {
         let make = |parent: &OwnedFd, name: &str, mode: u32, owner: Option<Owner>| {
             files::make_folder(parent, name, mode, owner)
                 .map(Arc::new)
-                .map_err(|error| fault(&path, &format!("cannot be prepared: folder {name}: {error}")))
+                .map_err(|error| unwritable(&path, &format!("cannot be prepared: folder {name}"), &error))
         };
         let app = owner(users.app.as_ref());
         make(&directory, "backups", 0o700, us)?;
@@ -172,7 +195,7 @@ fn examine_directory(path: PathBuf, owner: u32, settings: &Settings) -> Result<E
         ));
     }
     if let Err(error) = eaccess(&path, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
-        return Err(fault(&path, &format!("cannot be written: {}", io::Error::from(error))));
+        return Err(unwritable(&path, "cannot be written", &error.into()));
     }
     let directory = File::open(&path).map_err(|error| fault(&path, &format!("cannot be opened: {error}")))?;
     let directory = lock(&path, directory)?;
@@ -266,13 +289,12 @@ fn check_can_create(path: &Path) -> Result<(), Fault> {
         return Err(fault(path, &format!("cannot be created: {} is not a directory", ancestor.display())));
     }
     eaccess(ancestor, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| {
-        let error = io::Error::from(errno);
-        fault(path, &format!("cannot be created: {} cannot be written: {error}", ancestor.display()))
+        unwritable(path, &format!("cannot be created: {} cannot be written", ancestor.display()), &errno.into())
     })
 }
 
 fn create(path: &Path) -> Result<OwnedFd, Fault> {
-    let explain = |error: io::Error| fault(path, &format!("cannot be created: {error}"));
+    let explain = |error: io::Error| unwritable(path, "cannot be created", &error);
     if let Some(parent) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(explain)?;
     }
@@ -288,6 +310,10 @@ fn create(path: &Path) -> Result<OwnedFd, Fault> {
 
 fn fault(path: &Path, what: &str) -> Fault {
     Fault::data_directory(format!("The data directory {} {what}.", path.display()))
+}
+
+fn unwritable(path: &Path, what: &str, error: &io::Error) -> Fault {
+    Fault::writing(format!("The data directory {} {what}: {error}.", path.display()), error)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The one error that ends the program: a sentence for the person, and the exit code that tells what failed.
 
 use std::fmt;
+use std::io;
 
 /// Exit codes of `supervisor run`; they are part of the contract with whoever starts the appliance.
 pub mod exit {
@@ -38,6 +39,15 @@ impl Fault {
     /// A wrong setting (exit code 15).
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(exit::CONFIGURATION, message)
+    }
+
+    /// Something in the data directory that cannot be written: exit code 14 when the disk is to blame, else 13.
+    pub fn writing(message: impl Into<String>, error: &io::Error) -> Self {
+        let disk = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+        );
+        Self::new(if disk { exit::DISK } else { exit::DATA_DIRECTORY }, message)
     }
 
     /// A data directory that cannot be used (exit code 13).

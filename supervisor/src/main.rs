@@ -15,7 +15,7 @@ use glitchbox_supervisor::log::{Format, Log, LogSettings};
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
-use glitchbox_supervisor::{files, listener, prepare, reap};
+use glitchbox_supervisor::{files, listener, prepare, reap, tuning};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
 fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let broken = |error: std::io::Error| Fault::new(exit::SERVICE, format!("The supervisor cannot start: {error}."));
     umask(Mode::from_bits_truncate(0o077));
+    tuning::raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
     let _inside = runtime.enter();
     let signals = StopSignals::catch().map_err(broken)?;
@@ -82,7 +83,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let (messages, inbox) = mpsc::unbounded_channel();
     let desk = Desk { plan: Arc::clone(&plan), port, log: log.clone(), messages: messages.clone() };
     control::serve(&context.data.run, desk)
-        .map_err(|error| Fault::data_directory(format!("The control socket cannot be made: {error}.")))?;
+        .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
     let world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener);
     Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox)))
 }

@@ -121,7 +121,7 @@ fn ensure(folder: &OwnedFd, name: &str, given: Option<Secret>, owner: Option<Own
     let wanted = given.or_else(|| kept.clone()).unwrap_or_else(generate);
     if kept.as_ref() != Some(&wanted) {
         files::write(folder, name, wanted.expose().as_bytes(), MODE, owner)
-            .map_err(|error| fault(name, &error.to_string()))?;
+            .map_err(|error| Fault::writing(fault(name, &error.to_string()).message, &error))?;
     }
     Ok(wanted)
 }

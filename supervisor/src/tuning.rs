@@ -1,4 +1,4 @@
-//! How much memory the bundled servers may use, from what the machine or its cgroup allows.
+//! How much memory the bundled servers may use, from what the machine or its cgroup allows; and how many open files.
 //!
 //! The appliance shares small machines with other things, so these are far from what a dedicated database server
 //! would take: the kernel's page cache does the rest.
@@ -6,7 +6,31 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::error::Fault;
+
 const MB: u64 = 1024 * 1024;
+
+/// Open files we need at least, and the most we ask for: a browser's or an SDK's connection takes one.
+const OPEN_FILES: (u64, u64) = (256, 65_536);
+
+/// Raises the number of files we and the services may have open, as far as is allowed.
+///
+/// # Errors
+/// Exit code 15 when it is too small to work with.
+pub fn raise_open_files() -> Result<(), Fault> {
+    let unknown = |errno| Fault::configuration(format!("The limit on open files cannot be set: {errno}."));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(unknown)?;
+    let (least, most) = OPEN_FILES;
+    let wanted = soft.max(hard.min(most));
+    if wanted < least {
+        return Err(Fault::configuration(format!(
+            "Only {wanted} files may be open at once, and the appliance needs {least}: raise the limit (ulimit -n)."
+        )));
+    }
+    if wanted > soft { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_err(unknown) } else { Ok(()) }
+}
 
 /// Sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
