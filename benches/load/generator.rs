@@ -71,10 +71,10 @@ impl Load<'_> {
         let outcome = Mutex::new((Vec::with_capacity(self.events), Vec::new()));
         let started = Instant::now() + Duration::from_millis(20);
         std::thread::scope(|scope| {
-            for seed in 0..self.connections {
+            for _ in 0..self.connections {
                 let (target, next, outcome) = (&target, &next, &outcome);
                 scope.spawn(move || {
-                    let (latencies, refused) = self.one_connection(target, next, started, seed as u64);
+                    let (latencies, refused) = self.one_connection(target, next, started);
                     if let Ok(mut outcome) = outcome.lock() {
                         outcome.0.extend(latencies);
                         outcome.1.extend(refused);
@@ -88,14 +88,8 @@ impl Load<'_> {
         Ok(Answers { started, took, accepted: latencies.len(), refused, latencies })
     }
 
-    fn one_connection(
-        &self,
-        target: &Target,
-        next: &AtomicUsize,
-        started: Instant,
-        seed: u64,
-    ) -> (Vec<Duration>, Vec<String>) {
-        let mut random = Variation::new(seed);
+    fn one_connection(&self, target: &Target, next: &AtomicUsize, started: Instant) -> (Vec<Duration>, Vec<String>) {
+        let mut random = Variation::new();
         let (mut latencies, mut refused, mut stream) = (Vec::new(), Vec::new(), None);
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);

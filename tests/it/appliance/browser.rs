@@ -105,17 +105,23 @@ async fn send_corpus(instance: &Instance) {
     let auth = format!("Sentry sentry_key={key}");
     let small = include_str!("../../../benches/corpus/event-3k.json");
     let large = include_str!("../../../benches/corpus/event-25k.json");
-    let kinds =
-        [("ValueError", small, 7), ("KeyError", small, 2), ("ConnectionError", small, 12), ("OverflowError", large, 3)];
+    let kinds = [
+        ("ValueError", "no price for article 'plum'", "/basket/add/", small, 7),
+        ("TimeoutError", "the warehouse did not answer within 5 s", "/api/stock/", small, 12),
+        ("PermissionDenied", "clerks may not cancel a shipped order", "/orders/cancel/", small, 2),
+        ("OverflowError", "product invoice could not be processed (case 0)", "/api/product/0/invoice", large, 3),
+    ];
     let mut sent = 0;
-    for (kind, body, times) in kinds {
+    for (kind, value, transaction, body, times) in kinds {
         for _ in 0..times {
             let id = uuid::Uuid::new_v4().simple().to_string();
             let mut event: serde_json::Value = serde_json::from_str(body).unwrap();
             event["event_id"] = id.into();
             event["timestamp"] = chrono::Utc::now().to_rfc3339().into();
             event["user"]["id"] = (sent % 9).to_string().into();
+            event["transaction"] = transaction.into();
             event["exception"]["values"][0]["type"] = kind.into();
+            event["exception"]["values"][0]["value"] = value.into();
             let body = Bytes::from(event.to_string());
             instance.client().post("/api/1/store/", &[("x-sentry-auth", auth.as_str())], body).await.expect(200);
             sent += 1;
