@@ -140,7 +140,13 @@ fn describe(pid: u32) -> Option<Process> {
     let ticks: f64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<f64>().ok()).sum();
     let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
     let mut words = command.split('\0');
-    let program = words.next()?.rsplit('/').next()?.to_owned();
+    // Some servers put what they do in place of their arguments.
+    let title = words.next()?;
+    let program = match title.split_once(' ') {
+        Some((path, doing)) if doing.contains('/') => path,
+        _ => title,
+    };
+    let program = program.rsplit('/').next()?.to_owned();
     let role = words.next().filter(|_| matches!(program.as_str(), "glitchbox" | "supervisor")).unwrap_or("");
     let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let pss =
