@@ -9,4 +9,9 @@ child=$!
 read -r _
 kill -s "$signal" "$child" 2>/dev/null
 wait "$child"
+# A browser outlives its driver; whatever it is, it names the folder, which nobody else does.
+for file in $(grep -lF -- "$dir" /proc/[0-9]*/cmdline); do
+    pid=${file#/proc/}
+    [ "${pid%/cmdline}" = $$ ] || kill -s KILL "${pid%/cmdline}"
+done
 rm -rf "$dir"
