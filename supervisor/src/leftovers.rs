@@ -1,8 +1,8 @@
 //! Processes that a killed supervisor left behind.
 //!
 //! They are known by where they work: PostgreSQL inside its cluster, Redis inside its folder, the application inside
-//! the data directory; programs that make a cluster have its folder open under the number we gave it. Whoever holds the directory's lock may end them, and must, before a second server touches the
-//! same files.
+//! the data directory; programs that make a cluster have its folder open under the number we gave it. Whoever holds
+//! the directory's lock may end them, and must, before a second server touches the same files.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -52,6 +52,8 @@ pub fn end(directory: impl AsFd) -> io::Result<()> {
             Kind::App | Kind::Unfinished => Signal::SIGKILL,
         };
         send(*pid, signal)?;
+        // One that is stopped would not hear.
+        send(*pid, Signal::SIGCONT)?;
     }
     let start = Instant::now();
     while start.elapsed() < 2 * PATIENCE {
@@ -59,7 +61,7 @@ pub fn end(directory: impl AsFd) -> io::Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        // A process held by a debugger or by SIGSTOP, or backends whose first process is dead, do not hear us.
+        // A process held by a debugger, or backends whose first process is dead, do not hear us.
         if start.elapsed() > PATIENCE {
             for (pid, _) in &left {
                 send(*pid, Signal::SIGKILL)?;
