@@ -165,6 +165,6 @@ async fn end(mut world: World, exit: u8) -> u8 {
     reap::reap();
     let _ = timeout(Duration::from_secs(1), world.last_words()).await;
     world.say(if exit == 0 { Level::Info } else { Level::Error }, format!("stopped, exit {exit}"));
-    world.close();
+    world.close().await;
     exit
 }

@@ -26,6 +26,9 @@ const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::f
 /// A process that cannot be killed for so long is stuck in the kernel; we go on without it.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Time to send the last lines to those who follow the log.
+const FAREWELL: Duration = Duration::from_millis(50);
+
 /// All that is real.
 #[derive(Debug)]
 pub struct World {
@@ -211,7 +214,10 @@ impl World {
     }
 
     /// Writes the last lines out and takes the control socket away.
-    pub fn close(&self) {
+    pub async fn close(&self) {
+        if self.log.dismiss_followers() {
+            tokio::time::sleep(FAREWELL).await;
+        }
         let _ = std::fs::remove_file(files::proc_path(&self.launcher.context().data.run).join(control::SOCKET));
         self.log.close();
     }

@@ -5,13 +5,15 @@ use std::fs::Permissions;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Channel, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -141,24 +143,33 @@ fn logs(desk: &Desk, query: &str) -> Response<Body> {
     }
     let body = match next {
         None => Full::new(Bytes::from(text)).boxed_unsync(),
-        Some(next) => stream(text, next),
+        Some(next) => Lines { first: Some(text).filter(|text| !text.is_empty()), next }.boxed_unsync(),
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
-/// Lines as they come, until the reader goes.
-fn stream(first: String, mut next: mpsc::Receiver<Arc<str>>) -> Body {
-    let (mut sender, body) = Channel::new(16);
-    tokio::spawn(async move {
-        let mut chunk = first;
-        while sender.send_data(Bytes::from(chunk)).await.is_ok() {
-            let Some(line) = next.recv().await else { return };
-            chunk = format!("{line}\n");
+/// Lines as they come. When the reader goes this is dropped, and with it its end of the log.
+struct Lines {
+    first: Option<String>,
+    next: mpsc::Receiver<Arc<str>>,
+}
+
+impl hyper::body::Body for Lines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first.into()))));
         }
-    });
-    body.boxed_unsync()
+        let line = self.next.poll_recv(context);
+        line.map(|line| Some(Ok(Frame::data(format!("{}\n", line?).into()))))
+    }
 }
 
 /// The index of a service, or a sentence that helps.

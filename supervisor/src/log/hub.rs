@@ -105,6 +105,11 @@ impl Log {
         self.memory().tails.follow(service)
     }
 
+    /// Ends what [`Log::follow`] began: true if anybody was following.
+    pub fn dismiss_followers(&self) -> bool {
+        self.memory().tails.dismiss()
+    }
+
     /// Whether a writer lags, so that reading from services should pause for a moment.
     pub(super) fn is_tight(&self) -> bool {
         self.shared.files.is_tight() || self.shared.output.is_tight()

@@ -35,8 +35,12 @@ impl Tails {
     pub(super) fn push(&mut self, service: &Arc<str>, line: &str, most: usize) {
         let line: Arc<str> = line.into();
         self.followers.retain(|follower| {
-            let wanted = follower.service.as_deref().is_none_or(|name| name == service.as_ref());
-            !wanted || !matches!(follower.lines.try_send(Arc::clone(&line)), Err(mpsc::error::TrySendError::Closed(_)))
+            if follower.service.as_deref().is_none_or(|name| name == service.as_ref()) {
+                // Full is his own fault: he misses this line.
+                !matches!(follower.lines.try_send(Arc::clone(&line)), Err(mpsc::error::TrySendError::Closed(_)))
+            } else {
+                !follower.lines.is_closed()
+            }
         });
         let tail = self.services.entry(Arc::clone(service)).or_default();
         tail.bytes += line.len();
@@ -63,6 +67,11 @@ impl Tails {
         self.followers.push(Follower { service, lines });
         receiver
     }
+
+    /// There will be no more lines: true if anybody was waiting for one.
+    pub(super) fn dismiss(&mut self) -> bool {
+        !std::mem::take(&mut self.followers).is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +90,8 @@ mod tests {
         assert_eq!(shown(None, 100), "4 5 6 7 8 9");
         assert_eq!(shown(Some("db"), 2), "7 9");
         assert_eq!(follower.try_recv().unwrap().as_ref(), "1");
+        drop(follower);
+        tails.push(&web, "10", 3);
+        assert!(!tails.dismiss(), "who has gone is forgotten at the next line of any service");
     }
 }

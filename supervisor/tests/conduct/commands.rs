@@ -56,6 +56,7 @@ fn logs_shows_the_last_lines_and_follows() {
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
     assert_eq!(appliance.stop(), 0);
     wait_until(|| follower.try_wait().unwrap().is_some(), || "the follower's end".to_owned());
+    assert!(follower.wait().unwrap().success(), "an ordered stop is an ordered end of the log");
 }
 
 #[test]
