@@ -14,7 +14,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use super::error::{QueueError, is_group_missing};
-use super::keys::{DATA, GROUP, Queue};
+use super::keys::{DATA, GROUP, MAX_DEAD, MAX_DEAD_BYTES, Queue};
 use super::reply;
 use crate::config::Config;
 
@@ -176,14 +176,16 @@ impl Settler {
         Ok(())
     }
 
-    /// Moves an entry that can never be done to the dead letters, with the `reason`.
+    /// Moves an entry that can never be done to the dead letters, with the `reason`. The latest 100 are kept, a
+    /// large one without its end: whoever may send events can make them.
     pub async fn bury(&self, entry: &Entry, reason: &str) -> Result<(), QueueError> {
         let fields: Vec<(Key, Value)> = vec![
-            (DATA.into(), Value::Bytes(entry.data.clone())),
+            (DATA.into(), Value::Bytes(entry.data.slice(..entry.data.len().min(MAX_DEAD_BYTES)))),
             ("reason".into(), reason.into()),
             ("id".into(), entry.id.as_str().into()),
         ];
-        let _: () = self.client.xadd(self.queue.dead_key(), false, None::<()>, "*", fields).await?;
+        let latest = ("MAXLEN", "=", MAX_DEAD);
+        let _: () = self.client.xadd(self.queue.dead_key(), false, latest, "*", fields).await?;
         self.acknowledge(vec![entry.id.clone()]).await
     }
 

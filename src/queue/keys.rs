@@ -13,6 +13,12 @@ pub(super) const GROUP: &str = "workers";
 /// The field of an entry that holds the work.
 pub(super) const DATA: &str = "d";
 
+/// Dead letters kept, the latest: whoever may send events can make them, and they must not fill Redis.
+pub(super) const MAX_DEAD: i64 = 100;
+
+/// Bytes kept of a dead letter's work: enough to see what is wrong with it.
+pub(super) const MAX_DEAD_BYTES: usize = 128 * 1024;
+
 impl Queue {
     /// The stream.
     pub(super) const fn key(self) -> &'static str {
