@@ -160,7 +160,6 @@ impl Config {
 }
 
 /// A variable of the process's environment. What is not UTF-8 in it becomes a character that no setting allows.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
