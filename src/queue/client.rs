@@ -1,18 +1,23 @@
 //! A Redis client that survives Redis. The library's defaults give up; ours wait and reconnect.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::clients::Client;
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::Builder;
-use fred::types::config::{Config as RedisConfig, ReconnectPolicy, ServerConfig, UnresponsiveConfig};
+use fred::types::config::{Config as RedisConfig, ReconnectPolicy, Server, ServerConfig, UnresponsiveConfig};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::error::QueueError;
 use crate::config::{Config, read_secret_file, short_directory};
 
 /// Commands that may wait for a connection; past that, more are refused instead of filling the memory.
 const MAX_WAITING: usize = 10_000;
+
+/// The same trouble with the connection is told once in this time.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Starts a client that connects in the background. `command_limit` is how long a command may take, the
 /// wait for a connection included. Call inside the runtime.
@@ -37,9 +42,27 @@ pub(super) fn connect(settings: &Config, command_limit: Duration) -> Result<Clie
                 UnresponsiveConfig { max_timeout: Some(command_limit * 2), interval: Duration::from_secs(5) };
         });
     let client = builder.build().map_err(|error| QueueError::Settings(error.details().to_owned()))?;
+    tokio::spawn(tell_errors(client.error_rx()));
     // Ends with the runtime; its result is told to each command.
     drop(client.connect());
     Ok(client)
+}
+
+/// Says why there is no connection: commands only learn that they took too long. The same cause is not told again
+/// within a minute. Ends with the client.
+async fn tell_errors(mut errors: Receiver<(fred::error::Error, Option<Server>)>) {
+    let mut last: Option<(String, Instant)> = None;
+    loop {
+        let cause = match errors.recv().await {
+            Ok((error, _)) => error.details().to_owned(),
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        if last.as_ref().is_none_or(|(told, at)| *told != cause || at.elapsed() >= AGAIN) {
+            tracing::warn!(cause, "no connection to Redis");
+            last = Some((cause, Instant::now()));
+        }
+    }
 }
 
 /// The server that the supervisor runs, by its Unix socket.
