@@ -95,6 +95,10 @@ impl Examined {
         };
         let exists = self.path.ancestors().find(|ancestor| ancestor.is_dir());
         let Some(Ok(disk)) = exists.map(nix::sys::statvfs::statvfs) else { return Ok(()) };
+        if disk.blocks() == 0 {
+            // A file system that does not tell its size.
+            return Ok(());
+        }
         let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         if free >= needed {
             return Ok(());
