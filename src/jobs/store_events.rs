@@ -1,8 +1,8 @@
 //! Takes events from the queue to PostgreSQL.
 //!
-//! While one batch is written, the next is read and processed. A batch is up to 500 events: under load
-//! it fills by itself while the last one is written; else it waits 20 ms for company, since the cost of a
-//! transaction is nearly the same for one event and for fifty.
+//! While one batch is written, the next is read and processed. A batch is up to 500 events or 8 MiB: under
+//! load it fills by itself while the last one is written; else it waits 20 ms for company, since the cost of
+//! a transaction is nearly the same for one event and for fifty.
 
 use std::time::Duration;
 
@@ -17,6 +17,13 @@ use crate::shutdown::Shutdown;
 
 /// Events in one transaction.
 const BATCH: usize = 500;
+
+/// A batch is large enough at this size, in bytes as queued. With events of the largest size (1 MiB) a batch of
+/// [`BATCH`] would not fit into the memory of a small machine.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Events asked for at once: how far a batch can get past [`BATCH_BYTES`].
+const READ: usize = 64;
 
 /// How long a batch waits to become larger.
 const LINGER: Duration = Duration::from_millis(20);
@@ -71,7 +78,7 @@ async fn finish(writing: Option<JoinHandle<()>>) {
 
 /// The next entries; empty when there are none or Redis is away.
 async fn next_batch(consumer: &mut Consumer, writing: Option<&JoinHandle<()>>) -> Vec<Entry> {
-    let mut entries = match consumer.read(BATCH, true).await {
+    let mut entries = match consumer.read(READ, true).await {
         Ok(entries) => entries,
         Err(error) => {
             pause_after(&error).await;
@@ -79,19 +86,32 @@ async fn next_batch(consumer: &mut Consumer, writing: Option<&JoinHandle<()>>) -
         }
     };
     let full_at = Instant::now() + LINGER;
-    while !entries.is_empty() && entries.len() < BATCH {
-        let is_writer_free = writing.is_none_or(JoinHandle::is_finished);
-        if is_writer_free && Instant::now() >= full_at {
-            break;
+    let mut bytes = size(&entries);
+    let mut may_have_more = entries.len() == READ;
+    while !entries.is_empty() && entries.len() < BATCH && bytes < BATCH_BYTES {
+        if !may_have_more {
+            let is_writer_free = writing.is_none_or(JoinHandle::is_finished);
+            if is_writer_free && Instant::now() >= full_at {
+                break;
+            }
+            sleep(FILL_PAUSE).await;
         }
-        sleep(FILL_PAUSE).await;
-        match consumer.read(BATCH - entries.len(), false).await {
-            Ok(more) => entries.extend(more),
+        let wanted = READ.min(BATCH - entries.len());
+        match consumer.read(wanted, false).await {
+            Ok(more) => {
+                may_have_more = more.len() == wanted;
+                bytes += size(&more);
+                entries.extend(more);
+            }
             // What is in hand can be stored; the next read tells about Redis.
             Err(_) => break,
         }
     }
     entries
+}
+
+fn size(entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| entry.data.len()).sum()
 }
 
 async fn pause_after(error: &QueueError) {
