@@ -1,0 +1,125 @@
+//! How a test tells the machine a story.
+
+use std::sync::Arc;
+
+use nix::sys::signal::Signal;
+
+use crate::plan;
+use crate::state::*;
+
+/// One database, one task, one server in front: the shape of the real graph.
+pub(super) const PLAN: &str = r#"
+[service.db]
+kind = "exec"
+command = ["db"]
+ready_within_s = 0
+stop = ["INT", "QUIT@8.5", "KILL@9"]
+stop_clock = "shutdown"
+[service.task]
+kind = "exec"
+command = ["task"]
+oneshot = true
+after = ["db"]
+fail_exit = 12
+pass_exit = [13]
+[service.web]
+kind = "exec"
+command = ["web"]
+ready = "notify"
+ready_within_s = 10
+restart = "overlap"
+drain_s = 30
+listen = true
+after = ["task"]
+backoff = { base_s = 1, max_s = 4, healthy_s = 30, attempts = 4 }
+"#;
+
+pub(super) struct Story {
+    pub(super) state: Option<State>,
+    pub(super) now: Millis,
+}
+
+impl Story {
+    pub(super) fn new(text: &str) -> Self {
+        let state = State::new(Arc::new(plan::parse(text).unwrap()), 7);
+        Self { state: Some(state), now: 0 }
+    }
+
+    /// A story in which all of `PLAN` is up.
+    pub(super) fn up() -> Self {
+        let mut story = Self::new(PLAN);
+        story.tell("begin");
+        for line in ["spawned db.1", "ready db.1", "exited task.1 0", "swept task.1", "spawned web.1", "ready web.1"] {
+            story.tell(line);
+        }
+        story
+    }
+
+    fn id(&self, word: &str) -> Id {
+        let (name, generation) = word.split_once('.').unwrap();
+        let service = self.state.as_ref().unwrap().plan().find(name).unwrap();
+        Id { service, generation: generation.parse().unwrap() }
+    }
+
+    fn event(&self, line: &str) -> Event {
+        let words: Vec<&str> = line.split(' ').collect();
+        let service = |name: &str| self.state.as_ref().unwrap().plan().find(name).unwrap();
+        match words[..] {
+            ["begin"] => Event::Begin,
+            ["tick"] => Event::Tick,
+            ["term"] => Event::Shutdown { reason: "SIGTERM".into() },
+            ["spawned", id] => Event::Spawned { id: self.id(id), pid: 100 },
+            ["unspawnable", id] => Event::SpawnFailed { id: self.id(id), error: "exec: no".into() },
+            ["ready", id] => Event::Ready { id: self.id(id) },
+            ["sick", id] => Event::Health { id: self.id(id), fault: Some("refused".into()) },
+            ["well", id] => Event::Health { id: self.id(id), fault: None },
+            ["swept", id] => Event::Swept { id: self.id(id) },
+            ["exited", id, "KILL"] => Event::Exited { id: self.id(id), exit: Exit::Signal(Signal::SIGKILL) },
+            ["exited", id, code] => Event::Exited { id: self.id(id), exit: Exit::Code(code.parse().unwrap()) },
+            ["start", name] => Event::Request { token: 1, service: service(name), verb: Verb::Start },
+            ["stop", name] => Event::Request { token: 2, service: service(name), verb: Verb::Stop },
+            ["restart", name] => Event::Request { token: 3, service: service(name), verb: Verb::Restart },
+            _ => panic!("{line}"),
+        }
+    }
+
+    /// Tells one event and returns the actions but for the log.
+    pub(super) fn tell(&mut self, line: &str) -> Vec<String> {
+        let event = self.event(line);
+        let (state, actions) = self.state.take().unwrap().step(self.now, event);
+        let name = |id: &Id| format!("{}.{}", state.plan().services[id.service].name, id.generation);
+        let told = actions.iter().filter_map(|action| match action {
+            Action::Spawn(id) => Some(format!("spawn {}", name(id))),
+            Action::Signal(id, signal) => Some(format!("{} {}", signal.as_str().trim_start_matches("SIG"), name(id))),
+            Action::Sweep(id) => Some(format!("sweep {}", name(id))),
+            Action::CloseListener => Some("close".to_owned()),
+            Action::Log(..) => None,
+            Action::Answer { token, result } => Some(match result {
+                Ok(text) => format!("{token} ok: {text}"),
+                Err(text) => format!("{token} no: {text}"),
+            }),
+            Action::Finish(code) => Some(format!("finish {code}")),
+        });
+        let told = told.collect();
+        self.state = Some(state);
+        told
+    }
+
+    pub(super) fn states(&self) -> String {
+        let status = self.state.as_ref().unwrap().status();
+        status.iter().map(|service| format!("{}={}", service.name, service.state)).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(super) fn deadline(&self) -> Option<Millis> {
+        self.state.as_ref().unwrap().next_deadline()
+    }
+}
+
+/// Tells a whole story: `(milliseconds to let pass, event, expected actions)`.
+#[track_caller]
+pub(super) fn tell(story: &mut Story, lines: &[(Millis, &str, &[&str])]) {
+    for (number, (pass, event, expected)) in lines.iter().enumerate() {
+        story.now += pass;
+        assert_eq!(story.tell(event), *expected, "step {number}: {event}");
+    }
+}
