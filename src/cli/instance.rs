@@ -33,7 +33,7 @@ where
     block_on(1, async {
         pool::probe(&config).await.with_context(|| match &config.database_url {
             Some(_) => "cannot reach the instance at DATABASE_URL".to_owned(),
-            None => format!("cannot reach the instance in {}; is it running?", config.data_dir_shown.display()),
+            None => format!("cannot reach the instance in {} (is it running?)", config.data_dir_shown.display()),
         })?;
         let db = pool::connect(&config)?;
         let instance = Instance { db: db.clone(), config };

@@ -37,7 +37,9 @@ pub(super) enum Command {
     AddUser {
         /// Slug or number of the organization.
         org: String,
+        /// E-mail address of the user's account.
         email: String,
+        /// Role in the organization.
         #[arg(long, value_enum, default_value = "member")]
         role: RoleArg,
         #[command(flatten)]
@@ -47,6 +49,7 @@ pub(super) enum Command {
     RemoveUser {
         /// Slug or number of the organization.
         org: String,
+        /// E-mail address of the user's account.
         email: String,
         #[command(flatten)]
         output: Output,

@@ -27,7 +27,7 @@ pub(super) enum Command {
         #[arg(long, value_parser = parse_slug)]
         slug: Option<String>,
         /// What it is written with (`python`, `javascript-react`, ...).
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         platform: String,
         #[command(flatten)]
         output: Output,

@@ -23,7 +23,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse, required = true)]
         scope: Vec<Scopes>,
         /// Name for people.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         label: String,
         #[command(flatten)]
         output: Output,

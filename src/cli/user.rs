@@ -18,10 +18,11 @@ use crate::store::user::{self, NewUser, User, UserChange};
 pub(super) enum Command {
     /// Make an account; prints a generated password unless one comes on standard input.
     Create {
+        /// E-mail address, with which the person signs in.
         #[arg(value_parser = parse_email)]
         email: String,
         /// Name for people.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
         /// Owner of every organization.
         #[arg(long)]
@@ -45,12 +46,14 @@ pub(super) enum Command {
     },
     /// Show one account.
     Info {
+        /// E-mail address of the account.
         email: String,
         #[command(flatten)]
         output: Output,
     },
     /// Change address, name or language.
     Update {
+        /// E-mail address of the account.
         email: String,
         /// New address.
         #[arg(long = "email", value_parser = parse_email, value_name = "ADDRESS")]
@@ -66,14 +69,16 @@ pub(super) enum Command {
     },
     /// Delete an account with its sessions, tokens and memberships.
     Delete {
+        /// E-mail address of the account.
         email: String,
         #[command(flatten)]
         output: Output,
     },
     /// Make an account owner of everything, or no longer.
     Superuser {
+        /// E-mail address of the account.
         email: String,
-        /// Whether it is to be so.
+        /// `off` takes it back.
         #[arg(value_parser = parse_switch, action = clap::ArgAction::Set, default_value = "on", value_name = "on|off")]
         switch: bool,
         #[command(flatten)]
@@ -81,8 +86,9 @@ pub(super) enum Command {
     },
     /// Let an account in, or lock it out.
     Active {
+        /// E-mail address of the account.
         email: String,
-        /// Whether it is to be so.
+        /// `off` takes it back.
         #[arg(value_parser = parse_switch, action = clap::ArgAction::Set, default_value = "on", value_name = "on|off")]
         switch: bool,
         #[command(flatten)]
@@ -90,6 +96,7 @@ pub(super) enum Command {
     },
     /// Set a new password and end all sessions; prints a generated one unless one comes on standard input.
     ResetPassword {
+        /// E-mail address of the account.
         email: String,
         /// Read the password from standard input.
         #[arg(long)]
@@ -99,6 +106,7 @@ pub(super) enum Command {
     },
     /// List an account's organizations.
     Organizations {
+        /// E-mail address of the account.
         email: String,
         #[command(flatten)]
         output: Output,

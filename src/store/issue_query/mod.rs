@@ -17,7 +17,7 @@ use crate::protocol::Level;
 use super::issue_status::IssueStatus;
 use reader::{Key, Reader, Value};
 
-/// Longest query read, in bytes.
+/// Longest query read, in characters.
 pub const MAX_LENGTH: usize = 1000;
 /// Most terms in one query.
 pub const MAX_TERMS: usize = 30;
@@ -109,7 +109,7 @@ impl IssueQuery {
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         // PostgreSQL's text holds no NUL, so nothing stored could match one.
         let text = text.replace('\0', " ");
-        if text.len() > MAX_LENGTH {
+        if text.chars().nth(MAX_LENGTH).is_some() {
             return Err(QueryError::TooLong);
         }
         let mut reader = Reader::new(text.trim());
@@ -323,6 +323,7 @@ mod tests {
     #[test]
     fn bounded() {
         assert_eq!(IssueQuery::parse(&"x".repeat(1001)), Err(QueryError::TooLong));
+        assert!(IssueQuery::parse(&"错".repeat(1000)).is_ok(), "characters count, not bytes");
         assert_eq!(IssueQuery::parse(&"x ".repeat(31)), Err(QueryError::TooLong));
         assert_eq!(terms("a\0b").len(), 2);
     }

@@ -33,7 +33,7 @@ texts! {
     // Small things
     copy => "Copy", "复制";
     copied => "Copied", "已复制";
-    none => "none", "空";
+    none => "none", "无";
     save => "Save", "保存";
     name => "Name", "名称";
     created => "Created", "创建时间";
@@ -62,7 +62,7 @@ texts! {
     all_projects => "All projects", "所有项目";
     search => "Search", "搜索";
     search_hint => "is:unresolved level:error environment:production words…", "is:unresolved level:error environment:production 关键词…";
-    query_too_long(bytes, terms) => "The search is too long (at most {bytes} characters and {terms} terms).", "搜索条件过长（最多 {bytes} 个字符、{terms} 个条件）。";
+    query_too_long(characters, terms) => "The search is too long (at most {characters} characters and {terms} terms).", "搜索条件过长（最多 {characters} 个字符、{terms} 个条件）。";
     query_open_quote => "The search has an opening quotation mark without a closing one.", "搜索条件中的引号没有闭合。";
     query_open_list(key) => "The search has an opening bracket after “{key}” without a closing one.", "搜索条件“{key}”后的方括号没有闭合。";
     query_no_value(key) => "The search term “{key}” needs a value.", "搜索条件“{key}”缺少值。";
@@ -106,23 +106,23 @@ texts! {
     newer_event => "Newer event", "较新的事件";
     latest_event => "Latest event", "最新的事件";
     raw_json => "JSON", "JSON";
-    no_event => "No event of this issue is kept any more", "此问题的事件均已不再保留";
+    no_event => "The events of this issue are no longer kept", "此问题的事件均已不再保留";
     no_event_hint => "Its counts and tags remain. The next event will be shown here.", "计数和标签仍会保留，下一个事件到来后将显示在这里。";
-    event_missing => "That event is not kept, or belongs to another issue.", "该事件已不再保留，或属于其他问题。";
+    event_missing => "That event is not kept, or it belongs to another issue.", "该事件已不再保留，或属于其他问题。";
     stack_trace => "Stack trace", "堆栈跟踪";
     newest_first => "newest call first", "最近的调用在前";
-    frames_elsewhere(n) one "{n} frame of libraries" => "{n} frames of libraries", "{n} 个库代码帧";
-    frames_omitted(n) one "{n} frame left out by the SDK" => "{n} frames left out by the SDK", "SDK 省略了 {n} 个帧";
+    frames_elsewhere(n) one "{n} library frame" => "{n} library frames", "{n} 个库代码栈帧";
+    frames_omitted(n) one "{n} frame left out by the SDK" => "{n} frames left out by the SDK", "SDK 省略了 {n} 个栈帧";
     no_frames => "No stack trace was sent with this exception.", "此异常没有附带堆栈跟踪。";
     in_app => "in app", "应用代码";
     unknown_function => "unknown function", "未知函数";
     registers => "Registers", "寄存器";
     locals => "Local variables", "局部变量";
-    chained => "caused by", "起因于";
+    chained => "caused by", "由以下异常引起";
     group_member => "in the group", "组内异常";
-    handled_by(mechanism) => "handled, mechanism {mechanism}", "已捕获，机制 {mechanism}";
-    unhandled_by(mechanism) => "unhandled, mechanism {mechanism}", "未捕获，机制 {mechanism}";
-    caught_by(mechanism) => "mechanism {mechanism}", "机制 {mechanism}";
+    handled_by(mechanism) => "handled, mechanism {mechanism}", "已捕获，机制：{mechanism}";
+    unhandled_by(mechanism) => "unhandled, mechanism {mechanism}", "未捕获，机制：{mechanism}";
+    caught_by(mechanism) => "mechanism {mechanism}", "机制：{mechanism}";
     threads => "Threads", "线程";
     thread(name) => "Thread {name}", "线程 {name}";
     crashed => "crashed", "已崩溃";
@@ -173,8 +173,8 @@ texts! {
     first_event => "First event", "首个事件";
     waiting_short => "waiting", "等待中";
     waiting => "Waiting for the first event…", "正在等待首个事件……";
-    waiting_hint => "Paste one of the snippets below into your program; this page notices by itself.", "将下面的代码片段粘贴到您的程序中，收到事件后本页会自动更新。";
-    receiving => "Receiving events; the first one came", "正在接收事件；首个事件收到于";
+    waiting_hint => "Paste one of the snippets below into your program; this page updates by itself when the event arrives.", "将下面的代码片段粘贴到您的程序中，收到事件后本页会自动更新。";
+    receiving => "Receiving events; the first one arrived", "正在接收事件；首个事件收到于";
     dsn => "DSN", "DSN";
     dsn_hint => "the address your SDK sends to", "SDK 上报的地址";
     no_active_key => "This project has no active key, so nothing can be sent to it.", "该项目没有启用的密钥，因此无法接收事件。";
@@ -183,7 +183,7 @@ texts! {
     step_configure => "Configure", "配置";
     step_send => "Send a first event", "发送首个事件";
     keys => "Keys", "密钥";
-    keys_hint => "each key is a DSN of its own", "每个密钥对应一个独立的 DSN";
+    keys_hint => "each key has its own DSN", "每个密钥对应一个独立的 DSN";
     active => "active", "已启用";
     switched_off => "switched off", "已停用";
 
@@ -197,19 +197,19 @@ texts! {
     new_password => "New password", "新密码";
     repeat_password => "New password again", "再次输入新密码";
     password_length(least, most) => "{least} to {most} characters.", "长度为 {least} 到 {most} 个字符。";
-    password_hint => "All other sessions of yours will be signed out.", "您在其他设备上的登录都将退出。";
+    password_hint => "Your other sessions will be signed out.", "您在其他设备上的登录都将退出。";
     passwords_differ => "The two new passwords are not the same.", "两次输入的新密码不一致。";
     wrong_password => "The current password is wrong.", "当前密码不正确。";
-    password_changed => "Password changed. All other sessions are signed out.", "密码已修改，其他登录均已退出。";
+    password_changed => "Password changed. Your other sessions are signed out.", "密码已修改，其他登录均已退出。";
 
     // Failures
     not_found => "There is nothing here", "页面不存在";
     not_found_hint => "The address is wrong, the thing is gone, or you may not see it.", "地址有误、内容已被删除，或者您无权查看。";
     foreign_form => "This form was not accepted", "表单未被接受";
     foreign_form_hint => "It did not come from a page of your current session. Go back, reload the page and send it again. Behind a proxy, CSRF_TRUSTED_ORIGINS must name your address.", "它并非来自您当前会话的页面。请返回并刷新页面后重新提交。若使用了反向代理，请在 CSRF_TRUSTED_ORIGINS 中填写您的访问地址。";
-    bad_request => "That request makes no sense", "请求无效";
+    bad_request => "That request is not valid", "请求无效";
     bad_request_hint => "The address or the form is malformed.", "地址或表单的格式不正确。";
-    unavailable => "The database is away", "数据库暂时不可用";
+    unavailable => "The database is unavailable", "数据库暂时不可用";
     unavailable_hint => "Events are still being accepted and nothing is lost. Try again in a few seconds.", "事件仍在正常接收，不会丢失。请过几秒再试。";
     broken => "Something broke on our side", "服务器出错了";
     broken_hint => "The details are in the log of the web service.", "详细信息请查看 web 服务的日志。";
