@@ -1,5 +1,7 @@
 //! Free-form values: bounded in depth, in the length of a text and in total.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::field::cut;
@@ -11,7 +13,7 @@ pub(super) struct Bag {
     depth: usize,
     /// Characters of one text.
     text: usize,
-    /// Bytes of keys and values together, roughly; what comes later is dropped.
+    /// Bytes of keys and values together, roughly; what does not fit is dropped.
     total: usize,
 }
 
@@ -28,16 +30,35 @@ pub(super) const BODY: Bag = Bag { depth: 7, text: 8_192, total: 64 * 1024 };
 /// The client's remarks on other fields.
 pub(super) const META: Bag = Bag { depth: 24, text: 1_024, total: 64 * 1024 };
 
+/// Members of an object that get a share of the room, however many there are.
+const SURE_SHARES: usize = 32;
 /// What a scalar other than text counts.
 const SCALAR: usize = 8;
 /// Environment variables that hold credentials of this very server; some clients send their whole environment.
 const OWN_CREDENTIALS: [&str; 2] = ["SENTRY_AUTH_TOKEN", "SENTRY_DSN"];
 
 impl Bag {
-    /// The object within the bounds.
+    /// The object within the bounds. The members share the room, the smallest first: one that is huge is cut itself
+    /// and does not push out its small neighbours.
     pub(super) fn map(self, mut map: Map<String, Value>) -> Map<String, Value> {
+        let depth = self.depth.saturating_sub(1);
+        let mut members: Vec<_> =
+            map.iter_mut().map(|(key, member)| (self.weight(key, member, depth), key, member)).collect();
+        members.sort_by_key(|(weight, ..)| *weight);
+        let least = (self.total / SURE_SHARES).max(1);
         let mut left = self.total;
-        self.bound_map(&mut map, self.depth.saturating_sub(1), &mut left);
+        let mut waiting = members.len();
+        let mut dropped = HashSet::new();
+        for (_, key, member) in members {
+            let share = left.checked_div(waiting).unwrap_or(left).max(least).min(left);
+            let mut unused = share;
+            if !self.bound_member(key, member, depth, &mut unused) {
+                dropped.insert(key.clone());
+            }
+            left = left.saturating_sub(share - unused);
+            waiting -= 1;
+        }
+        map.retain(|key, _| !dropped.contains(key));
         map
     }
 
@@ -76,16 +97,33 @@ impl Bag {
     }
 
     fn bound_map(self, map: &mut Map<String, Value>, depth: usize, left: &mut usize) {
-        map.retain(|key, member| {
-            *left = left.saturating_sub(key.len());
-            let fits = *left > 0;
-            if OWN_CREDENTIALS.contains(&key.as_str()) {
-                *member = Value::String("[Filtered]".to_owned());
-            } else if fits {
-                self.bound(member, depth, left);
-            }
-            fits
-        });
+        map.retain(|key, member| self.bound_member(key, member, depth, left));
+    }
+
+    /// Bounds one member of an object; whether it fits at all.
+    fn bound_member(self, key: &str, member: &mut Value, depth: usize, left: &mut usize) -> bool {
+        *left = left.saturating_sub(key.len());
+        let fits = *left > 0;
+        if OWN_CREDENTIALS.contains(&key) {
+            *member = Value::String("[Filtered]".to_owned());
+        } else if fits {
+            self.bound(member, depth, left);
+        }
+        fits
+    }
+
+    /// What a member counts while there is room.
+    fn weight(self, key: &str, member: &Value, depth: usize) -> usize {
+        let inside = match member {
+            Value::String(text) => text.len().min(self.text),
+            Value::Array(list) if list.is_empty() => 0,
+            Value::Object(map) if map.is_empty() => 0,
+            Value::Array(_) | Value::Object(_) if depth == 0 => member.to_string().len().min(self.text),
+            Value::Array(list) => list.iter().map(|member| self.weight("", member, depth - 1)).sum(),
+            Value::Object(map) => map.iter().map(|(key, member)| self.weight(key, member, depth - 1)).sum(),
+            _ => SCALAR,
+        };
+        key.len() + inside
     }
 }
 
@@ -120,8 +158,32 @@ mod tests {
         let bag = Bag { depth: 3, text: 10, total: 28 };
         assert_eq!(
             bounded(bag, json!({"a": "x".repeat(50), "b": ["y".repeat(9), "y".repeat(9), 3], "c": 1})),
-            json!({"a": "xxxxxxx...", "b": ["yyyyyyyyy", "yyyy..."]})
+            json!({"a": "xxxxx...", "b": ["yyyyyyyyy"], "c": 1})
         );
+    }
+
+    #[test]
+    fn huge_variables_do_not_push_out_the_small_ones() {
+        let huge: Map<String, Value> = (0..200).map(|n| (format!("k{n}"), json!("v".repeat(100)))).collect();
+        let bounded = bounded(
+            VARS,
+            json!({"big": "x".repeat(5_000), "d": huge, "items": [], "password": "[Filtered]", "\u{540d}": "y"}),
+        );
+        assert_eq!(bounded["items"], json!([]));
+        assert_eq!(bounded["password"], "[Filtered]");
+        assert_eq!(bounded["\u{540d}"], "y");
+        assert!(bounded["big"].as_str().unwrap().len() > 900);
+        assert!(bounded["d"].as_object().unwrap().len() > 5);
+        assert!(bounded.to_string().len() < 2_400);
+    }
+
+    #[test]
+    fn of_too_many_variables_the_smallest_are_kept() {
+        let many: Map<String, Value> =
+            (0..1_000).map(|n| (format!("k{n:03}"), json!("v".repeat(1 + n % 50)))).collect();
+        let kept = VARS.map(many);
+        assert!(kept.len() > 150, "{}", kept.len());
+        assert!(kept.iter().all(|(key, member)| key.len() + member.as_str().unwrap().len() < 20));
     }
 
     #[test]

@@ -112,7 +112,7 @@ texts! {
     stack_trace => "Stack trace", "堆栈跟踪";
     newest_first => "newest call first", "最近的调用在前";
     frames_elsewhere(n) one "{n} library frame" => "{n} library frames", "{n} 个库代码栈帧";
-    frames_omitted(n) one "{n} frame left out by the SDK" => "{n} frames left out by the SDK", "SDK 省略了 {n} 个栈帧";
+    frames_omitted(n) one "{n} frame of a deep stack was left out" => "{n} frames of a deep stack were left out", "调用栈很深，省略了 {n} 个栈帧";
     no_frames => "No stack trace was sent with this exception.", "此异常没有附带堆栈跟踪。";
     in_app => "in app", "应用代码";
     unknown_function => "unknown function", "未知函数";
