@@ -174,7 +174,7 @@ texts! {
     waiting_short => "waiting", "等待中";
     waiting => "Waiting for the first event…", "正在等待首个事件……";
     waiting_hint => "Paste one of the snippets below into your program; this page updates by itself when the event arrives.", "将下面的代码片段粘贴到您的程序中，收到事件后本页会自动更新。";
-    receiving => "Receiving events; the first one arrived", "正在接收事件；首个事件收到于";
+    receiving => "Receiving events; the first one arrived", "正在接收事件；首个事件：";
     dsn => "DSN", "DSN";
     dsn_hint => "the address your SDK sends to", "SDK 上报的地址";
     no_active_key => "This project has no active key, so nothing can be sent to it.", "该项目没有启用的密钥，因此无法接收事件。";
@@ -190,7 +190,7 @@ texts! {
     // Settings
     language => "Language", "语言";
     language_of_pages => "Language of the pages", "界面语言";
-    as_the_browser_asks => "As the browser asks / 跟随浏览器", "跟随浏览器 / As the browser asks";
+    as_the_browser_asks => "Same as the browser / 跟随浏览器", "跟随浏览器 / Same as the browser";
     language_saved => "Language saved.", "语言设置已保存。";
     change_password => "Change password", "修改密码";
     current_password => "Current password", "当前密码";
