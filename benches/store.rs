@@ -141,7 +141,7 @@ fn event(random: &mut Random, project_id: ProjectId, issues: u64) -> anyhow::Res
         is_unhandled: true,
         tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         user: Some(format!("id:{user}")),
-        payload: payload::compress(body.as_bytes())?,
+        payload: payload::compress(body.as_bytes(), None)?,
     })
 }
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use crate::config::Config;
 use crate::queue::Producer;
-use crate::store::pool;
+use crate::store::{payload_dictionary, pool};
 
 /// Configuration, pools and clients. Shared behind an `Arc`, which is also axum's state.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct App {
     pub db: sqlx::PgPool,
     /// Appends to the work queues.
     pub queue: Producer,
+    /// What the worker compresses payloads with.
+    pub encoders: payload_dictionary::Encoders,
 }
 
 impl App {
@@ -22,6 +24,6 @@ impl App {
     pub fn connect(config: Config) -> anyhow::Result<Self> {
         let db = pool::connect(&config)?;
         let queue = Producer::connect(&config).context("set up the queue")?;
-        Ok(Self { config, db, queue })
+        Ok(Self { config, db, queue, encoders: payload_dictionary::Encoders::default() })
     }
 }

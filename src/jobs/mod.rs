@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
 //! | `make_partitions` | at the start, then hourly | the event table's partitions of the coming days |
+//! | `train_dictionaries` | at the start, then each minute | what the payloads of a project are compressed with |
 
 pub mod beat;
 mod make_partitions;
 mod prepare;
 pub mod store_events;
+mod train_dictionaries;
 mod write_batch;
 
 use std::time::Duration;
@@ -16,5 +18,11 @@ use std::time::Duration;
 use beat::Beat;
 
 /// What is done at fixed intervals, and at the start.
-pub const BEATS: &[Beat] =
-    &[Beat { name: "make_partitions", every: Duration::from_hours(1), run: |app| Box::pin(make_partitions::run(app)) }];
+pub const BEATS: &[Beat] = &[
+    Beat { name: "make_partitions", every: Duration::from_hours(1), run: |app| Box::pin(make_partitions::run(app)) },
+    Beat {
+        name: "train_dictionaries",
+        every: Duration::from_mins(1),
+        run: |app| Box::pin(train_dictionaries::run(app)),
+    },
+];

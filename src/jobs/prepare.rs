@@ -10,6 +10,7 @@ use crate::protocol::StampedItem;
 use crate::queue::Entry;
 use crate::store::event_batch::NewEvent;
 use crate::store::payload;
+use crate::store::payload_dictionary::EncoderSet;
 
 /// Entries that are worth a thread of their own.
 const CHUNK: usize = 64;
@@ -39,14 +40,15 @@ pub(super) struct Unusable {
 }
 
 /// Prepares `entries`, in their order, on as many threads as the machine has cores.
-pub(super) async fn prepare(mut entries: Vec<Entry>) -> Batch {
+pub(super) async fn prepare(mut entries: Vec<Entry>, encoders: &EncoderSet) -> Batch {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = entries.len().div_ceil(cores).max(CHUNK);
     let mut running = Vec::new();
     while !entries.is_empty() {
         let rest = entries.split_off(share.min(entries.len()));
         let chunk = std::mem::replace(&mut entries, rest);
-        running.push(tokio::task::spawn_blocking(move || prepare_chunk(chunk)));
+        let encoders = EncoderSet::clone(encoders);
+        running.push(tokio::task::spawn_blocking(move || prepare_chunk(chunk, &encoders)));
     }
     let mut batch = Batch::default();
     for chunk in running {
@@ -58,7 +60,7 @@ pub(super) async fn prepare(mut entries: Vec<Entry>) -> Batch {
     batch
 }
 
-fn prepare_chunk(entries: Vec<Entry>) -> Batch {
+fn prepare_chunk(entries: Vec<Entry>, encoders: &EncoderSet) -> Batch {
     let mut batch = Batch::default();
     for entry in entries {
         let item = match StampedItem::decode(&entry.data) {
@@ -68,7 +70,7 @@ fn prepare_chunk(entries: Vec<Entry>) -> Batch {
                 continue;
             }
         };
-        let result = catch_unwind(AssertUnwindSafe(|| prepare_item(&item)));
+        let result = catch_unwind(AssertUnwindSafe(|| prepare_item(&item, encoders)));
         match result.unwrap_or_else(|_| Err("processing it panicked".to_owned())) {
             Ok(event) => batch.events.push(Prepared { entry, event }),
             Err(reason) => {
@@ -80,12 +82,13 @@ fn prepare_chunk(entries: Vec<Entry>) -> Batch {
     batch
 }
 
-fn prepare_item(item: &StampedItem) -> Result<NewEvent, String> {
+fn prepare_item(item: &StampedItem, encoders: &EncoderSet) -> Result<NewEvent, String> {
     let stamp = &item.stamp;
     if stamp.item_type != "event" {
         return Err(format!("no job for items of type {:?}", stamp.item_type));
     }
     let done = process(Incoming { stamp, payload: &item.payload }).map_err(|error| error.to_string())?;
+    let encoder = encoders.get(&stamp.project_id).map(AsRef::as_ref);
     Ok(NewEvent {
         project_id: stamp.project_id,
         event_id: stamp.event_id,
@@ -107,6 +110,6 @@ fn prepare_item(item: &StampedItem) -> Result<NewEvent, String> {
         is_unhandled: done.is_unhandled,
         tags: done.tags,
         user: done.user,
-        payload: payload::compress(&done.json).map_err(|error| format!("cannot be compressed: {error}"))?,
+        payload: payload::compress(&done.json, encoder).map_err(|error| format!("cannot be compressed: {error}"))?,
     })
 }

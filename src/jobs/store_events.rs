@@ -52,7 +52,7 @@ pub async fn run(app: &App, mut consumer: Consumer, shutdown: &Shutdown, is_read
         if entries.is_empty() {
             continue;
         }
-        let batch = prepare(entries).await;
+        let batch = prepare(entries, &app.encoders.current()).await;
         finish(writing.take()).await;
         let writer = writer.clone();
         writing = Some(tokio::spawn(async move { writer.write(batch).await }));

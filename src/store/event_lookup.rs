@@ -4,8 +4,9 @@ use chrono::{DateTime, Days, Utc};
 use sqlx::{PgPool, QueryBuilder};
 use uuid::Uuid;
 
+use super::Result;
 use super::page::{Cursor, MAX_LIMIT, Page};
-use super::{Result, payload};
+use super::payload_dictionary::Decoders;
 use crate::ids::{EventId, IssueId, ProjectId};
 use crate::protocol::event::Event;
 use crate::protocol::{EventKind, Level};
@@ -74,11 +75,16 @@ struct Row {
     payload: Vec<u8>,
 }
 
-impl TryFrom<Row> for StoredEvent {
-    type Error = sqlx::Error;
+impl Row {
+    fn packed(&self) -> (ProjectId, &[u8]) {
+        (self.project_id, &self.payload)
+    }
+}
 
-    fn try_from(row: Row) -> std::result::Result<Self, sqlx::Error> {
-        let json = payload::decompress(&row.payload).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+impl StoredEvent {
+    fn read(row: Row, decoders: &Decoders) -> std::result::Result<Self, sqlx::Error> {
+        let json =
+            decoders.decompress(row.project_id, &row.payload).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let event = serde_json::from_slice(&json).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         Ok(Self {
             project_id: row.project_id,
@@ -109,7 +115,7 @@ pub async fn latest(pool: &PgPool, project: ProjectId, issue: IssueId) -> Result
     .bind(issue)
     .fetch_optional(pool)
     .await?;
-    read(row)
+    read(pool, row).await
 }
 
 /// The issue's event that was received first, of those still kept.
@@ -124,7 +130,7 @@ pub async fn oldest(pool: &PgPool, project: ProjectId, issue: IssueId) -> Result
     .bind(issue)
     .fetch_optional(pool)
     .await?;
-    read(row)
+    read(pool, row).await
 }
 
 /// The project's event with this id. An id that was received again on another day names the later one.
@@ -139,7 +145,7 @@ pub async fn by_id(pool: &PgPool, project: ProjectId, event: EventId) -> Result<
     .bind(event)
     .fetch_optional(pool)
     .await?;
-    read(row)
+    read(pool, row).await
 }
 
 /// The issue of the event with this id, in whichever of these projects has it.
@@ -192,7 +198,8 @@ pub async fn list(pool: &PgPool, scope: Scope, cursor: Option<Cursor>, limit: us
     }
     let page =
         Page::from_nearest(rows, cursor, limit, |row| (row.received_at.timestamp_micros(), row.event_id.0.as_u128()));
-    Ok(page.try_map(StoredEvent::try_from)?)
+    let decoders = Decoders::of(pool, page.items.iter().map(Row::packed)).await?;
+    Ok(page.try_map(|row| StoredEvent::read(row, &decoders))?)
 }
 
 /// Up to `limit + 1` events from the cursor on (without one: from now on), the nearest first, of so
@@ -236,6 +243,7 @@ async fn nearest(
     Ok(sql.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-fn read(row: Option<Row>) -> Result<Option<StoredEvent>> {
-    Ok(row.map(StoredEvent::try_from).transpose()?)
+async fn read(pool: &PgPool, row: Option<Row>) -> Result<Option<StoredEvent>> {
+    let decoders = Decoders::of(pool, row.iter().map(Row::packed)).await?;
+    Ok(row.map(|row| StoredEvent::read(row, &decoders)).transpose()?)
 }

@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod page;
 pub mod partition;
 pub mod payload;
+pub mod payload_dictionary;
 pub mod pool;
 pub mod project;
 pub mod project_key;

@@ -45,7 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ("store", &["protocol", "ids", "config"], "all SQL; knows no HTTP and no queue"),
     ("queue", &["config", "telemetry", "shutdown"], "moves bytes; knows nothing of events"),
     ("http", &["app", "config", "telemetry", "shutdown", "ids"], "what every HTTP surface shares"),
-    ("app", &["config", "store::pool", "queue"], "the shared handles, built once"),
+    ("app", &["config", "store::pool", "store::payload_dictionary", "queue"], "the shared handles, built once"),
     ("telemetry", &["config"], "logs and metrics"),
     ("protocol", &["ids"], "pure: bytes to types"),
     ("config", &[], "settings depend on nothing"),

@@ -14,6 +14,8 @@ mod appliance;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod dictionary;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod ingest;

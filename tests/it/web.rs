@@ -68,7 +68,7 @@ async fn store_event(test: &TestApp) {
         is_unhandled: false,
         tags: event.tags.clone(),
         user: None,
-        payload: payload::compress(&serde_json::to_vec(&event).unwrap()).unwrap(),
+        payload: payload::compress(&serde_json::to_vec(&event).unwrap(), None).unwrap(),
     };
     event_batch::write(&test.app.db, &[new]).await.unwrap();
 }

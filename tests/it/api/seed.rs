@@ -148,7 +148,7 @@ impl Seed {
             is_unhandled: true,
             tags: tags.chain(environment).collect(),
             user: event.user.as_ref().and_then(glitchbox::protocol::event::User::tag),
-            payload: payload::compress(&serde_json::to_vec(&event).unwrap()).unwrap(),
+            payload: payload::compress(&serde_json::to_vec(&event).unwrap(), None).unwrap(),
         }
     }
 }
