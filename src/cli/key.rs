@@ -49,6 +49,13 @@ pub(super) enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Take events sent with a key again.
+    Enable {
+        /// The public key, or a DSN that has it.
+        key: String,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 #[derive(Serialize)]
@@ -107,15 +114,17 @@ pub(super) fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> 
                 let key = project_key::insert(&instance.db, project.id, &label).await?;
                 show(&instance, key, output, "has been created").await
             }
-            Command::Disable { key, output } => {
-                let public_key = public_key(&key);
-                let found = project_key::set_active(&instance.db, &public_key, false).await?;
-                let found =
-                    found.ok_or_else(|| anyhow!("there is no key `{public_key}`; `glitchbox key list` shows all"))?;
-                show(&instance, found, output, "has been disabled").await
-            }
+            Command::Disable { key, output } => set_active(&instance, &key, false, output).await,
+            Command::Enable { key, output } => set_active(&instance, &key, true, output).await,
         }
     })
+}
+
+async fn set_active(instance: &Instance, key: &str, is_active: bool, output: Output) -> anyhow::Result<()> {
+    let public_key = public_key(key);
+    let found = project_key::set_active(&instance.db, &public_key, is_active).await?;
+    let found = found.ok_or_else(|| anyhow!("there is no key `{public_key}`; `glitchbox key list` shows all"))?;
+    show(instance, found, output, if is_active { "has been enabled" } else { "has been disabled" }).await
 }
 
 async fn show(instance: &Instance, key: ProjectKey, output: Output, what: &str) -> anyhow::Result<()> {

@@ -258,6 +258,7 @@ async fn organizations_projects_and_keys() {
     let rows = instance.json(&["key", "list", "--project", "web"]);
     let active: Vec<bool> = rows.as_array().unwrap().iter().map(|row| row["is_active"].as_bool().unwrap()).collect();
     assert_eq!(active, [false, true]);
+    assert_eq!(instance.json(&["key", "enable", dsn])["is_active"], true);
     assert!(instance.fails(1, &["key", "disable", "feed"]).contains("no key `feed`"));
 
     // Without an address in the environment, the one the instance was started with.
@@ -300,6 +301,16 @@ async fn tokens() {
         .await
         .unwrap();
     assert_eq!(used, 1);
+
+    let listed = instance.json(&["token", "list", "--user", "admin@localhost"]);
+    assert_eq!(listed[0]["label"], "ci");
+    assert!(listed[0].get("token").is_none() && listed[0]["last_used_at"].is_string(), "{listed}");
+    let id = listed[1]["id"].to_string();
+    assert_eq!(instance.json(&["token", "revoke", "--user", "admin@localhost", &id])["revoked"], true);
+    assert!(instance.fails(1, &["token", "revoke", "--user", "admin@localhost", &id]).contains("has no token"));
+    headers.insert("authorization", format!("Bearer {}", plain.trim()).parse().unwrap());
+    assert_eq!(api_token::authenticate(pool, &headers).await.unwrap_err().status(), 401);
+    headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
 
     sqlx::query("update app_user set is_active = false").execute(pool).await.unwrap();
     assert_eq!(api_token::authenticate(pool, &headers).await.unwrap_err().status(), 401);
