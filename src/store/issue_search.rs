@@ -290,6 +290,8 @@ fn push_condition(sql: &mut QueryBuilder<Postgres>, condition: &Condition) {
         }
         Condition::Logger(names) => sql.push("i.logger = any(").push_bind(names.clone()).push(")"),
         Condition::Platform(names) => sql.push("i.platform = any(").push_bind(names.clone()).push(")"),
+        Condition::ErrorType(names) => sql.push("i.metadata->>'type' = any(").push_bind(names.clone()).push(")"),
+        Condition::FirstRelease(names) => sql.push("i.first_release = any(").push_bind(names.clone()).push(")"),
         Condition::Environment(names) => push_environment(sql, names),
         Condition::ShortId(slug, number) => sql
             .push("i.short_id = ")

@@ -55,6 +55,10 @@ pub enum Condition {
     Logger(Vec<String>),
     /// `platform:…`; any of these.
     Platform(Vec<String>),
+    /// `error.type:ValueError`; any of these is the latest event's exception.
+    ErrorType(Vec<String>),
+    /// `firstRelease:…`; any of these had the first event.
+    FirstRelease(Vec<String>),
     /// `issue:WEB-42`: the project's slug in lower case and the number in it.
     ShortId(String, i64),
     /// `key:value`, `tags[key]:value`; any of the values.
@@ -102,7 +106,27 @@ pub enum QueryError {
     /// A list where only one value makes sense.
     #[error("The search term {0:?} takes one value, not a list.")]
     NoList(String),
+    /// A key of Sentry's search that would find nothing here, however many issues there are.
+    #[error("Issues cannot be searched by {0:?}; a tag of that name is searched as \"tags[{0}]:…\".")]
+    Unsearchable(String),
 }
+
+/// Keys of Sentry's issue search for which nothing is stored that could be searched.
+const UNSEARCHABLE: [&str; 13] = [
+    "age",
+    "assigned",
+    "assigned_or_suggested",
+    "bookmarks",
+    "firstSeen",
+    "lastSeen",
+    "timesSeen",
+    "user",
+    "user.email",
+    "user.id",
+    "user.ip",
+    "user.username",
+    "userCount",
+];
 
 impl IssueQuery {
     /// Reads a query; an empty one matches everything.
@@ -165,6 +189,9 @@ fn condition(key: &Key<'_>, values: Vec<Value>) -> Result<Condition, QueryError>
         "environment" => Ok(Condition::Environment(texts(values))),
         "logger" => Ok(Condition::Logger(texts(values))),
         "platform" => Ok(Condition::Platform(texts(values))),
+        "error.type" => Ok(Condition::ErrorType(texts(values))),
+        "firstRelease" => Ok(Condition::FirstRelease(texts(values))),
+        name if UNSEARCHABLE.contains(&name) => Err(QueryError::Unsearchable(name.to_owned())),
         _ => Ok(Condition::Tag(key.name.to_owned(), values.into_iter().map(tag_value).collect())),
     }
 }
@@ -295,6 +322,21 @@ mod tests {
         assert!(error("issue:42").contains("WEB-42"));
         assert_eq!(one("error.handled:false"), Condition::Unhandled(true));
         assert_eq!(one("error.unhandled:false"), Condition::Unhandled(false));
+    }
+
+    #[test]
+    fn exceptions_releases_and_what_cannot_be_searched() {
+        assert_eq!(
+            one("error.type:[KeyError,ValueError]"),
+            Condition::ErrorType(vec!["KeyError".into(), "ValueError".into()])
+        );
+        assert_eq!(one("firstRelease:shop@1.4.2"), Condition::FirstRelease(vec!["shop@1.4.2".into()]));
+        assert_eq!(
+            error("user.email:a@example.org"),
+            "Issues cannot be searched by \"user.email\"; a tag of that name is searched as \"tags[user.email]:…\"."
+        );
+        assert_eq!(error("age:-24h"), error("!age:-24h"));
+        assert_eq!(one("tags[age]:5"), tag("age", "5"));
     }
 
     #[test]

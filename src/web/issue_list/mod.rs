@@ -153,6 +153,7 @@ impl List<'_> {
             QueryError::NoValue(key) => lang.query_no_value(key),
             QueryError::BadValue { key, value, known } => lang.query_bad_value(key, value, known),
             QueryError::NoList(key) => lang.query_no_list(key),
+            QueryError::Unsearchable(key) => lang.query_unsearchable(key),
         };
         html! { p.note.bad role="alert" { (text) } }
     }

@@ -68,6 +68,7 @@ texts! {
     query_no_value(key) => "The search term “{key}” needs a value.", "搜索条件“{key}”缺少值。";
     query_bad_value(key, value, known) => "“{value}” is not a value of the search term “{key}”; known are {known}.", "“{value}”不是搜索条件“{key}”的有效值；可用的值有：{known}。";
     query_no_list(key) => "The search term “{key}” takes one value, not a list.", "搜索条件“{key}”只接受单个值，不接受列表。";
+    query_unsearchable(key) => "Issues cannot be searched by “{key}”; a tag of that name is searched as “tags[{key}]:…”.", "不能按“{key}”搜索问题；同名的标签请写成“tags[{key}]:…”。";
     issue => "Issue", "问题";
     last_24_hours => "Last 24 h", "近 24 小时";
     events_column => "Events", "事件数";

@@ -60,6 +60,8 @@ async fn filters() {
         ("query=error.unhandled:true+is:unresolved", "2 3 1"),
         ("query=error.handled:true", ""),
         ("query=000000000000000000000000000000aa", "1"),
+        ("query=error.type:TypeError", "3"),
+        ("query=firstRelease:nothing@1", ""),
         ("query=platform:python+logger:shop+is:ignored", "4"),
         ("project=2&query=", "3 4"),
         ("project=default", "2 1"),
@@ -81,6 +83,7 @@ async fn malformed_filters_are_named() {
     for (parameters, word) in [
         ("query=is:purple", "purple"),
         ("query=%22open", "quotation"),
+        ("query=user.email:a@example.org", "user.email"),
         ("sort=colour", "`sort`"),
         ("statsPeriod=soon", "`statsPeriod`"),
         ("start=yesterday", "`start`"),
