@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
 //! | `make_partitions` | at the start, then hourly | the event table's partitions of the coming days |
-//! | `train_dictionaries` | at the start, then each minute | what the payloads of a project are compressed with |
+//! | `train_dictionaries` | at the start, each minute, and when a new project is busy | what the payloads of a project are compressed with |
 
 pub mod beat;
 mod make_partitions;

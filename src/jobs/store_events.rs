@@ -4,16 +4,21 @@
 //! load it fills by itself while the last one is written; else it waits 20 ms for company, since the cost of
 //! a transaction is nearly the same for one event and for fifty.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::prepare::prepare;
+use super::prepare::{Batch, prepare};
+use super::train_dictionaries;
 use super::write_batch::Writer;
 use crate::app::App;
+use crate::ids::ProjectId;
 use crate::queue::{Consumer, Entry, QueueError};
 use crate::shutdown::Shutdown;
+use crate::store::payload_dictionary::EncoderSet;
 
 /// Events in one transaction.
 const BATCH: usize = 500;
@@ -24,6 +29,10 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Events asked for at once: how far a batch can get past [`BATCH_BYTES`].
 const READ: usize = 64;
+
+/// Events of a project without a dictionary that make it worth one at once. Twice what [`train_dictionaries`] wants,
+/// since the last of them are still being written.
+const TRAIN_AFTER: usize = 2000;
 
 /// How long a batch waits to become larger.
 const LINGER: Duration = Duration::from_millis(20);
@@ -36,13 +45,14 @@ const READ_PAUSE: Duration = Duration::from_millis(250);
 
 /// Stores what comes, until `shutdown`; returns when the batches in hand are written, or cannot be.
 /// `is_ready` is called once Redis has answered.
-pub async fn run(app: &App, mut consumer: Consumer, shutdown: &Shutdown, is_ready: impl FnOnce()) {
+pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is_ready: impl FnOnce()) {
     let writer = Writer { db: app.db.clone(), settler: consumer.settler(), shutdown: shutdown.clone() };
     tokio::select! {
         () = shutdown.draining() => return,
         () = wait_for_queue(&consumer) => is_ready(),
     }
     let mut writing: Option<JoinHandle<()>> = None;
+    let mut newcomers = Newcomers::default();
     loop {
         let entries = tokio::select! {
             biased;
@@ -52,12 +62,44 @@ pub async fn run(app: &App, mut consumer: Consumer, shutdown: &Shutdown, is_read
         if entries.is_empty() {
             continue;
         }
-        let batch = prepare(entries, &app.encoders.current()).await;
+        let encoders = app.encoders.current();
+        let batch = prepare(entries, &encoders).await;
+        newcomers.notice(app, &batch, &encoders);
         finish(writing.take()).await;
         let writer = writer.clone();
         writing = Some(tokio::spawn(async move { writer.write(batch).await }));
     }
     finish(writing).await;
+}
+
+/// Projects that send much and have no dictionary yet: in the minute until the next look at what is due, a busy one
+/// would store a hundred thousand events at several times their size.
+#[derive(Default)]
+struct Newcomers {
+    events: HashMap<ProjectId, usize>,
+    training: Option<JoinHandle<()>>,
+}
+
+impl Newcomers {
+    fn notice(&mut self, app: &Arc<App>, batch: &Batch, encoders: &EncoderSet) {
+        for prepared in &batch.events {
+            let project = prepared.event.project_id;
+            if !encoders.contains_key(&project) {
+                *self.events.entry(project).or_default() += 1;
+            }
+        }
+        let is_training = self.training.as_ref().is_some_and(|training| !training.is_finished());
+        if is_training || self.events.values().all(|events| *events < TRAIN_AFTER) {
+            return;
+        }
+        self.events.clear();
+        let app = Arc::clone(app);
+        self.training = Some(tokio::spawn(async move {
+            if let Err(error) = train_dictionaries::run(app).await {
+                tracing::warn!(error = format!("{error:#}"), "a payload dictionary could not be made yet");
+            }
+        }));
+    }
 }
 
 async fn wait_for_queue(consumer: &Consumer) {
