@@ -21,8 +21,8 @@ const DECODERS: usize = 64;
 const EVENTS: i64 = 1000;
 
 /// Documents to learn from, and their size together in bytes.
-const DOCUMENTS: i64 = 1000;
-const DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
+const DOCUMENTS: i64 = 500;
+const DOCUMENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// The dictionary of each busy project, by project. Cheap to clone.
 pub type EncoderSet = Arc<HashMap<ProjectId, Arc<Encoder>>>;
