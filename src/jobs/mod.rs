@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
 //! | `make_partitions` | at the start, then hourly | the event table's partitions of the coming days |
-//! | `train_dictionaries` | at the start, each minute, and when a new project is busy | what the payloads of a project are compressed with |
+//! | `train_dictionaries` | at the start, every five minutes, and when a new project is busy | what the payloads of a project are compressed with |
 
 pub mod beat;
 mod make_partitions;
@@ -22,7 +22,7 @@ pub const BEATS: &[Beat] = &[
     Beat { name: "make_partitions", every: Duration::from_hours(1), run: |app| Box::pin(make_partitions::run(app)) },
     Beat {
         name: "train_dictionaries",
-        every: Duration::from_mins(1),
+        every: Duration::from_mins(5),
         run: |app| Box::pin(train_dictionaries::run(app)),
     },
 ];

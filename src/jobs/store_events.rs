@@ -72,7 +72,7 @@ pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is
     finish(writing).await;
 }
 
-/// Projects that send much and have no dictionary yet: in the minute until the next look at what is due, a busy one
+/// Projects that send much and have no dictionary yet: in the minutes until the next look at what is due, a busy one
 /// would store a hundred thousand events at several times their size.
 #[derive(Default)]
 struct Newcomers {
