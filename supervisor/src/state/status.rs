@@ -29,7 +29,8 @@ impl ServiceStatus {
     /// Whether this is how it should be.
     pub fn is_well(&self) -> bool {
         match self.state.as_str() {
-            "ready" | "restarting" => self.health == "ok",
+            // What waits for a running task says so itself.
+            "ready" | "restarting" | "running" => self.health == "ok",
             "done" => true,
             _ => false,
         }
@@ -57,7 +58,7 @@ impl State {
             (Some(instance), _) => match (&instance.fault, instance.stage) {
                 (Some(fault), _) => fault.clone(),
                 (None, Stage::Starting { .. }) if !spec.oneshot => "starting".to_owned(),
-                (None, Stage::Sweeping) => "-".to_owned(),
+                (None, Stage::Sweeping) if !spec.oneshot => "-".to_owned(),
                 (None, _) => "ok".to_owned(),
             },
             (None, Some(Outcome::Failed(reason))) => reason.clone(),
@@ -80,7 +81,7 @@ impl State {
 fn running_state(instance: &Instance, replaced: bool, oneshot: bool) -> &'static str {
     match instance.stage {
         _ if instance.ladder.is_some() => "stopping",
-        Stage::Starting { .. } if oneshot => "running",
+        Stage::Starting { .. } | Stage::Sweeping if oneshot => "running",
         Stage::Starting { .. } => "starting",
         Stage::Ready if replaced => "restarting",
         Stage::Ready => "ready",
