@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn a_deep_directory_gets_a_short_name_for_the_same_place() {
-        let deep = std::env::temp_dir().join("d".repeat(120)).join(std::process::id().to_string());
+        let deep = std::env::temp_dir().join(format!("{}-{}", std::process::id(), "d".repeat(120)));
         std::fs::create_dir_all(&deep).unwrap();
         let short = short_directory(&deep).unwrap();
         assert!(short.as_os_str().len() < 30);
