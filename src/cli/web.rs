@@ -1,5 +1,6 @@
 //! `glitchbox web`: takes events, and serves the API and the pages.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use axum::Router;
 use super::{block_on, start_logging};
 use crate::app::App;
 use crate::config::{Config, environment};
-use crate::http::{health, listener, server};
+use crate::http::status_socket::StatusSocket;
+use crate::http::{Traffic, health, listener, server};
 use crate::ingest;
 use crate::shutdown::Shutdown;
 use crate::telemetry::notify::notify;
@@ -31,6 +33,8 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
         let config = Arc::new(app.config.clone());
         let address = listener.local_addr()?;
         let router = routes().with_state(Arc::clone(&app));
+        let traffic = Arc::new(Traffic::default());
+        let status = status_socket(&app, &traffic)?;
         notify(supervisor.as_deref(), "READY=1");
         tracing::info!(%address, "taking requests");
         let ending = shutdown.clone();
@@ -39,7 +43,10 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
             tracing::info!(stop = ending.is_stopping(), "no more new connections");
             notify(supervisor.as_deref(), "STOPPING=1");
         });
-        server::serve(listener, router, config, shutdown).await?;
+        server::serve(listener, router, config, traffic, shutdown).await?;
+        if let Some(status) = status {
+            status.close().await;
+        }
         let totals = ingest::counters::TOTALS.snapshot();
         tracing::info!(
             events = totals.events,
@@ -51,6 +58,14 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
         );
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The private socket, where the supervisor has asked for one: it lasts until the process has nothing more to say.
+fn status_socket(app: &Arc<App>, traffic: &Arc<Traffic>) -> anyhow::Result<Option<StatusSocket>> {
+    let Some(path) = environment("GLITCHBOX_STATUS_SOCKET") else { return Ok(None) };
+    let health = health::router().with_state(Arc::clone(app));
+    let socket = StatusSocket::open(Path::new(&path), Arc::clone(traffic), health);
+    socket.map(Some).with_context(|| format!("listen on the status socket {path}"))
 }
 
 /// Every route of the process.

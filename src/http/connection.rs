@@ -41,13 +41,13 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, site: &Site, shutdown
     let service = service_fn(|request: Request<Incoming>| {
         let activity = &activity;
         async move {
-            let busy = activity.begin();
+            let (busy, request_in_flight) = (activity.begin(), site.traffic.begin());
             let mut response = handle(request, peer, site).await;
             drop(busy);
             if shutdown.is_draining() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(request_in_flight.answered(response))
         }
     });
     let connection = http1::Builder::new()

@@ -8,7 +8,10 @@ pub mod health;
 pub mod listener;
 pub mod pagination;
 pub mod server;
+pub mod status_socket;
 mod timed_body;
+mod traffic;
 
 pub use client_info::ClientInfo;
 pub use error::ApiError;
+pub use traffic::Traffic;

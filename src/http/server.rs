@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::connection;
+use super::traffic::Traffic;
 use crate::config::Config;
 use crate::shutdown::{DRAIN_LIMIT, STOP_LIMIT, Shutdown};
 
@@ -20,23 +21,26 @@ const MAX_CONNECTIONS: usize = 4096;
 /// Pause after a failed accept, as when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is served: the routes, and the settings that decide about callers.
+/// What is served: the routes, and the settings that decide about callers, and what is
+/// counted.
 pub(super) struct Site {
     pub(super) router: Router,
     pub(super) config: Arc<Config>,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// Serves `router` on `listener` until `shutdown`. Returns when every connection has ended, or the
-/// time for that is over (2 s for a stop, 30 s for a drain).
+/// time for that is over (2 s for a stop, 30 s for a drain). What passes is counted in `traffic`.
 pub async fn serve(
     listener: std::net::TcpListener,
     router: Router,
     config: Arc<Config>,
+    traffic: Arc<Traffic>,
     shutdown: Shutdown,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let site = Arc::new(Site { router, config });
+    let site = Arc::new(Site { router, config, traffic });
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Some((stream, place)) = next_connection(&listener, &places, &shutdown).await {
@@ -60,7 +64,10 @@ pub async fn serve(
     };
     tokio::select! {
         () = connections.wait() => {}
-        () = limit => tracing::warn!(open = connections.len(), "connections cut off at the end of the time to stop"),
+        () = limit => {
+            site.traffic.break_off();
+            tracing::warn!(open = connections.len(), "connections cut off at the end of the time to stop");
+        }
     }
     Ok(())
 }

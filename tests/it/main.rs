@@ -22,6 +22,8 @@ mod ingest;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod status_socket;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod web;

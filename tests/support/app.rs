@@ -59,7 +59,7 @@ impl TestApp {
         let (organization, project, key) = first_project(&app).await;
         let shutdown = Shutdown::new();
         let router = web_routes().with_state(Arc::clone(&app));
-        tokio::spawn(server::serve(listener, router, Arc::new(app.config.clone()), shutdown.clone()));
+        tokio::spawn(server::serve(listener, router, Arc::new(app.config.clone()), Arc::default(), shutdown.clone()));
         Self { app, database, redis, organization, project, key, address, shutdown, worker: AtomicBool::new(false) }
     }
 
