@@ -8,6 +8,7 @@
 //! ```
 
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod context;
 pub mod control;
