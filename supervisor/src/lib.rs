@@ -31,6 +31,7 @@ pub mod settings;
 pub mod spawn;
 pub mod state;
 pub mod supervisor;
+pub mod task;
 pub mod tuning;
 pub mod users;
 pub mod world;

@@ -15,7 +15,7 @@ use glitchbox_supervisor::log::{Format, Log, LogSettings};
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
-use glitchbox_supervisor::{files, listener, prepare, reap, tuning};
+use glitchbox_supervisor::{files, listener, prepare, reap, task, tuning};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Run(start) => run(&start, began),
         Command::Check(start) => cli::check(&start).map(|()| 0),
         Command::Prepare => prepare::run().map(|()| 0),
+        Command::Task => task::run(),
         other => cli::operate(other).map_err(|failure| Fault::new(1, failure.0)),
     };
     result.map_or_else(

@@ -60,6 +60,8 @@ pub struct Secrets {
     pub changed: Vec<Role>,
     /// The bundled Redis's password; none without it.
     pub redis: Option<Secret>,
+    /// Signs the reports that go to `RESTART_WEBHOOK_URL`.
+    pub webhook: Option<Secret>,
 }
 
 impl Secrets {
@@ -81,6 +83,10 @@ impl Secrets {
             let password = ensure(folder, "redis-password", settings.redis_password.clone(), owner)?;
             secrets.redis = Some(password);
         }
+        secrets.webhook = match &settings.channels.webhook_secret {
+            Some(given) => Some(given.clone()),
+            None => Some(ensure(folder, "webhook-secret", None, owner)?),
+        };
         if !settings.secret_key_given {
             ensure(folder, "secret-key", None, owner)?;
         }
@@ -94,7 +100,7 @@ impl Secrets {
 
     /// Every password, for redaction.
     pub fn values(&self) -> impl Iterator<Item = &Secret> {
-        self.roles.iter().map(|(_, password)| password).chain(&self.redis)
+        self.roles.iter().map(|(_, password)| password).chain(&self.redis).chain(&self.webhook)
     }
 }
 
@@ -158,7 +164,9 @@ mod tests {
         for (role, password) in &first.roles {
             keep(&folder, *role, password, None).unwrap();
         }
-        for name in ["redis-password", "secret-key", "db-password", "postgres-password", "analytics-password"] {
+        for name in
+            ["redis-password", "secret-key", "webhook-secret", "db-password", "postgres-password", "analytics-password"]
+        {
             let path = temporary.path().join(name);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600, "{name}");
             assert_eq!(std::fs::read_to_string(&path).unwrap().len(), 64, "{name}");
@@ -170,7 +178,7 @@ mod tests {
         let mut values: Vec<_> = first.values().map(Secret::expose).collect();
         values.sort_unstable();
         values.dedup();
-        assert_eq!(values.len(), 4, "every password is another");
+        assert_eq!(values.len(), 5, "every password is another");
     }
 
     #[test]
@@ -191,9 +199,14 @@ mod tests {
     fn external_servers_need_none() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = OwnedFd::from(std::fs::File::open(temporary.path()).unwrap());
-        let external = settings(&[("DATABASE_URL", "postgres://h/d"), ("REDIS_URL", "redis://h"), ("SECRET_KEY", "k")]);
+        let external = settings(&[
+            ("DATABASE_URL", "postgres://h/d"),
+            ("REDIS_URL", "redis://h"),
+            ("SECRET_KEY", "k"),
+            ("RESTART_WEBHOOK_SECRET", "w"),
+        ]);
         let secrets = Secrets::load(&folder, &external, None).unwrap();
-        assert_eq!(secrets.values().count(), 0);
+        assert_eq!(secrets.values().map(Secret::expose).collect::<Vec<_>>(), ["w"]);
         assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
     }
 }

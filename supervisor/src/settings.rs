@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::{Channels, Language};
+
 /// The port when nothing says otherwise.
 const DEFAULT_PORT: u16 = 8000;
 /// The data directory when nothing says otherwise, relative to the working directory.
@@ -29,6 +31,7 @@ const SECRETS: &[&str] = &[
     "FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL",
     "FEISHU_WEBHOOK_SECRET",
     "RESTART_WEBHOOK_URL",
+    "RESTART_WEBHOOK_SECRET",
 ];
 
 /// Variables the application never gets from the outside: the supervisor sets them, or keeps them to itself.
@@ -36,7 +39,13 @@ const WITHHELD: &[&str] = &[
     "DATA_DIR",
     "PORT",
     "DB_PASSWORD",
+    "FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL",
+    "FEISHU_WEBHOOK_SECRET",
+    "RESTART_WEBHOOK_URL",
+    "RESTART_WEBHOOK_SECRET",
+    "REPORT_LANGUAGE",
     "GLITCHBOX_DATA_DIR_SHOWN",
+    "GLITCHBOX_STATUS_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",
     "LISTEN_FDNAMES",
@@ -51,6 +60,20 @@ const WITHHELD: &[&str] = &[
     "OLDPWD",
     "SHLVL",
     "_",
+];
+
+/// Variables that a task needs to reach the outside: proxies, and certificates of authorities of one's own.
+const OUTSIDE: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
 ];
 
 /// A value that never shows in logs.
@@ -113,6 +136,16 @@ pub struct Settings {
     pub redis_password: Option<Secret>,
     /// True when `SECRET_KEY` was given, so none has to be generated.
     pub secret_key_given: bool,
+    /// `DATABASE_URL`: the PostgreSQL to use instead of the bundled one.
+    pub database_url: Option<Secret>,
+    /// `REDIS_URL`: the Redis to use instead of the bundled one.
+    pub redis_url: Option<Secret>,
+    /// `GLITCHTIP_DOMAIN`, or `http://localhost:PORT`; without a slash at the end.
+    pub public_url: String,
+    /// Where reports go. The webhook's signing secret may still be missing; then it is generated.
+    pub channels: Channels,
+    /// What of the environment the tasks get.
+    pub task_env: Vec<(OsString, OsString)>,
     /// The folders of `PATH`, where programs are looked for.
     pub search_path: Vec<PathBuf>,
     /// The variables the application gets, secrets resolved from their files, empty ones left out.
@@ -160,6 +193,11 @@ impl Settings {
             db_password: reader.password("DB_PASSWORD"),
             redis_password: reader.password("REDIS_PASSWORD"),
             secret_key_given: reader.os("SECRET_KEY").is_some(),
+            database_url: reader.secret("DATABASE_URL"),
+            redis_url: reader.secret("REDIS_URL"),
+            public_url: reader.public_url(port),
+            channels: reader.channels(),
+            task_env: OUTSIDE.iter().filter_map(|name| Some((OsString::from(name), reader.os(name)?))).collect(),
             search_path: reader.os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             app_env: Vec::new(),
             secret_values: reader.secrets(),
@@ -242,6 +280,41 @@ impl Reader {
         }
     }
 
+    fn secret(&self, name: &str) -> Option<Secret> {
+        self.os(name)?.into_string().ok().map(|text| Secret::new(text.trim()))
+    }
+
+    /// The address of a receiver. The complaint does not repeat it: its path is a password.
+    fn address(&mut self, name: &str) -> Option<Secret> {
+        let address = self.secret(name)?;
+        let text = address.expose();
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let has_host = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['));
+        if has_host && !text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Some(address);
+        }
+        self.complain(name, "is not an address that begins with http:// or https://");
+        None
+    }
+
+    fn channels(&mut self) -> Channels {
+        let languages = [Language::English, Language::Chinese];
+        Channels {
+            feishu_url: self.address("FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL"),
+            feishu_secret: self.secret("FEISHU_WEBHOOK_SECRET"),
+            webhook_url: self.address("RESTART_WEBHOOK_URL"),
+            webhook_secret: self.secret("RESTART_WEBHOOK_SECRET"),
+            language: self.choice("REPORT_LANGUAGE", &["en", "zh-CN"]).and_then(|index| languages.get(index).copied()),
+        }
+    }
+
+    /// Whether it is well-formed is for the application to say.
+    fn public_url(&self, port: u16) -> String {
+        let given = self.os("GLITCHTIP_DOMAIN").and_then(|text| text.into_string().ok());
+        let given = given.map(|text| text.trim().trim_end_matches('/').to_owned());
+        given.unwrap_or_else(|| format!("http://localhost:{port}"))
+    }
+
     /// Every secret there is.
     fn secrets(&mut self) -> Vec<Secret> {
         let mut found = Vec::new();
@@ -301,136 +374,5 @@ fn is_blank(value: &OsStr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        Settings::from_env(variables, &Overrides::default())
-    }
-
-    fn app_variable<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
-        settings.app_env.iter().find(|(known, _)| known == name)?.1.to_str()
-    }
-
-    #[test]
-    fn nothing_set_gives_the_defaults() {
-        let settings = read(&[("PORT", ""), ("LOG_FORMAT", " "), ("EXPOSE_DB_PORT", "")]).unwrap();
-        assert_eq!(settings.port, 8000);
-        assert!(settings.data_dir.is_absolute());
-        assert!(settings.data_dir.ends_with("data"));
-        assert!(settings.bundled_postgres && settings.bundled_redis);
-        assert!(!settings.log_json && !settings.expose_db && !settings.expose_redis && !settings.ingest_fsync_always);
-        assert!(!settings.secret_key_given);
-    }
-
-    #[test]
-    fn every_error_is_reported_and_names_its_variable() {
-        let errors = read(&[
-            ("PORT", "0"),
-            ("LOG_FORMAT", "xml"),
-            ("INGEST_FSYNC", "never"),
-            ("EXPOSE_DB_PORT", "maybe"),
-            ("EXPOSE_REDIS_PORT", "2"),
-            ("DISABLE_REDIS", "true"),
-            ("TZ", "Mars/Olympus"),
-            ("DB_PASSWORD", "a\nb"),
-            ("SECRET_KEY_FILE", "/nowhere/at/all"),
-        ])
-        .unwrap_err();
-        let mut named: Vec<&str> = errors.iter().filter_map(|error| Some(error.split_once(':')?.0)).collect();
-        named.sort_unstable();
-        let mut wanted = vec![
-            "DB_PASSWORD",
-            "DISABLE_REDIS",
-            "EXPOSE_DB_PORT",
-            "EXPOSE_REDIS_PORT",
-            "INGEST_FSYNC",
-            "LOG_FORMAT",
-            "PORT",
-            "SECRET_KEY_FILE",
-            "TZ",
-        ];
-        wanted.sort_unstable();
-        assert_eq!(named, wanted);
-        assert!(!errors.concat().contains("a\nb"), "a secret shows in an error");
-    }
-
-    #[test]
-    fn a_port_must_fit() {
-        for bad in ["65536", "-1", "80a", "8000.0"] {
-            assert_eq!(read(&[("PORT", bad)]).unwrap_err().len(), 1, "{bad}");
-        }
-        assert_eq!(read(&[("PORT", " 65535 ")]).unwrap().port, 65535);
-    }
-
-    #[test]
-    fn the_command_line_wins_over_a_malformed_variable() {
-        let overrides = Overrides { data_dir: Some("/data".into()), port: Some(8000) };
-        let variables = [("PORT", "nonsense"), ("DATA_DIR", "/elsewhere")];
-        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let settings = Settings::from_env(variables, &overrides).unwrap();
-        assert_eq!((settings.port, settings.data_dir), (8000, PathBuf::from("/data")));
-    }
-
-    #[test]
-    fn an_address_switches_the_bundled_server_off() {
-        let settings =
-            read(&[("DATABASE_URL", "postgres://h/d"), ("REDIS_URL", "redis://h"), ("DISABLE_REDIS", "1")]).unwrap();
-        assert!(!settings.bundled_postgres && !settings.bundled_redis);
-        assert_eq!(app_variable(&settings, "DATABASE_URL"), Some("postgres://h/d"));
-    }
-
-    #[test]
-    fn the_application_gets_the_environment_without_what_is_ours() {
-        let settings = read(&[
-            ("GLITCHTIP_DOMAIN", "https://errors.example.com"),
-            ("SOMETHING_NEW", "1"),
-            ("EMPTY", ""),
-            ("PORT", "9000"),
-            ("DATA_DIR", "/x"),
-            ("DB_PASSWORD", "a long password"),
-            ("LISTEN_FDS", "3"),
-        ])
-        .unwrap();
-        assert_eq!(app_variable(&settings, "GLITCHTIP_DOMAIN"), Some("https://errors.example.com"));
-        assert_eq!(app_variable(&settings, "SOMETHING_NEW"), Some("1"));
-        for absent in ["EMPTY", "PORT", "DATA_DIR", "DB_PASSWORD", "LISTEN_FDS"] {
-            assert_eq!(app_variable(&settings, absent), None, "{absent}");
-        }
-        assert_eq!(settings.db_password.unwrap().expose(), "a long password");
-    }
-
-    #[test]
-    fn a_secret_may_come_from_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
-        std::fs::write(&file, "from the file\n").unwrap();
-        let path = file.to_str().unwrap();
-        let settings = read(&[("SECRET_KEY_FILE", path)]).unwrap();
-        assert!(settings.secret_key_given);
-        assert_eq!(app_variable(&settings, "SECRET_KEY"), Some("from the file"));
-        assert_eq!(app_variable(&settings, "SECRET_KEY_FILE"), None);
-        let settings = read(&[("SECRET_KEY", "direct"), ("SECRET_KEY_FILE", path)]).unwrap();
-        assert_eq!(app_variable(&settings, "SECRET_KEY"), Some("direct"));
-        std::fs::write(&file, "\n").unwrap();
-        assert_eq!(read(&[("SECRET_KEY_FILE", path)]).unwrap_err().len(), 1);
-    }
-
-    #[test]
-    fn time_zones_are_names_or_posix_rules() {
-        for good in ["Asia/Shanghai", "UTC", "CST-8", ":Europe/Athens"] {
-            assert!(read(&[("TZ", good)]).is_ok(), "{good}");
-        }
-        for bad in ["../../etc/passwd", "/etc/localtime", "a b"] {
-            assert!(read(&[("TZ", bad)]).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn secrets_do_not_show() {
-        let settings = read(&[("DB_PASSWORD", "hunter22hunter22")]).unwrap();
-        assert!(!format!("{:?}", settings.db_password).contains("hunter"));
-        assert_eq!(settings.secret_values.len(), 1);
-    }
-}
+#[path = "settings_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use crate::notify::Report;
 use crate::plan::Plan;
 use crate::reap;
 use crate::state::{Event, Id, Level, ServiceStatus, State, Verb};
+use crate::task::{News, Refusal, Task};
 use crate::world::World;
 
 /// What tasks tell the loop.
@@ -29,6 +30,20 @@ pub enum Message {
         verb: Verb,
         /// One sentence, either way, once it is done.
         reply: oneshot::Sender<Result<String, String>>,
+    },
+    /// Somebody asks for a task.
+    Task {
+        /// What to do.
+        task: Task,
+        /// The news of it, or one sentence saying why it is not begun.
+        reply: oneshot::Sender<Result<mpsc::Receiver<News>, Refusal>>,
+    },
+    /// A task has ended and been heard.
+    TaskEnded {
+        /// The number of the task.
+        number: u64,
+        /// Its exit code.
+        exit: u8,
     },
 }
 
@@ -96,7 +111,7 @@ pub async fn run(
             biased;
             _ = signals.child.recv() => {
                 for (pid, exit) in reap::reap() {
-                    if let Some(id) = world.main_process_ended(pid) {
+                    if let Some(id) = world.main_process_ended(pid, exit) {
                         state = feed(state, &mut world, Event::Exited { id, exit });
                     }
                 }
@@ -131,6 +146,14 @@ fn take(state: State, world: &mut World, message: Message) -> State {
         Message::Act { service, verb, reply } => {
             let token = world.expect_answer(reply);
             feed(state, world, Event::Request { token, service, verb })
+        }
+        Message::Task { task, reply } => {
+            let _ = reply.send(world.begin_task(task));
+            feed(state, world, Event::Tick)
+        }
+        Message::TaskEnded { number, exit } => {
+            world.task_ended(number, exit);
+            feed(state, world, Event::Tick)
         }
     }
 }

@@ -16,8 +16,9 @@ use crate::plan::{Plan, Ready, ServiceSpec};
 use crate::probe;
 use crate::reap::{self, Trace};
 use crate::spawn::{LaunchSpec, spawn};
-use crate::state::{Action, Event, Id, Level, Millis};
+use crate::state::{Action, Event, Exit, Id, Level, Millis};
 use crate::supervisor::Message;
+use crate::task::{News, Refusal, Task, Tasks};
 use crate::{control, files, listener};
 
 /// Pauses between two looks for processes that are being killed: first and longest.
@@ -40,6 +41,7 @@ pub struct World {
     listener: Option<Arc<OwnedFd>>,
     runs: BTreeMap<Id, Run>,
     sweeps: Vec<Sweep>,
+    tasks: Tasks,
     answers: HashMap<u64, oneshot::Sender<Result<String, String>>>,
     last_token: u64,
     pumps: JoinSet<()>,
@@ -82,6 +84,7 @@ impl World {
         listener: Option<OwnedFd>,
     ) -> Self {
         Self {
+            tasks: Tasks::new(log.clone(), messages.clone()),
             plan,
             launcher,
             log,
@@ -148,6 +151,7 @@ impl World {
                 let now = Instant::now();
                 self.sweeps.push(Sweep { id, since: now, next: now, pause: SWEEP_PAUSE.0 });
             }
+            Action::EndTasks => self.tasks.close(),
             Action::CloseListener => self.listener = None,
             Action::Log(level, text) => self.say(level, text),
             Action::Answer { token, result } => {
@@ -159,8 +163,28 @@ impl World {
         }
     }
 
-    /// The run whose main process this was. Others were orphans: nobody waits for them.
-    pub fn main_process_ended(&mut self, pid: Pid) -> Option<Id> {
+    /// Begins a task; the machine hears of it by [`World::pending`].
+    ///
+    /// # Errors
+    /// One sentence saying why not.
+    pub fn begin_task(&mut self, task: Task) -> Result<mpsc::Receiver<News>, Refusal> {
+        let news = self.tasks.start(task, self.launcher.context(), self.plan.backup)?;
+        self.pending.push_back(Event::Tasks { running: true });
+        Ok(news)
+    }
+
+    /// A task has nothing more to say.
+    pub fn task_ended(&mut self, number: u64, exit: u8) -> Option<Task> {
+        let task = self.tasks.concluded(number, exit);
+        self.pending.push_back(Event::Tasks { running: !self.tasks.is_empty() });
+        task
+    }
+
+    /// The run whose main process this was. Others were tasks, or orphans: nobody waits for those.
+    pub fn main_process_ended(&mut self, pid: Pid, exit: Exit) -> Option<Id> {
+        if self.tasks.main_process_ended(pid, exit, &self.live_runs()) {
+            return None;
+        }
         let (id, run) = self.runs.iter_mut().find(|(_, run)| run.alive && run.trace.main == pid)?;
         run.alive = false;
         Some(*id)
@@ -168,17 +192,25 @@ impl World {
 
     /// When to look again for processes that are being killed.
     pub fn next_sweep(&self) -> Option<Instant> {
-        self.sweeps.iter().map(|sweep| sweep.next).min()
+        self.sweeps.iter().map(|sweep| sweep.next).chain(self.tasks.deadline()).min()
     }
 
-    /// Kills what ended runs have left behind, as far as it is time to.
+    /// The main processes of all runs of services.
+    fn live_runs(&self) -> Vec<Pid> {
+        self.runs.values().filter(|run| run.alive).map(|run| run.trace.main).collect()
+    }
+
+    /// Kills what ended runs have left behind, and tasks that do not end, as far as it is time to.
     pub fn sweep(&mut self) {
         let now = Instant::now();
         if self.next_sweep().is_none_or(|next| next > now) {
             return;
         }
+        if self.tasks.press() {
+            self.pending.push_back(Event::Tasks { running: false });
+        }
         while self.pumps.try_join_next().is_some() {}
-        let live: Vec<Pid> = self.runs.values().filter(|run| run.alive).map(|run| run.trace.main).collect();
+        let live: Vec<Pid> = self.live_runs().into_iter().chain(self.tasks.processes()).collect();
         let mut left = Vec::new();
         for mut sweep in std::mem::take(&mut self.sweeps) {
             if sweep.next > now {

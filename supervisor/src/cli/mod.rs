@@ -73,6 +73,9 @@ pub enum Command {
     /// Prepare the bundled servers' folders (called by the supervisor itself)
     #[command(hide = true)]
     Prepare,
+    /// Do what takes long in a process of its own (called by the supervisor itself)
+    #[command(hide = true)]
+    Task,
 }
 
 /// What a start may be told.
@@ -148,6 +151,6 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
         Command::Notify { message } => operate::notify(&message),
-        Command::Run(_) | Command::Check(_) | Command::Prepare => Ok(0),
+        Command::Run(_) | Command::Check(_) | Command::Prepare | Command::Task => Ok(0),
     }
 }

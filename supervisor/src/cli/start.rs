@@ -12,6 +12,7 @@ use crate::plan::{self, Plan};
 use crate::settings::{Overrides, Settings};
 use crate::spawn::spawn;
 use crate::state::Exit;
+use crate::task::BackupRules;
 use crate::users::Users;
 use crate::{postgres, reap, redis};
 
@@ -111,7 +112,7 @@ pub fn check(start: &Start) -> Result<(), Fault> {
         Ok(plan) => plan,
         Err(fault) => {
             note(Err(fault));
-            Plan { services: Vec::new(), log: plan::LogRules::default() }
+            Plan { services: Vec::new(), log: plan::LogRules::default(), backup: BackupRules::default() }
         }
     };
     match load_settings(start, &mut plan) {

@@ -5,15 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::{Outcome, SOCKET, Status};
+use super::{Outcome, SOCKET, Status, TaskLine};
 use crate::files;
+use crate::task::{Task, exit};
 
 /// Why the operator's wish was not fulfilled: one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl From<hyper::Error> for Failure {
 /// A connection to a running supervisor.
 #[derive(Debug)]
 pub struct Client {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
@@ -54,7 +55,7 @@ impl Client {
     /// # Errors
     /// When the supervisor ends meanwhile.
     pub async fn status(&mut self) -> Result<Status, Failure> {
-        let response = self.send(Method::GET, "/v1/status").await?;
+        let response = self.send(Method::GET, "/v1/status", Bytes::new()).await?;
         let body = response.into_body().collect().await?.to_bytes();
         serde_json::from_slice(&body).map_err(|_| Failure(text_of(&body)))
     }
@@ -64,7 +65,8 @@ impl Client {
     /// # Errors
     /// Why it was not done.
     pub async fn act(&mut self, service: &str, verb: &str) -> Result<String, Failure> {
-        let response = self.send(Method::POST, &format!("/v1/services/{}/{verb}", plain(service)?)).await?;
+        let response =
+            self.send(Method::POST, &format!("/v1/services/{}/{verb}", plain(service)?), Bytes::new()).await?;
         let body = response.into_body().collect().await?.to_bytes();
         match serde_json::from_slice::<Outcome>(&body) {
             Ok(outcome) if outcome.ok => Ok(outcome.message),
@@ -89,7 +91,7 @@ impl Client {
             path.push_str("&service=");
             path.push_str(plain(service)?);
         }
-        let response = self.send(Method::GET, &path).await?;
+        let response = self.send(Method::GET, &path, Bytes::new()).await?;
         let found = response.status().is_success();
         let mut body = response.into_body();
         if !found {
@@ -106,8 +108,48 @@ impl Client {
         Ok(())
     }
 
-    async fn send(&mut self, method: Method, path: &str) -> Result<Response<Incoming>, Failure> {
-        let request = Request::builder().method(method).uri(path).header("host", "supervisor").body(Empty::new());
+    /// Has the supervisor carry out a task, hands its lines of progress to `show`, and returns its exit code and result.
+    /// When another task is running, that is exit code 4 and a sentence in the member `error`.
+    ///
+    /// # Errors
+    /// When the task cannot be started, or the supervisor ends meanwhile.
+    pub async fn run_task(
+        &mut self,
+        task: &Task,
+        mut show: impl FnMut(&str),
+    ) -> Result<(u8, serde_json::Value), Failure> {
+        let request = serde_json::to_vec(task).map_err(|error| Failure(error.to_string()))?;
+        let response = self.send(Method::POST, "/v1/tasks", request.into()).await?;
+        let status = response.status();
+        let mut body = response.into_body();
+        if !status.is_success() {
+            let body = body.collect().await?.to_bytes();
+            let message =
+                serde_json::from_slice::<Outcome>(&body).map_or_else(|_| text_of(&body), |outcome| outcome.message);
+            return if status == StatusCode::CONFLICT {
+                Ok((exit::BUSY, serde_json::json!({ "error": message })))
+            } else {
+                Err(Failure(message))
+            };
+        }
+        let mut rest = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame?;
+            rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                match serde_json::from_slice::<TaskLine>(&line) {
+                    Ok(TaskLine::Progress { progress }) => show(&progress),
+                    Ok(TaskLine::End(outcome)) => return Ok((outcome.exit, outcome.result)),
+                    Err(error) => return Err(Failure(format!("The supervisor's answer is not understood: {error}."))),
+                }
+            }
+        }
+        Err(Failure("The supervisor ended before the task did.".to_owned()))
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
+        let request = Request::builder().method(method).uri(path).header("host", "supervisor").body(Full::new(body));
         let request = request.map_err(|error| Failure(error.to_string()))?;
         Ok(self.sender.send_request(request).await?)
     }

@@ -4,6 +4,7 @@
 //! GET  /v1/status                                   {"pid", "port", "services": [...]}
 //! POST /v1/services/NAME/start|stop|restart         {"ok", "message"}, once it is done
 //! GET  /v1/logs?service=NAME&lines=N&follow=true    lines of text
+//! POST /v1/tasks                                    a task as JSON; {"progress"} lines, at last {"exit", "result"}
 //! ```
 
 mod client;
@@ -15,6 +16,7 @@ pub use server::{Desk, serve};
 use serde::{Deserialize, Serialize};
 
 use crate::state::ServiceStatus;
+use crate::task::TaskOutcome;
 
 /// The socket's name in `run/`.
 pub const SOCKET: &str = "supervisor.sock";
@@ -28,6 +30,19 @@ pub struct Status {
     pub port: u16,
     /// All services, in the plan's order.
     pub services: Vec<ServiceStatus>,
+}
+
+/// One line of the answer to `POST /v1/tasks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TaskLine {
+    /// What it is doing.
+    Progress {
+        /// A line of text.
+        progress: String,
+    },
+    /// What came of it; the last line.
+    End(TaskOutcome),
 }
 
 /// The answer to a request that changes something.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::service::service_fn;
@@ -21,17 +21,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Outcome, SOCKET, Status};
+use super::{Outcome, SOCKET, Status, TaskLine};
 use crate::files;
 use crate::log::Log;
 use crate::plan::{Plan, closest};
 use crate::state::Verb;
 use crate::supervisor::Message;
+use crate::task::{News, Refusal, Task};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Lines shown when the request does not say how many.
 const LINES: usize = 50;
+
+/// Longest body of a request, in bytes.
+const LONGEST_BODY: usize = 64 * 1024;
 
 /// What requests are answered from.
 #[derive(Debug)]
@@ -74,7 +78,7 @@ async fn accept(listener: UnixListener, desk: Arc<Desk>) {
         tokio::spawn(async move {
             let service = service_fn(|request| {
                 let desk = Arc::clone(&desk);
-                async move { Ok::<_, Infallible>(answer(&desk, &request).await) }
+                async move { Ok::<_, Infallible>(answer(&desk, request).await) }
             });
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -85,12 +89,13 @@ async fn accept(listener: UnixListener, desk: Arc<Desk>) {
     }
 }
 
-async fn answer(desk: &Desk, request: &Request<Incoming>) -> Response<Body> {
+async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let words: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (request.method(), words.as_slice()) {
         (&Method::GET, ["v1", "status"]) => status(desk).await,
         (&Method::GET, ["v1", "logs"]) => logs(desk, request.uri().query().unwrap_or("")),
+        (&Method::POST, ["v1", "tasks"]) => task(desk, request.into_body()).await,
         (&Method::POST, ["v1", "services", name, verb]) => match *verb {
             "start" => act(desk, name, Verb::Start).await,
             "stop" => act(desk, name, Verb::Stop).await,
@@ -124,10 +129,34 @@ async fn act(desk: &Desk, name: &str, verb: Verb) -> Response<Body> {
     }
 }
 
+async fn task(desk: &Desk, body: Incoming) -> Response<Body> {
+    let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else {
+        return refuse(StatusCode::BAD_REQUEST, "The request cannot be read.".to_owned());
+    };
+    let task: Task = match serde_json::from_slice(&body.to_bytes()) {
+        Ok(task) => task,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("There is no such task: {error}.")),
+    };
+    let (reply, answer) = oneshot::channel();
+    let _ = desk.messages.send(Message::Task { task, reply });
+    match answer.await {
+        Ok(Ok(news)) => {
+            let mut response = Response::new(Progress { news }.boxed_unsync());
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/x-ndjson"));
+            response
+        }
+        Ok(Err(Refusal::Busy(message))) => refuse(StatusCode::CONFLICT, message),
+        Ok(Err(Refusal::Failed(message))) => refuse(StatusCode::SERVICE_UNAVAILABLE, message),
+        Err(_) => ending(),
+    }
+}
+
 fn logs(desk: &Desk, query: &str) -> Response<Body> {
     let value = |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
     let service = value("service").map(|(_, service)| service.to_owned());
-    if let Some(name) = service.as_deref().filter(|name| *name != "supervisor")
+    if let Some(name) = service.as_deref().filter(|name| *name != "supervisor" && !Task::NAMES.contains(name))
         && let Err(message) = find(&desk.plan, name)
     {
         return refuse(StatusCode::NOT_FOUND, message);
@@ -148,6 +177,31 @@ fn logs(desk: &Desk, query: &str) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+/// The news of a task as they come. It goes on when the reader has gone.
+struct Progress {
+    news: mpsc::Receiver<News>,
+}
+
+impl hyper::body::Body for Progress {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.news.poll_recv(context).map(|news| {
+            let line = match news? {
+                News::Progress(progress) => TaskLine::Progress { progress },
+                News::End(outcome) => TaskLine::End(outcome),
+            };
+            let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
+            bytes.push(b'\n');
+            Some(Ok(Frame::data(bytes.into())))
+        })
+    }
 }
 
 /// Lines as they come. When the reader goes this is dropped, and with it its end of the log.

@@ -95,6 +95,24 @@ impl Log {
         self.write(Record { time: Utc::now(), service: Arc::clone(service), stream, level, text }, output);
     }
 
+    /// A line of a task, as it may be shown; errors and warnings go to the file of errors.
+    pub fn task_line(&self, task: &Arc<str>, bytes: &[u8]) -> String {
+        let text = self.clean(String::from_utf8_lossy(bytes).into_owned());
+        let (stream, level) = match text.split_once(' ') {
+            Some(("ERROR", _)) => (Stream::Err, Level::Error),
+            Some(("WARN", _)) => (Stream::Err, Level::Warn),
+            _ => (Stream::Out, Level::Info),
+        };
+        let record = Record { time: Utc::now(), service: Arc::clone(task), stream, level, text: text.clone() };
+        self.write(record, Output::Log);
+        text
+    }
+
+    /// The text with `***` in the place of every secret.
+    pub fn clean(&self, text: String) -> String {
+        self.memory().redactor.clean(text)
+    }
+
     /// The last `count` lines kept in memory, oldest first.
     pub fn last(&self, service: Option<&str>, count: usize) -> Vec<Arc<str>> {
         self.memory().tails.last(service, count)

@@ -20,7 +20,7 @@ mod tail;
 pub use files::RotatingFile;
 pub use format::Format;
 pub use hub::{Log, LogSettings};
-pub use pump::pump;
+pub use pump::{pump, pump_lines};
 pub use queue::Queue;
 
 /// Where a line came from.

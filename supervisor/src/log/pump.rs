@@ -18,8 +18,13 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
 
-/// Reads until every process that holds the other end is gone.
+/// Writes what a service says to the log, until every process that holds the other end is gone.
 pub async fn pump(log: Log, service: Arc<str>, stream: Stream, output: Output, pipe: OwnedFd) {
+    pump_lines(&log, pipe, |line| log.line(&service, stream, output, line)).await;
+}
+
+/// Hands every line to `take`, which writes it to the log, until every process that holds the other end is gone.
+pub async fn pump_lines(log: &Log, pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(pipe) else {
         return;
     };
@@ -32,13 +37,13 @@ pub async fn pump(log: Log, service: Arc<str>, stream: Stream, output: Output, p
             Ok(0) | Err(_) => break,
             Ok(count) => {
                 let bytes = buffer.get(..count).unwrap_or(&[]);
-                splitter.push(bytes, |line| log.line(&service, stream, output, line));
+                splitter.push(bytes, &mut take);
             }
         }
         drop(buffer);
-        patient = wait_for_room(&log, patient).await;
+        patient = wait_for_room(log, patient).await;
     }
-    splitter.finish(|line| log.line(&service, stream, output, line));
+    splitter.finish(take);
 }
 
 /// Waits while the writers lag. Whoever has lost patience once gets it back when they have caught up.

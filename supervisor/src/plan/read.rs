@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::graph::{self, Node};
 use super::types::{LogRules, Output, Plan, Ready, Run, ServiceSpec, StopClock, StopStep};
 use super::values::{Reader, Section, set, to_millis};
+use crate::task::BackupRules;
 
 /// Names a service cannot have, because they mean something else in the logs or on the command line.
 const RESERVED: [&str; 2] = ["supervisor", "all"];
@@ -39,6 +40,8 @@ impl<'s> Reader<'s> {
     fn document(&mut self, table: DeTable<'s>) -> Option<Plan> {
         let mut root = Section { path: String::new(), line: 1, table };
         let log = self.section(&mut root, "log").map_or_else(LogRules::default, |section| self.log(section));
+        let backup =
+            self.section(&mut root, "backup").map_or_else(BackupRules::default, |section| self.backup(section));
         let mut read: Vec<(usize, ServiceSpec, Node)> = Vec::new();
         if let Some(mut services) = self.section(&mut root, "service") {
             for (name, value) in std::mem::take(&mut services.table) {
@@ -83,7 +86,7 @@ impl<'s> Reader<'s> {
         }
         let mut specs: Vec<Option<ServiceSpec>> = specs.into_iter().map(Some).collect();
         let services = order.iter().filter_map(|old| specs.get_mut(*old).and_then(Option::take)).collect();
-        Some(Plan { services, log })
+        Some(Plan { services, log, backup })
     }
 
     fn log(&mut self, mut section: Section<'s>) -> LogRules {
@@ -101,6 +104,16 @@ impl<'s> Reader<'s> {
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(default.tail_lines),
         };
+        self.nothing_left(section);
+        rules
+    }
+
+    fn backup(&mut self, mut section: Section<'s>) -> BackupRules {
+        let mut rules = BackupRules::default();
+        let number = |n: u64| u32::try_from(n).ok();
+        set(&mut rules.nightly, self.boolean(&mut section, "nightly"));
+        set(&mut rules.keep, self.integer(&mut section, "keep", 1, 10_000).and_then(number));
+        set(&mut rules.max_age_days, self.integer(&mut section, "max_age_days", 1, 36_500).and_then(number));
         self.nothing_left(section);
         rules
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nix::sys::signal::Signal;
 
 use crate::error::exit;
+use crate::task::BackupRules;
 
 /// All services in an order in which each comes after everything it depends on, and the rules of the logs.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Plan {
     pub services: Vec<ServiceSpec>,
     /// Sizes of the log files.
     pub log: LogRules,
+    /// Which backups are made and kept.
+    pub backup: BackupRules,
 }
 
 /// One service or one-shot task.

@@ -219,6 +219,7 @@ impl State {
         if self.plan.services.iter().any(|spec| spec.listen) {
             out.push(Action::CloseListener);
         }
+        out.push(Action::EndTasks);
         for index in 0..self.services.len() {
             self.answer(index, out, |_| Some(Err("the appliance is stopping".to_owned())));
         }

@@ -30,6 +30,7 @@ impl State {
             Event::Exited { id, exit } => self.exited(id, exit, &mut out),
             Event::Swept { id } => self.swept(id),
             Event::Request { token, service, verb } => self.request(token, service, verb, &mut out),
+            Event::Tasks { running } => self.tasks = running,
             Event::Shutdown { reason } => self.shut_down(0, &reason, &mut out),
         }
         self.reconcile(&mut out);

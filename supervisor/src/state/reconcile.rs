@@ -104,6 +104,10 @@ impl State {
 
     /// Reverse order: a service is stopped once nothing that comes after it is left.
     fn reconcile_stop(&mut self, exit: u8, out: &mut Vec<Action>) {
+        // Tasks work with the services, so they go first; that takes them two seconds at most.
+        if self.tasks {
+            return;
+        }
         let mut stop = Vec::new();
         for (index, service) in self.services.iter().enumerate() {
             let dependents =

@@ -102,6 +102,11 @@ pub enum Event {
         /// What is asked.
         verb: Verb,
     },
+    /// The first of the supervisor's tasks has begun, or the last has ended.
+    Tasks {
+        /// Whether any runs.
+        running: bool,
+    },
     /// Stop everything in order and end with 0.
     Shutdown {
         /// Why, for the log.
@@ -140,6 +145,8 @@ pub enum Action {
     Signal(Id, Signal),
     /// Kill every process this run has left behind; answered by [`Event::Swept`].
     Sweep(Id),
+    /// End the supervisor's tasks and begin no more; answered by [`Event::Tasks`] if any ran.
+    EndTasks,
     /// Close the listening socket, so that clients are refused.
     CloseListener,
     /// Say something in the supervisor's own log.
@@ -162,6 +169,8 @@ pub struct State {
     pub(super) services: Vec<Service>,
     pub(super) now: Millis,
     pub(super) phase: Phase,
+    /// Tasks of the supervisor run: while everything is being stopped, they are first.
+    pub(super) tasks: bool,
     /// The first "everything is ready" has been said.
     pub(super) announced: bool,
     /// State of the jitter's random numbers.
@@ -268,7 +277,7 @@ impl State {
     /// Nothing runs yet. `seed` drives the jitter of the restart delays.
     pub fn new(plan: Arc<Plan>, seed: u64) -> Self {
         let services = plan.services.iter().map(|_| Service::default()).collect();
-        Self { plan, services, now: 0, phase: Phase::Running, announced: false, seed: seed.max(1) }
+        Self { plan, services, now: 0, phase: Phase::Running, tasks: false, announced: false, seed: seed.max(1) }
     }
 
     /// The plan this machine carries out.

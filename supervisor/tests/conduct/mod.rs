@@ -13,3 +13,4 @@ mod failures;
 mod logs;
 mod order;
 mod overlap;
+mod tasks;

@@ -49,6 +49,21 @@ fn the_ordered_stop_goes_backwards_and_keeps_its_deadlines() {
 }
 
 #[test]
+fn tasks_of_the_supervisor_end_before_any_service_is_stopped() {
+    let mut story = Story::up();
+    tell(
+        &mut story,
+        &[
+            (0, "tasks run", &[]),
+            (10, "term", &["close"]),
+            (1_500, "tick", &[]),
+            // The clock of the ordered stop has been running: PostgreSQL's deadlines count from the signal.
+            (500, "tasks end", &["TERM web.1"]),
+        ],
+    );
+}
+
+#[test]
 fn a_stop_during_the_first_start_works_too() {
     let mut story = Story::new(PLAN);
     tell(

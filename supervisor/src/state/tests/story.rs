@@ -67,6 +67,7 @@ impl Story {
         match words[..] {
             ["begin"] => Event::Begin,
             ["tick"] => Event::Tick,
+            ["tasks", running] => Event::Tasks { running: running == "run" },
             ["term"] => Event::Shutdown { reason: "SIGTERM".into() },
             ["spawned", id] => Event::Spawned { id: self.id(id), pid: 100 },
             ["unspawnable", id] => Event::SpawnFailed { id: self.id(id), error: "exec: no".into() },
@@ -93,7 +94,8 @@ impl Story {
             Action::Signal(id, signal) => Some(format!("{} {}", signal.as_str().trim_start_matches("SIG"), name(id))),
             Action::Sweep(id) => Some(format!("sweep {}", name(id))),
             Action::CloseListener => Some("close".to_owned()),
-            Action::Log(..) => None,
+            // Every stop says so; the stories that are about tasks look at what is held back.
+            Action::EndTasks | Action::Log(..) => None,
             Action::Answer { token, result } => Some(match result {
                 Ok(text) => format!("{token} ok: {text}"),
                 Err(text) => format!("{token} no: {text}"),

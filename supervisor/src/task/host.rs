@@ -1,0 +1,298 @@
+//! PID 1's side: starts tasks, listens to them and sees them end.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{BackupRules, Place, Task, TaskOutcome, TaskRequest, exit};
+use crate::context::{Context, SYSTEM_PATH};
+use crate::log::{Log, pump_lines};
+use crate::reap::{self, MARK, Trace};
+use crate::spawn::{LaunchSpec, Program, spawn};
+use crate::state::{Exit, Level};
+use crate::supervisor::Message;
+
+/// Most bytes of a result.
+const LONGEST_RESULT: u64 = 1024 * 1024;
+
+/// Most bytes of a request: a pipe takes them without blocking.
+const LONGEST_REQUEST: usize = 60 * 1024;
+
+/// Lines that wait for a reader who is slow; more are left out (they are in the log).
+const WAITING_LINES: usize = 1024;
+
+/// A task that was asked to end is killed after this time.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What a task has written is read for this long after its end: a process it left behind may hold the pipe.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What those who wait for a task are told.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// A line of progress.
+    Progress(String),
+    /// The last news.
+    End(TaskOutcome),
+}
+
+/// Why a task is not begun: one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another one is running.
+    Busy(String),
+    /// The appliance is stopping, or the task cannot be started.
+    Failed(String),
+}
+
+/// All tasks that run.
+#[derive(Debug)]
+pub struct Tasks {
+    log: Log,
+    messages: mpsc::UnboundedSender<Message>,
+    running: Vec<Running>,
+    last: u64,
+    /// When those that run are killed, once they have been asked to end.
+    deadline: Option<Instant>,
+    killed: bool,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    task: Task,
+    trace: Trace,
+    since: Instant,
+    /// Tells the task's listener how it ended; taken when it has.
+    ended: Option<oneshot::Sender<Exit>>,
+}
+
+impl Tasks {
+    /// None runs.
+    pub fn new(log: Log, messages: mpsc::UnboundedSender<Message>) -> Self {
+        Self { log, messages, running: Vec::new(), last: 0, deadline: None, killed: false, closed: false }
+    }
+
+    /// Starts a task; what it says comes through the receiver, which may be dropped.
+    ///
+    /// # Errors
+    /// When another task is running, or this one cannot be started.
+    pub fn start(
+        &mut self,
+        task: Task,
+        context: &Context,
+        rules: BackupRules,
+    ) -> Result<mpsc::Receiver<News>, Refusal> {
+        if self.closed {
+            return Err(Refusal::Failed("The appliance is stopping.".to_owned()));
+        }
+        let in_the_way = self.running.iter().find(|running| running.task.is_exclusive() == task.is_exclusive());
+        if let Some(running) = in_the_way {
+            let seconds = running.since.elapsed().as_secs();
+            let sentence = format!("Busy: {} has been running for {seconds} s.", running.task.shown());
+            return Err(Refusal::Busy(sentence));
+        }
+        self.last += 1;
+        let mark = format!("{}#task-{}", task.name(), self.last);
+        let failed = |error: io::Error| Refusal::Failed(format!("{} cannot be started: {error}.", task.name()));
+        let launch = launch(&task, context, rules, &mark).map_err(failed)?;
+        let child = spawn(&launch).map_err(failed)?;
+        let (ended, end) = oneshot::channel();
+        let (news, receiver) = mpsc::channel(WAITING_LINES);
+        let listener = Listener { number: self.last, name: task.name().into(), log: self.log.clone(), news };
+        self.log.say(Level::Info, format!("{}: started (process {})", task.name(), child.pid));
+        tokio::spawn(listener.attend(child.stdout, child.stderr, end, self.messages.clone()));
+        self.running.push(Running {
+            number: self.last,
+            task,
+            trace: Trace::of(child.pid, mark),
+            since: Instant::now(),
+            ended: Some(ended),
+        });
+        Ok(receiver)
+    }
+
+    /// The main processes of all tasks: what descends from them is theirs.
+    pub fn processes(&self) -> impl Iterator<Item = Pid> {
+        self.running.iter().filter(|running| running.ended.is_some()).map(|running| running.trace.main)
+    }
+
+    /// A process has ended: true if it was a task's. What it left behind is killed.
+    pub fn main_process_ended(&mut self, pid: Pid, exit: Exit, services: &[Pid]) -> bool {
+        let live: Vec<Pid> =
+            self.processes().filter(|process| *process != pid).chain(services.iter().copied()).collect();
+        let ours = self.running.iter_mut().find(|running| running.ended.is_some() && running.trace.main == pid);
+        let Some(running) = ours else { return false };
+        reap::kill_all(&reap::remnants(&running.trace, &live));
+        if let Some(ended) = running.ended.take() {
+            let _ = ended.send(exit);
+        }
+        true
+    }
+
+    /// All that a task had to say has been heard.
+    pub fn concluded(&mut self, number: u64, exit: u8) -> Option<Task> {
+        let place = self.running.iter().position(|running| running.number == number)?;
+        let running = self.running.remove(place);
+        let took = running.since.elapsed().as_millis();
+        let level = if exit == 0 { Level::Info } else { Level::Warn };
+        self.log.say(level, format!("{}: ended after {took} ms (exit {exit})", running.task.name()));
+        Some(running.task)
+    }
+
+    /// Whether none runs.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Asks all that run to end, and takes no more.
+    pub fn close(&mut self) {
+        self.closed = true;
+        if self.deadline.is_none() && !self.is_empty() {
+            self.signal(Signal::SIGTERM);
+            self.deadline = Some(Instant::now() + GRACE);
+        }
+    }
+
+    /// When [`Tasks::press`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline.filter(|_| !self.is_empty())
+    }
+
+    /// Kills what has not ended in time; what even that does not end is forgotten: true then.
+    pub fn press(&mut self) -> bool {
+        let now = Instant::now();
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return false;
+        }
+        if self.killed {
+            self.running.clear();
+            return true;
+        }
+        self.killed = true;
+        self.signal(Signal::SIGKILL);
+        self.deadline = Some(now + LAST_WORDS);
+        false
+    }
+
+    fn signal(&self, signal: Signal) {
+        for process in self.processes() {
+            reap::signal(process, signal);
+        }
+    }
+}
+
+/// How to start a task.
+fn launch(task: &Task, context: &Context, rules: BackupRules, mark: &str) -> io::Result<LaunchSpec> {
+    let program = Arc::new(OwnedFd::from(File::open("/proc/self/exe")?));
+    let argv = vec!["supervisor".into(), "task".into()];
+    let mut spec = LaunchSpec::new(Program::Fd(program), argv, Arc::clone(&context.data.dir));
+    spec.env.clone_from(&context.settings.task_env);
+    spec.set_env("PATH", SYSTEM_PATH);
+    spec.set_env("LC_ALL", "C.UTF-8");
+    spec.set_env("TZ", context.settings.timezone.as_deref().unwrap_or("UTC"));
+    spec.set_env(MARK, mark);
+    let request = TaskRequest { task: task.clone(), place: Place::new(context, rules) };
+    let request = serde_json::to_vec(&request)?;
+    if request.len() > LONGEST_REQUEST {
+        return Err(io::Error::other("the settings are too long to be handed over"));
+    }
+    spec.stdin = Some(request);
+    Ok(spec)
+}
+
+/// Listens to one task.
+struct Listener {
+    number: u64,
+    name: Arc<str>,
+    log: Log,
+    news: mpsc::Sender<News>,
+}
+
+impl Listener {
+    async fn attend(
+        self,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        end: oneshot::Receiver<Exit>,
+        messages: mpsc::UnboundedSender<Message>,
+    ) {
+        let mut written = Vec::new();
+        let mut end = std::pin::pin!(end);
+        let exit = {
+            let mut listening = std::pin::pin!(async {
+                tokio::join!(collect(stdout, &mut written), self.relay(stderr));
+            });
+            tokio::select! {
+                () = &mut listening => end.await,
+                exit = &mut end => {
+                    let _ = timeout(LAST_WORDS, listening).await;
+                    exit
+                }
+            }
+        };
+        let outcome = conclude(exit.ok(), &self.log.clean(String::from_utf8_lossy(&written).into_owned()));
+        let _ = messages.send(Message::TaskEnded { number: self.number, exit: outcome.exit });
+        let _ = self.news.send(News::End(outcome)).await;
+    }
+
+    /// A line that begins with `WARN ` or `ERROR ` goes to the file of errors.
+    async fn relay(&self, stderr: OwnedFd) {
+        pump_lines(&self.log, stderr, |line| {
+            let text = self.log.task_line(&self.name, line);
+            let _ = self.news.try_send(News::Progress(text));
+        })
+        .await;
+    }
+}
+
+async fn collect(stdout: OwnedFd, written: &mut Vec<u8>) {
+    let Ok(pipe) = pipe::Receiver::from_owned_fd(stdout) else { return };
+    let mut pipe = pipe.take(LONGEST_RESULT);
+    let _ = pipe.read_to_end(written).await;
+    // A longer result is no JSON any more; the rest is read so that its writer can end.
+    let _ = tokio::io::copy(pipe.get_mut(), &mut tokio::io::sink()).await;
+}
+
+fn conclude(exit: Option<Exit>, written: &str) -> TaskOutcome {
+    let code = match exit {
+        Some(Exit::Code(code)) => u8::try_from(code).unwrap_or(exit::FAILED),
+        _ => exit::FAILED,
+    };
+    let how = exit.map_or_else(|| "it could not be waited for".to_owned(), |exit| exit.to_string());
+    match serde_json::from_str::<Value>(written) {
+        Ok(result) => TaskOutcome { exit: code, result },
+        Err(_) => TaskOutcome {
+            exit: if code == 0 { exit::FAILED } else { code },
+            result: json!({ "error": format!("The task ended without a result ({how}).") }),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_without_a_result_has_failed() {
+        let outcome = conclude(Some(Exit::Code(2)), "{\"a\":1}\n");
+        assert_eq!((outcome.exit, &outcome.result), (2, &json!({ "a": 1 })));
+        for (exit, written) in [(Some(Exit::Code(0)), ""), (Some(Exit::Signal(Signal::SIGKILL)), "{\"a\""), (None, "")]
+        {
+            let outcome = conclude(exit, written);
+            assert_eq!(outcome.exit, 1);
+            assert!(outcome.result["error"].as_str().unwrap().contains("without a result"), "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What a task is told.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::exit;
+use crate::context::Context;
+use crate::datadir::owner;
+use crate::files::Owner;
+use crate::secrets::Role;
+use crate::settings::Secret;
+
+/// The standard input of a task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskRequest {
+    /// What to do.
+    pub task: Task,
+    /// Where, and with what.
+    pub place: Place,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Task {
+    /// Replace web and worker by fresh generations, check everything and report.
+    ScheduledRestart {
+        /// Who wants it.
+        trigger: Trigger,
+        /// The moment the schedule named.
+        #[serde(default)]
+        scheduled_for: Option<DateTime<Utc>>,
+        /// Only say what would be done.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Make a backup.
+    BackupCreate {
+        /// The folder it goes to, instead of `backups/`.
+        #[serde(default)]
+        to: Option<PathBuf>,
+    },
+    /// Restore a backup somewhere aside and compare.
+    BackupVerify {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the data.
+    BackupRestore {
+        /// The backup.
+        file: PathBuf,
+        /// Only say what would be done.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Send the reports that wait in `spool/reports/`; ends when none is left or all hope is lost.
+    Deliver,
+}
+
+impl Task {
+    /// Its name in the logs, which is also the name of its log file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ScheduledRestart { .. } => "scheduled-restart",
+            Self::BackupCreate { .. } | Self::BackupVerify { .. } | Self::BackupRestore { .. } => "backup",
+            Self::Deliver => "deliver",
+        }
+    }
+
+    /// Every name a task can have.
+    pub const NAMES: [&'static str; 3] = ["scheduled-restart", "backup", "deliver"];
+
+    /// What is going on while it runs, for a person.
+    pub fn shown(&self) -> &'static str {
+        match self {
+            Self::ScheduledRestart { .. } => "a scheduled restart",
+            Self::BackupCreate { .. } => "a backup",
+            Self::BackupVerify { .. } => "the verification of a backup",
+            Self::BackupRestore { .. } => "a restore",
+            Self::Deliver => "the delivery of reports",
+        }
+    }
+
+    /// Whether it works on the data, so that no other such task may run beside it.
+    pub fn is_exclusive(&self) -> bool {
+        !matches!(self, Self::Deliver)
+    }
+}
+
+/// Who wants a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// The schedule.
+    Schedule,
+    /// A person.
+    Manual,
+}
+
+/// What a task ends with: its exit code, and the JSON document on its standard output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskOutcome {
+    /// 0, or one of [`super::exit`].
+    pub exit: u8,
+    /// What came of it. A task that could not do its work says why in the member `error`.
+    pub result: Value,
+}
+
+impl TaskOutcome {
+    /// Done.
+    pub fn done(result: Value) -> Self {
+        Self { exit: 0, result }
+    }
+
+    /// Failed: one sentence says why.
+    pub fn failed(sentence: impl Into<String>) -> Self {
+        Self { exit: exit::FAILED, result: json!({ "error": sentence.into() }) }
+    }
+}
+
+/// Everything a task may need. The working directory of a task is the data directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Place {
+    /// The data directory's absolute path, for showing to people.
+    pub shown: PathBuf,
+    /// The supervisor's version.
+    pub version: String,
+    /// The supervisor's process id.
+    pub supervisor: u32,
+    /// The appliance's port.
+    pub port: u16,
+    /// `GLITCHTIP_DOMAIN`, or `http://localhost:PORT`; without a slash at the end.
+    pub public_url: String,
+    /// The time zone of schedules and reports; none is UTC.
+    pub timezone: Option<String>,
+    /// The application's program; none when the plan has no role of it.
+    pub app: Option<PathBuf>,
+    /// The database.
+    pub postgres: PostgresPlace,
+    /// The queue.
+    pub redis: RedisPlace,
+    /// Owner of `secrets/`, `spool/` and `uploads/`; none when everything is ours.
+    pub app_owner: Option<Owner>,
+    /// Where reports go.
+    pub channels: Channels,
+    /// Every secret known, for redaction of whatever leaves the appliance.
+    pub secrets: Vec<Secret>,
+    /// Which backups are kept.
+    pub backup: BackupRules,
+}
+
+/// The database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PostgresPlace {
+    /// Our own, behind its socket in `run/`.
+    Bundled {
+        /// The folder with `pg_dump` and the like.
+        bin: PathBuf,
+        /// Its major version.
+        major: u32,
+        /// Who runs it and owns the cluster; none when everything is ours.
+        user: Option<Owner>,
+        /// Password of the role `postgres`.
+        superuser_password: Secret,
+        /// Password of the role `glitchbox`.
+        app_password: Secret,
+    },
+    /// The one of `DATABASE_URL`.
+    External {
+        /// Its address, password included.
+        url: Secret,
+    },
+    /// The plan has none.
+    Absent,
+}
+
+/// The queue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedisPlace {
+    /// Our own, behind `run/redis/redis.sock`.
+    Bundled {
+        /// Its password.
+        password: Secret,
+    },
+    /// The one of `REDIS_URL`.
+    External {
+        /// Its address, password included.
+        url: Secret,
+    },
+    /// The plan has none.
+    Absent,
+}
+
+/// Where reports go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channels {
+    /// `FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL`: a robot of a Feishu or Lark group.
+    pub feishu_url: Option<Secret>,
+    /// `FEISHU_WEBHOOK_SECRET`: that robot's signing secret.
+    pub feishu_secret: Option<Secret>,
+    /// `RESTART_WEBHOOK_URL`: takes the report as JSON.
+    pub webhook_url: Option<Secret>,
+    /// `RESTART_WEBHOOK_SECRET`, else the generated one: signs what goes to `webhook_url`.
+    pub webhook_secret: Option<Secret>,
+    /// `REPORT_LANGUAGE`; none leaves it to the channel.
+    pub language: Option<Language>,
+}
+
+/// The language of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// English.
+    #[serde(rename = "en")]
+    English,
+    /// Simplified Chinese.
+    #[serde(rename = "zh-CN")]
+    Chinese,
+}
+
+/// Which backups are made by themselves, and which are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRules {
+    /// One is made before each restart by schedule.
+    pub nightly: bool,
+    /// So many of the newest are always kept.
+    pub keep: u32,
+    /// Of the others, those older than so many days are deleted.
+    pub max_age_days: u32,
+}
+
+impl Default for BackupRules {
+    fn default() -> Self {
+        Self { nightly: true, keep: 7, max_age_days: 30 }
+    }
+}
+
+impl Place {
+    /// What the appliance of `context` is.
+    pub fn new(context: &Context, backup: BackupRules) -> Self {
+        let settings = &context.settings;
+        let password = |role| context.secrets.role(role).cloned().unwrap_or_else(|| Secret::new(""));
+        let postgres = match (&context.postgres, &settings.database_url) {
+            (Some(server), _) => PostgresPlace::Bundled {
+                bin: server.bin.clone(),
+                major: server.major,
+                user: owner(context.users.postgres.as_ref()),
+                superuser_password: password(Role::Postgres),
+                app_password: password(Role::App),
+            },
+            (None, Some(url)) => PostgresPlace::External { url: url.clone() },
+            (None, None) => PostgresPlace::Absent,
+        };
+        let redis = match (&context.secrets.redis, &settings.redis_url) {
+            (Some(password), _) => RedisPlace::Bundled { password: password.clone() },
+            (None, Some(url)) => RedisPlace::External { url: url.clone() },
+            (None, None) => RedisPlace::Absent,
+        };
+        let mut channels = settings.channels.clone();
+        channels.webhook_secret.clone_from(&context.secrets.webhook);
+        Self {
+            shown: context.data.path.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            supervisor: std::process::id(),
+            port: settings.port,
+            public_url: settings.public_url.clone(),
+            timezone: settings.timezone.clone(),
+            app: context.app.as_ref().map(|app| app.path.clone()),
+            postgres,
+            redis,
+            app_owner: owner(context.users.app.as_ref()),
+            channels,
+            secrets: context.secret_values().cloned().collect(),
+            backup,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The child's side: `supervisor task`.
+
+use std::io::{self, Read, Write};
+
+use super::{Task, TaskOutcome, TaskRequest};
+use crate::error::{Fault, exit};
+
+/// Carries out the request on standard input in the working directory, the data directory, and puts the result on
+/// standard output. Returns the exit code.
+///
+/// # Errors
+/// Exit code 15 when not called by the supervisor, 10 when the result cannot be handed over.
+pub fn run() -> Result<u8, Fault> {
+    let mut request = Vec::new();
+    io::stdin().read_to_end(&mut request).map_err(|error| misused(&error.to_string()))?;
+    let request = serde_json::from_slice(&request).map_err(|error| misused(&error.to_string()))?;
+    let outcome = carry_out(request);
+    let lost =
+        |error: io::Error| Fault::new(exit::SERVICE, format!("The task's result cannot be handed over: {error}."));
+    let mut result = outcome.result.to_string();
+    result.push('\n');
+    io::stdout().write_all(result.as_bytes()).map_err(lost)?;
+    Ok(outcome.exit)
+}
+
+fn carry_out(request: TaskRequest) -> TaskOutcome {
+    match &request.task {
+        Task::ScheduledRestart { .. } => unavailable(&request),
+        Task::BackupCreate { .. } => unavailable(&request),
+        Task::BackupVerify { .. } => unavailable(&request),
+        Task::BackupRestore { .. } => unavailable(&request),
+        Task::Deliver => unavailable(&request),
+    }
+}
+
+fn unavailable(request: &TaskRequest) -> TaskOutcome {
+    TaskOutcome::failed(format!("This version of the supervisor cannot do {} yet.", request.task.shown()))
+}
+
+fn misused(error: &str) -> Fault {
+    Fault::configuration(format!("`supervisor task` is for the supervisor itself: {error}."))
+}

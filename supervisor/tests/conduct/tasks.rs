@@ -1,0 +1,54 @@
+//! Tasks: what takes long, in a process of its own.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use glitchbox_supervisor::control::Client;
+use glitchbox_supervisor::task::{Task, TaskOutcome};
+
+use super::appliance::Appliance;
+
+const PLAN: &str = "[service.quiet]\nkind = \"exec\"\ncommand = [\"sleep\", \"1000\"]\n";
+
+/// What the supervisor answers, and the lines of progress.
+fn run(appliance: &Appliance, task: &Task) -> (TaskOutcome, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut lines = Vec::new();
+    let (exit, result) = runtime
+        .block_on(async {
+            let mut client = Client::connect(&appliance.path("data")).await?;
+            client.run_task(task, |line| lines.push(line.to_owned())).await
+        })
+        .unwrap();
+    (TaskOutcome { exit, result }, lines)
+}
+
+#[test]
+fn a_task_runs_as_a_child_and_its_result_comes_back() {
+    let mut appliance = Appliance::start(PLAN);
+    appliance.until_said("supervisor | ready in");
+    let (outcome, _) = run(&appliance, &Task::BackupVerify { file: "/nowhere/at-all.tar".into() });
+    assert_ne!(outcome.exit, 0, "{outcome:?}");
+    assert!(outcome.result["error"].is_string(), "{outcome:?}");
+    appliance.until_said("supervisor | backup: started (process ");
+    appliance.until_said(&format!("(exit {})", outcome.exit));
+    assert_eq!(appliance.stop(), 0);
+}
+
+#[test]
+fn an_unknown_task_is_refused_with_the_reason() {
+    let appliance = Appliance::start(PLAN);
+    appliance.until_said("supervisor | ready in");
+    let body = "{\"kind\":\"dance\"}";
+    let head =
+        format!("POST /v1/tasks HTTP/1.1\r\nhost: supervisor\r\nconnection: close\r\ncontent-length: {}", body.len());
+    let mut socket = UnixStream::connect(appliance.path("data/run/supervisor.sock")).unwrap();
+    socket.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+    let answer: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(answer["ok"], false);
+    assert!(answer["message"].as_str().unwrap().contains("dance"), "{answer}");
+}
