@@ -7,7 +7,9 @@ use serde::Serialize;
 use crate::{Message, sign};
 
 /// The header that carries the [`signature`].
-pub const SIGNATURE_HEADER: &str = "X-Signature-256";
+pub const SIGNATURE_HEADER: &str = "X-Signature";
+/// The header with which a receiver recognises a repetition.
+pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 /// Raised when a field changes its meaning; a new field does not raise it.
 const VERSION: u32 = 1;
 
