@@ -55,6 +55,15 @@ numeric_id!(
     TokenId
 );
 
+numeric_id!(
+    /// An alert of a project.
+    AlertId
+);
+numeric_id!(
+    /// A recipient of an alert.
+    AlertRecipientId
+);
+
 /// An event's id; shown as 32 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
 #[sqlx(transparent)]

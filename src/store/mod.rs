@@ -3,6 +3,7 @@
 //! Functions take a pool or a connection and typed values, and return typed rows. The caller owns
 //! transactions that span several calls. Every list has a limit and an index behind it.
 
+pub mod alert;
 pub mod api_token;
 pub mod error;
 pub mod event_batch;
@@ -14,6 +15,7 @@ pub mod issue_stats;
 pub mod issue_status;
 pub mod issue_tags;
 pub mod member;
+pub mod notice;
 pub mod organization;
 pub mod outcome;
 pub mod page;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 
-use super::Result;
+use super::{Result, alert};
 use crate::ids::{OrganizationId, ProjectId, UserId};
 
 /// What sends events: one program or service.
@@ -120,16 +120,24 @@ pub async fn list_of_user(
     Ok(rows)
 }
 
-/// Makes a project (without a key); `Duplicate("project_organization_id_slug_key")` when the slug is taken.
+/// Makes a project with its first alert, and without a key; `Duplicate("project_organization_id_slug_key")` when the slug is taken.
 pub async fn insert(db: impl PgExecutor<'_>, new: NewProject<'_>) -> Result<Project> {
     let row = sqlx::query_as(
-        "insert into project (organization_id, slug, name, platform) values ($1, $2, $3, $4)
-         returning id, organization_id, slug, name, platform, created_at, first_event_at",
+        "with made as (
+             insert into project (organization_id, slug, name, platform) values ($1, $2, $3, $4)
+             returning id, organization_id, slug, name, platform, created_at, first_event_at
+         ), alert as (
+             insert into alert (project_id, name) select id, $5 from made returning id
+         ), recipient as (
+             insert into alert_recipient (alert_id, kind) select id, 'email' from alert
+         )
+         select id, organization_id, slug, name, platform, created_at, first_event_at from made",
     )
     .bind(new.organization_id)
     .bind(new.slug)
     .bind(new.name)
     .bind(new.platform)
+    .bind(alert::FIRST_NAME)
     .fetch_one(db)
     .await?;
     Ok(row)
@@ -139,13 +147,21 @@ pub async fn insert(db: impl PgExecutor<'_>, new: NewProject<'_>) -> Result<Proj
 /// (a sequence does not go back).
 pub async fn insert_first(db: &mut PgConnection, new: NewProject<'_>) -> Result<Project> {
     let row = sqlx::query_as(
-        "insert into project (id, organization_id, slug, name, platform) values (1, $1, $2, $3, $4)
-         returning id, organization_id, slug, name, platform, created_at, first_event_at",
+        "with made as (
+             insert into project (id, organization_id, slug, name, platform) values (1, $1, $2, $3, $4)
+             returning id, organization_id, slug, name, platform, created_at, first_event_at
+         ), alert as (
+             insert into alert (project_id, name) select id, $5 from made returning id
+         ), recipient as (
+             insert into alert_recipient (alert_id, kind) select id, 'email' from alert
+         )
+         select id, organization_id, slug, name, platform, created_at, first_event_at from made",
     )
     .bind(new.organization_id)
     .bind(new.slug)
     .bind(new.name)
     .bind(new.platform)
+    .bind(alert::FIRST_NAME)
     .fetch_one(&mut *db)
     .await?;
     sqlx::query("select setval(pg_get_serial_sequence('project', 'id'), 1)").execute(db).await?;

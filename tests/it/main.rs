@@ -8,6 +8,8 @@ mod support;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod alert;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod appliance;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::support::TestDatabase;
 
 /// An organization with one project.
-async fn new_project(pool: &PgPool) -> ProjectId {
+pub(crate) async fn new_project(pool: &PgPool) -> ProjectId {
     let organization = organization::insert(pool, "acme", "Acme").await.unwrap();
     let new = project::NewProject { organization_id: organization.id, slug: "web", name: "Web", platform: "" };
     project::insert(pool, new).await.unwrap().id
@@ -25,7 +25,7 @@ fn noon() -> DateTime<Utc> {
 }
 
 /// An error of issue `issue`, `seconds` after noon.
-fn event(project_id: ProjectId, issue: u8, seconds: i64) -> NewEvent {
+pub(crate) fn event(project_id: ProjectId, issue: u8, seconds: i64) -> NewEvent {
     let at = noon() + TimeDelta::seconds(seconds);
     NewEvent {
         project_id,

@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::outcome::{Outcome, OutcomeCount, hour_of};
-use super::{Result, StoreError, outcome, partition};
+use super::{Result, StoreError, notice, outcome, partition};
 use crate::ids::{EventId, IssueId, ProjectId};
 use crate::protocol::{EventKind, Level};
 
@@ -182,6 +182,7 @@ async fn attempt(pool: &PgPool, events: &[NewEvent]) -> std::result::Result<Batc
     rollup::add_tags(db, &changes).await?;
     rollup::add_hours(db, &changes).await?;
     let new_issues = issue::keep_used(db, issues.created, &changes).await?;
+    notice::insert(db, &new_issues, &regressed).await?;
 
     let refused = refused.iter().map(|(_, event)| *event);
     let known = repeats.iter().copied().filter(|event| issues.by_hash.contains_key(&event.hash_key()));

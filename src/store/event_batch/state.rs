@@ -134,15 +134,18 @@ async fn write_updates(db: &mut PgConnection, updates: &[Update<'_>]) -> Result<
              first_seen = least(i.first_seen, n.first_seen), last_seen = greatest(i.last_seen, n.last_seen),
              first_release = n.first_release, last_release = n.last_release,
              status = n.status, is_regressed = n.is_regressed, resolved_at = n.resolved_at,
+             regression_count = i.regression_count + n.regressions,
              kind = coalesce(n.kind, i.kind), level = coalesce(n.level, i.level),
              platform = coalesce(n.platform, i.platform), logger = coalesce(n.logger, i.logger),
              title = coalesce(n.title, i.title), culprit = coalesce(n.culprit, i.culprit),
              metadata = coalesce(n.metadata, i.metadata), is_unhandled = coalesce(n.is_unhandled, i.is_unhandled)
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[],
              $7::text[], $8::text[], $9::smallint[], $10::boolean[], $11::timestamptz[], $12::smallint[],
-             $13::smallint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::jsonb[], $19::boolean[])
+             $13::smallint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::jsonb[], $19::boolean[],
+             $20::integer[])
              as n (project_id, id, events, users, first_seen, last_seen, first_release, last_release, status,
-                 is_regressed, resolved_at, kind, level, platform, logger, title, culprit, metadata, is_unhandled)
+                 is_regressed, resolved_at, kind, level, platform, logger, title, culprit, metadata, is_unhandled,
+                 regressions)
          where i.project_id = n.project_id and i.id = n.id",
     )
     .bind(column(updates, |update| update.state.project_id))
@@ -164,6 +167,7 @@ async fn write_updates(db: &mut PgConnection, updates: &[Update<'_>]) -> Result<
     .bind(described(updates, |event| event.culprit.as_str()))
     .bind(described(updates, |event| Json(&event.metadata)))
     .bind(described(updates, |event| event.is_unhandled))
+    .bind(column(updates, |update| i32::from(update.regresses)))
     .execute(db)
     .await?;
     Ok(())

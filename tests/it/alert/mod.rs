@@ -1,0 +1,4 @@
+//! Alerts: who is told, when, and how often.
+
+mod outbox;
+mod settings;
