@@ -1,9 +1,11 @@
 //! Settings, from the environment, checked at start-up.
 //!
 //! Every variable is read through one look-up function, so tests never touch the process's
-//! environment. Empty counts as unset; each secret may come as `NAME_FILE`; all errors are reported
-//! at once, each naming its variable.
+//! environment. Empty counts as unset, quotes and comments of environment files are no part of a value
+//! (`env_value.rs`), each secret may come as `NAME_FILE`, and all errors are reported at once, each
+//! naming its variable.
 
+mod env_value;
 mod reader;
 mod short_path;
 
@@ -29,6 +31,9 @@ const DEFAULT_TRUSTED_PROXIES: &[&str] = &[
     "fe80::/10",
 ];
 
+/// Set by the supervisor and by nobody else; the rest of the environment is then as it has read it.
+const FROM_SUPERVISOR: &str = "GLITCHBOX_DATA_DIR_SHOWN";
+
 /// The settings of the application (not of the supervisor).
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -50,8 +55,12 @@ pub struct Config {
     /// `DATABASE_URL`; none: the bundled server under `DATA_DIR` (socket in `run/`, password in
     /// `secrets/db-password`, which appears with the first boot).
     pub database_url: Option<Secret>,
-    /// `DATABASE_POOL` (8): at most this many connections for each process.
+    /// `DATABASE_POOL` (8): at most this many connections for each process. There is always a pool, so `true` and
+    /// `false` change nothing.
     pub database_pool: u32,
+    /// `MAX_UPLOAD_SIZE` (20 MiB): largest request body of an SDK, in bytes as sent (compressed or not). From 1 MiB, the
+    /// largest event, to 100 MiB; more counts as 100 MiB.
+    pub max_upload_bytes: usize,
     /// `REDIS_URL`; none: the bundled server under `DATA_DIR` (socket `run/redis/redis.sock`, password in
     /// `secrets/redis-password`, which appears with the first boot).
     pub redis_url: Option<Secret>,
@@ -92,7 +101,7 @@ impl Config {
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(lookup);
         let data_dir = PathBuf::from(reader.text("DATA_DIR").unwrap_or_else(|| "./data".to_owned()));
-        let data_dir_shown = reader.text("GLITCHBOX_DATA_DIR_SHOWN").map_or_else(|| data_dir.clone(), PathBuf::from);
+        let data_dir_shown = reader.text(FROM_SUPERVISOR).map_or_else(|| data_dir.clone(), PathBuf::from);
         let port = reader.parsed("PORT", "a port number from 1 to 65535", parse_port).unwrap_or(8000);
         let public_url = reader
             .parsed("GLITCHTIP_DOMAIN", "an http:// or https:// address without a path", parse_public_url)
@@ -107,7 +116,11 @@ impl Config {
             .unwrap_or_default();
         let postgres_address = "an address such as postgres://user:password@host:5432/database";
         let database_url = reader.secret_url("DATABASE_URL", postgres_address, &["postgres", "postgresql"]);
-        let database_pool = reader.parsed("DATABASE_POOL", "a number from 1 to 1000", parse_pool_size).unwrap_or(8);
+        let database_pool =
+            reader.parsed("DATABASE_POOL", "a number from 1 to 1000", parse_pool_size).flatten().unwrap_or(8);
+        let max_upload_bytes = reader
+            .parsed("MAX_UPLOAD_SIZE", "a number of bytes, at least 1048576", parse_upload_size)
+            .unwrap_or(20 * 1024 * 1024);
         let redis_address = "an address such as redis://:password@host:6379/0";
         let redis_url = reader.secret_url("REDIS_URL", redis_address, &["redis", "redis+unix", "redis-cluster"]);
         let admin_email = reader
@@ -128,6 +141,7 @@ impl Config {
                 trusted_proxies,
                 database_url,
                 database_pool,
+                max_upload_bytes,
                 redis_url,
                 admin_email,
                 admin_password,
@@ -159,9 +173,13 @@ impl Config {
     }
 }
 
-/// A variable of the process's environment. What is not UTF-8 in it becomes a character that no setting allows.
+/// A variable of the process's environment, or what the image fixes in its place. What is not UTF-8 in it becomes a
+/// character that no setting allows.
 pub fn environment(name: &str) -> Option<String> {
-    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    // The supervisor, which has read the command line, knows best.
+    let fixed = if variable(FROM_SUPERVISOR).is_some() { None } else { env_value::fixed(name) };
+    fixed.or_else(|| variable(name))
 }
 
 /// The content of a secret's file, without the line end an editor may have added.
@@ -174,8 +192,18 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-fn parse_pool_size(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|size| (1..=1000).contains(size))
+/// A size, or nothing for a switch.
+fn parse_pool_size(text: &str) -> Option<Option<u32>> {
+    match text.parse() {
+        Ok(size) => (1..=1000).contains(&size).then_some(Some(size)),
+        Err(_) => reader::parse_flag(text).map(|_| None),
+    }
+}
+
+fn parse_upload_size(text: &str) -> Option<usize> {
+    const MIB: u64 = 1024 * 1024;
+    let bytes = text.parse::<u64>().ok().filter(|bytes| *bytes >= MIB)?;
+    usize::try_from(bytes.min(100 * MIB)).ok()
 }
 
 fn parse_public_url(text: &str) -> Option<Url> {
@@ -279,6 +307,38 @@ mod tests {
     #[test]
     fn empty_counts_as_unset() {
         assert_eq!(read(&[("PORT", ""), ("DATABASE_URL", " ")]).unwrap().port, 8000);
+    }
+
+    #[test]
+    fn what_docker_leaves_in_an_environment_file_is_understood() {
+        let config = read(&[
+            ("ALLOWED_HOSTS", "\"errors.example.com,.svc.cluster.local,.localhost,127.0.0.1,[::1]\""),
+            ("MAX_UPLOAD_SIZE", "10485760      # 10MB"),
+            ("DATABASE_POOL", "false          # Connection pooling"),
+            ("ADMIN_PASSWORD", "    # generate one"),
+        ])
+        .unwrap();
+        assert_eq!(config.allowed_hosts.len(), 5);
+        assert_eq!(config.allowed_hosts[4], "[::1]");
+        assert_eq!(config.max_upload_bytes, 10_485_760);
+        assert_eq!(config.database_pool, 8);
+        assert_eq!(config.admin_password, None);
+        // The supervisor has done it already, and may have read a file that has quotes in it.
+        let settled = read(&[("GLITCHBOX_DATA_DIR_SHOWN", "/data"), ("ADMIN_PASSWORD", "\"quoted\"")]).unwrap();
+        assert_eq!(settled.admin_password.unwrap().expose(), "\"quoted\"");
+    }
+
+    #[test]
+    fn sizes_have_limits() {
+        for bad in ["0", "1048575", "10MB", "-1"] {
+            assert!(read(&[("MAX_UPLOAD_SIZE", bad)]).is_err(), "{bad}");
+        }
+        assert_eq!(read(&[]).unwrap().max_upload_bytes, 20 << 20);
+        assert_eq!(read(&[("MAX_UPLOAD_SIZE", "9999999999")]).unwrap().max_upload_bytes, 100 << 20);
+        assert_eq!(read(&[("DATABASE_POOL", "1")]).unwrap().database_pool, 1);
+        for bad in ["0", "1001", "many"] {
+            assert!(read(&[("DATABASE_POOL", bad)]).is_err(), "{bad}");
+        }
     }
 
     #[test]

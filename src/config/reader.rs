@@ -5,7 +5,7 @@ use std::path::Path;
 
 use url::Url;
 
-use super::{Secret, read_secret_file};
+use super::{FROM_SUPERVISOR, Secret, env_value, read_secret_file};
 
 /// Everything that is wrong with the environment: one line each, naming the variable.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -37,16 +37,13 @@ const FLAGS: &[&str] = &[
     "ENABLE_USER_REGISTRATION",
     "ENABLE_ORGANIZATION_CREATION",
     "DISABLE_REDIS",
+    "EXPOSE_WEB_PORT",
     "EXPOSE_DB_PORT",
     "EXPOSE_REDIS_PORT",
     "PERSIST_DATA",
 ];
-const NUMBERS: &[&str] = &[
-    "GLITCHTIP_MAX_EVENT_LIFE_DAYS",
-    "GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS",
-    "GLITCHTIP_MAX_FILE_LIFE_DAYS",
-    "MAX_UPLOAD_SIZE",
-];
+const NUMBERS: &[&str] =
+    &["GLITCHTIP_MAX_EVENT_LIFE_DAYS", "GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS", "GLITCHTIP_MAX_FILE_LIFE_DAYS"];
 
 const MAIL_SCHEMES: &[&str] =
     &["smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail", "filemail", "memorymail", "dummymail"];
@@ -56,16 +53,20 @@ const WEBHOOKS: &[&str] = &["FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL", "RESTART_WE
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     errors: ConfigErrors,
+    /// Values are as meant already.
+    is_settled: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, errors: ConfigErrors::default() }
+        Self { lookup, errors: ConfigErrors::default(), is_settled: lookup(FROM_SUPERVISOR).is_some() }
     }
 
     /// The variable's text; empty or blank counts as unset.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        let text = (self.lookup)(name)?;
+        let value = if self.is_settled { text.trim() } else { env_value::meant(name, &text) };
+        (!value.trim().is_empty()).then(|| value.to_owned())
     }
 
     /// A value that `parse` understands.
@@ -87,11 +88,7 @@ impl<'a> Reader<'a> {
 
     /// `true`, `1`, `yes`, `on` or their opposites, in any case.
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
-        self.parsed(name, "`true` or `false`", |text| match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
-            "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
-            _ => None,
-        })
+        self.parsed(name, "`true` or `false`", parse_flag)
     }
 
     /// A secret from `NAME`, or from the file that `NAME_FILE` names.
@@ -134,6 +131,15 @@ impl<'a> Reader<'a> {
         self.secret_url("EMAIL_URL", "an address such as smtp://user:password@host:25", MAIL_SCHEMES);
         self.parsed("DEFAULT_FROM_EMAIL", "an e-mail address", |text| text.contains('@').then_some(()));
         self.errors
+    }
+}
+
+/// `true`, `1`, `yes`, `on` or their opposites, in any case.
+pub(super) fn parse_flag(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
+        "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
+        _ => None,
     }
 }
 

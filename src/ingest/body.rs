@@ -11,9 +11,6 @@ use tokio::time::timeout;
 
 use super::reply::Refusal;
 
-/// Largest body as sent, compressed or not.
-pub(super) const MAX_WIRE_BYTES: usize = 20 * 1024 * 1024;
-
 /// Of a body that is too large, so much more is read and thrown away: a client that is cut off while it
 /// sends never reads the answer.
 const MAX_DISCARDED_BYTES: usize = 100 * 1024 * 1024;
@@ -44,11 +41,11 @@ pub(super) async fn refuse(headers: &HeaderMap, body: Body, refusal: Refusal) ->
     refusal
 }
 
-/// The whole body as sent; keep the room until it is done with.
-pub(super) async fn read(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Option<Room>), Refusal> {
+/// The whole body as sent, at most `limit` bytes of it; keep the room until it is done with.
+pub(super) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<(Bytes, Option<Room>), Refusal> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_WIRE_BYTES) {
-        return Err(refuse(headers, body, too_large()).await);
+    if declared.is_some_and(|length| length > limit) {
+        return Err(refuse(headers, body, too_large(limit)).await);
     }
     let mut room = match declared {
         Some(length) if length > SMALL_BYTES => Some(make_room(length).await?),
@@ -63,12 +60,12 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, 
     while let Some(next) = piece(&mut body).await? {
         if room.is_none() && whole.len() + next.len() > SMALL_BYTES {
             // It does not say how large it will be.
-            room = Some(make_room(MAX_WIRE_BYTES).await?);
+            room = Some(make_room(limit).await?);
         }
-        if whole.len() + next.len() > MAX_WIRE_BYTES {
+        if whole.len() + next.len() > limit {
             drop((whole, room));
             discard(body).await;
-            return Err(too_large());
+            return Err(too_large(limit));
         }
         whole.extend_from_slice(&next);
     }
@@ -111,27 +108,29 @@ async fn discard(mut body: Body) {
     }
 }
 
-fn too_large() -> Refusal {
-    Refusal::too_large("the request body is too large", MAX_WIRE_BYTES)
+fn too_large(limit: usize) -> Refusal {
+    Refusal::too_large("the request body is too large", limit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LIMIT: usize = 20 * 1024 * 1024;
+
     #[tokio::test]
     async fn a_large_body_takes_room_until_it_is_done_with() {
         let declared = |length: usize| HeaderMap::from_iter([(header::CONTENT_LENGTH, length.into())]);
-        let (bytes, room) = read(&declared(10), Body::from(vec![b'x'; 10])).await.unwrap();
+        let (bytes, room) = read(&declared(10), Body::from(vec![b'x'; 10]), LIMIT).await.unwrap();
         assert!(room.is_none() && bytes.len() == 10);
         let size = 3 * 1024 * 1024;
-        let (_, room) = read(&declared(size), Body::from(vec![b'x'; size])).await.unwrap();
+        let (_, room) = read(&declared(size), Body::from(vec![b'x'; size]), LIMIT).await.unwrap();
         assert_eq!(room.as_ref().map(SemaphorePermit::num_permits), Some(3 * 1024));
         assert!(ROOM.available_permits() <= ROOM_KIB - 3 * 1024);
         // One that does not say its size takes the most.
         let pieces = futures_util::stream::iter((0..3).map(|_| Ok::<_, std::io::Error>(vec![b'x'; SMALL_BYTES])));
-        let (bytes, room) = read(&HeaderMap::new(), Body::from_stream(pieces)).await.unwrap();
-        assert_eq!(room.as_ref().map(SemaphorePermit::num_permits), Some(MAX_WIRE_BYTES / 1024));
+        let (bytes, room) = read(&HeaderMap::new(), Body::from_stream(pieces), LIMIT).await.unwrap();
+        assert_eq!(room.as_ref().map(SemaphorePermit::num_permits), Some(LIMIT / 1024));
         assert_eq!(bytes.len(), 3 * SMALL_BYTES);
     }
 }

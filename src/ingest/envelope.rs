@@ -77,7 +77,7 @@ pub(super) async fn receive(
         Ok(credentials) => credentials,
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
-    let (body, _room) = body::read(&head.headers, body).await?;
+    let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
     let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
     let plain = decompress::decompress(&head.headers, body).await?;
     let envelope = parse(&plain.bytes)?;

@@ -34,7 +34,7 @@ pub(super) async fn receive(
         Ok(project_id) => project_id,
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
-    let (body, _room) = body::read(&head.headers, body).await?;
+    let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
     let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
     let plain = decompress::decompress(&head.headers, body).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

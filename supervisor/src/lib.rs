@@ -13,6 +13,7 @@ pub mod cli;
 pub mod context;
 pub mod control;
 pub mod datadir;
+pub mod env_value;
 pub mod error;
 pub mod files;
 pub mod launcher;

@@ -1,7 +1,8 @@
 //! The supervisor's own settings, from the environment and the command line.
 //!
-//! All errors are found in one go, each naming its variable. Empty counts as unset, an unknown variable is passed on
-//! to the application untouched, and every secret may come as `NAME_FILE` instead of `NAME`.
+//! All errors are found in one go, each naming its variable. Empty counts as unset, quotes and comments of environment
+//! files are no part of a value (`env_value.rs`), an unknown variable is passed on to the application, and every secret
+//! may come as `NAME_FILE` instead of `NAME`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::env_value;
 use crate::task::{Channels, Language};
 
 /// The port when nothing says otherwise.
@@ -160,7 +162,7 @@ impl Settings {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         overrides: &Overrides,
     ) -> Result<Self, Vec<String>> {
-        let mut reader = Reader { variables: variables.into_iter().collect(), errors: Vec::new() };
+        let mut reader = Reader { variables: variables.into_iter().map(as_meant).collect(), errors: Vec::new() };
         reader.resolve_secret_files();
         let data_dir = overrides
             .data_dir
@@ -236,8 +238,8 @@ impl Reader {
     fn flag(&mut self, name: &str) -> bool {
         let Some(text) = self.text(name) else { return false };
         match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => true,
-            "false" | "0" | "no" | "off" => false,
+            "true" | "1" | "yes" | "on" | "t" | "y" => true,
+            "false" | "0" | "no" | "off" | "f" | "n" => false,
             _ => {
                 self.complain(name, &format!("{text:?} is neither true nor false"));
                 false
@@ -366,6 +368,17 @@ impl Reader {
             WITHHELD.iter().any(|withheld| name == withheld) || (bundled_redis && name == "REDIS_PASSWORD")
         };
         self.variables.into_iter().filter(|(name, value)| !is_withheld(name) && !is_blank(value)).collect()
+    }
+}
+
+/// A search path is no setting, and may contain anything.
+fn as_meant((name, value): (OsString, OsString)) -> (OsString, OsString) {
+    match (name.to_str(), value.to_str()) {
+        (Some(known), Some(text)) if known != "PATH" => {
+            let meant = OsString::from(env_value::meant(known, text));
+            (name, meant)
+        }
+        _ => (name, value),
     }
 }
 

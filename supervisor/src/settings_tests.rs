@@ -98,6 +98,24 @@ fn the_application_gets_the_environment_without_what_is_ours() {
 }
 
 #[test]
+fn what_docker_leaves_in_an_environment_file_is_understood() {
+    let settings = read(&[
+        ("DB_PASSWORD", "                  # Database password (generate for production)"),
+        ("REDIS_PASSWORD", "\"a # b\""),
+        ("EXPOSE_DB_PORT", "false          # Expose database port to host"),
+        ("EXPOSE_REDIS_PORT", "'true'"),
+        ("ALLOWED_HOSTS", "\"a.example.com,[::1]\""),
+        ("SECRET_KEY", "   # Generate unique key for production"),
+    ])
+    .unwrap();
+    assert!(settings.db_password.is_none() && !settings.secret_key_given);
+    assert_eq!(settings.redis_password.as_ref().unwrap().expose(), "a # b");
+    assert!(!settings.expose_db && settings.expose_redis);
+    assert_eq!(app_variable(&settings, "ALLOWED_HOSTS"), Some("a.example.com,[::1]"));
+    assert_eq!(app_variable(&settings, "SECRET_KEY"), None);
+}
+
+#[test]
 fn a_secret_may_come_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");

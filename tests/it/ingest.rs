@@ -207,6 +207,17 @@ async fn what_is_too_large_is_refused_with_413() {
 }
 
 #[tokio::test]
+async fn max_upload_size_moves_the_limit_of_a_request() {
+    let app = TestApp::start_with(&[("MAX_UPLOAD_SIZE", "2097152      # 2 MiB")]).await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let attachment = |size: usize| {
+        format!("{{}}\n{{\"type\":\"event\"}}\n{{}}\n{{\"type\":\"attachment\"}}\n{}\n", "x".repeat(size))
+    };
+    send(&app, &path, &[], attachment(2_000_000)).await.expect(200);
+    send(&app, &path, &[], attachment(2_097_152)).await.expect(413);
+}
+
+#[tokio::test]
 async fn of_several_events_the_first_counts_and_unknown_items_do_no_harm() {
     let app = TestApp::start().await;
     let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);

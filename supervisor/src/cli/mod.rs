@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 pub use start::{check, check_app, load_plan, load_settings};
 
 use crate::control::Failure;
+use crate::env_value;
 
 /// Runs the appliance and looks after it.
 #[derive(Debug, Parser)]
@@ -125,8 +126,14 @@ pub struct Client {
 impl Place {
     /// The data directory meant.
     pub fn path(&self) -> PathBuf {
-        let from_environment = || std::env::var_os("DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-        self.data_dir.clone().or_else(from_environment).unwrap_or_else(|| PathBuf::from("./data"))
+        let from_environment = || {
+            let text = std::env::var_os("DATA_DIR")?;
+            let meant = text.to_str().map_or(text.as_os_str(), |text| env_value::meant("DATA_DIR", text).as_ref());
+            (!meant.is_empty()).then(|| PathBuf::from(meant))
+        };
+        let fixed = || env_value::fixed("DATA_DIR").map(PathBuf::from);
+        let found = self.data_dir.clone().or_else(fixed).or_else(from_environment);
+        found.unwrap_or_else(|| PathBuf::from("./data"))
     }
 }
 
