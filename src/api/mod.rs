@@ -4,6 +4,7 @@
 //! lose its body. Errors are `{"detail": "…"}`.
 
 mod access;
+mod alerts;
 mod caller;
 mod environments;
 mod event_entries;
@@ -65,6 +66,11 @@ pub fn router() -> Router<Arc<App>> {
         ("/projects/{organization}/{project}", get(projects::show)),
         ("/projects/{organization}/{project}/keys", get(keys::list).post(keys::create)),
         ("/projects/{organization}/{project}/keys/{key}", get(keys::show).put(keys::update)),
+        ("/projects/{organization}/{project}/alerts", get(alerts::list).post(alerts::create)),
+        (
+            "/projects/{organization}/{project}/alerts/{alert}",
+            get(alerts::show).put(alerts::update).delete(alerts::delete),
+        ),
         ("/projects/{organization}/{project}/environments", get(environments::list_of_project)),
         ("/projects/{organization}/{project}/issues", get(issues::list_of_project).put(issue_update::many_of_project)),
         ("/projects/{organization}/{project}/events", get(events::list_of_project)),

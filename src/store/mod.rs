@@ -4,6 +4,7 @@
 //! transactions that span several calls. Every list has a limit and an index behind it.
 
 pub mod alert;
+pub mod alert_draft;
 pub mod api_token;
 pub mod error;
 pub mod event_batch;

@@ -1,5 +1,6 @@
 //! `/api/0/` over a real database: shapes, pages, permissions.
 
+mod alerts;
 mod issue_list;
 mod pages;
 mod permissions;
