@@ -73,7 +73,8 @@ impl App {
 
 /// `glitchbox ROLE`: `web`, `worker`, or the one-shot commands `migrate` and `banner`.
 ///
-/// A role reports to the socket [`notify_path`], which must exist by then. With a `listener` it inherits that socket.
+/// A role reports to the socket [`notify_path`], which must exist by then. With a `listener` it inherits that socket,
+/// and makes a private one at [`status_path`].
 /// `None` when the plan has no role of the application.
 pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<Arc<OwnedFd>>) -> Option<LaunchSpec> {
     let app = context.app.as_ref()?;
@@ -86,6 +87,7 @@ pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<A
     if let Some(listener) = listener {
         spec.inherit.push((listener, LISTENER_FD));
         spec.set_env("LISTEN_FDS", "1");
+        spec.set_env("GLITCHBOX_STATUS_SOCKET", format!("run/{}", status_path(role, generation)));
     }
     spec.credentials.clone_from(&context.users.app);
     spec.death_signal = Some(Signal::SIGTERM);
@@ -95,6 +97,11 @@ pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<A
 /// The readiness socket of one process, relative to the data directory.
 pub fn notify_path(role: &str, generation: u64) -> String {
     format!("run/notify/{role}.{generation}")
+}
+
+/// The private socket on which one process of a role that listens tells about itself, relative to `run/`.
+pub fn status_path(role: &str, generation: u64) -> String {
+    format!("status/{role}.{generation}")
 }
 
 fn environment(settings: &Settings, shown: &Path, data_dir: OsString) -> Vec<(OsString, OsString)> {

@@ -5,6 +5,7 @@
 //!   format             layout version      redis/     0700 redis      append-only files
 //!   backups/ logs/     0700 root           spool/ uploads/ secrets/   0700 glitchbox
 //!   run/               0771 root:postgres  run/redis/ 0711 redis      run/notify/  0711 root
+//!                                          run/status/ 0711 glitchbox
 //! ```
 //!
 //! For an ordinary user everything is that user's, and `DATA_DIR` is 0700.
@@ -58,7 +59,7 @@ pub struct DataDir {
     pub logs: Arc<OwnedFd>,
     /// `redis/`.
     pub redis: Arc<OwnedFd>,
-    /// `run/`: PostgreSQL's socket, `redis/redis.sock`, `notify/`, the control socket.
+    /// `run/`: PostgreSQL's socket, `redis/redis.sock`, `notify/`, `status/`, the control socket.
     pub run: Arc<OwnedFd>,
     /// `secrets/`.
     pub secrets: Arc<OwnedFd>,
@@ -152,6 +153,7 @@ impl Examined {
         let run = make_run(&directory, run_owner).map(Arc::new).map_err(explain)?;
         make(&run, "redis", 0o711, owner(users.redis.as_ref()))?;
         make(&run, "notify", 0o711, us)?;
+        make(&run, "status", 0o711, app)?;
         Ok(DataDir { path, dir: Arc::new(directory), logs, redis, run, secrets })
     }
 }

@@ -11,7 +11,7 @@ use crate::context::{Context, SYSTEM_PATH};
 use crate::plan::{Ready, Run, ServiceSpec};
 use crate::reap::MARK;
 use crate::spawn::{Credentials, LaunchSpec, Program};
-use crate::{app, postgres, prepare, probe, redis};
+use crate::{app, files, postgres, prepare, probe, redis};
 
 /// The number of the listening socket in a child.
 const LISTENER_FD: i32 = 3;
@@ -68,6 +68,13 @@ impl Launcher {
             "redis" => Some(probe::Target::Redis(self.context.secrets.redis.as_ref()?.expose().to_owned())),
             _ => None,
         }
+    }
+
+    /// Where one run of a service tells about itself, if it does: the private socket of a role that listens. All runs
+    /// share the public one, so only there can this very run be asked.
+    pub fn status_socket(&self, service: &ServiceSpec, generation: u64) -> Option<PathBuf> {
+        let tells = service.listen && service.run == Run::App;
+        tells.then(|| files::proc_path(&self.context.data.run).join(app::status_path(&service.name, generation)))
     }
 
     /// A command of the user's own: in the data directory, with a small environment.

@@ -131,7 +131,12 @@ pub async fn run(
 fn take(state: State, world: &mut World, message: Message) -> State {
     match message {
         Message::Event(event) => feed(state, world, event),
-        Message::Report(id, Report::Ready) => feed(state, world, Event::Ready { id }),
+        Message::Report(id, Report::Ready) => {
+            if world.ask(id) {
+                return state;
+            }
+            feed(state, world, Event::Ready { id })
+        }
         Message::Report(_, Report::Stopping) => state,
         Message::Report(id, Report::Status(text)) => {
             world.say(Level::Info, format!("{}: {text}", world.name(id)));

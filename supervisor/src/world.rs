@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,10 +56,15 @@ struct Run {
     trace: Trace,
     alive: bool,
     tasks: Vec<JoinHandle<()>>,
+    /// The private socket, which a killed process leaves behind.
+    status: Option<PathBuf>,
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
+        if let Some(status) = &self.status {
+            let _ = std::fs::remove_file(status);
+        }
         for task in &self.tasks {
             task.abort();
         }
@@ -129,6 +135,20 @@ impl World {
     /// The name of a run's service.
     pub fn name(&self, id: Id) -> &str {
         self.plan.services.get(id.service).map_or("", |service| &service.name)
+    }
+
+    /// Begins to ask a run whether it is as ready as it says, if it can be asked; the answer is an event.
+    pub fn ask(&mut self, id: Id) -> bool {
+        let plan = Arc::clone(&self.plan);
+        let service = plan.services.get(id.service);
+        let socket = service.and_then(|service| self.launcher.status_socket(service, id.generation));
+        let (Some(socket), Some(run)) = (socket, self.runs.get_mut(&id)) else { return false };
+        let messages = self.messages.clone();
+        run.tasks.push(tokio::spawn(async move {
+            let fault = probe::ask_health(&socket).await.err();
+            let _ = messages.send(Message::Event(Event::Probed { id, fault }));
+        }));
+        true
     }
 
     /// Keeps an operator's line open; the token names it.
@@ -290,7 +310,8 @@ impl World {
             tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone())));
         }
         let trace = Trace::of(child.pid, mark(service, id.generation));
-        self.runs.insert(id, Run { trace, alive: true, tasks });
+        let status = self.launcher.status_socket(service, id.generation);
+        self.runs.insert(id, Run { trace, alive: true, tasks, status });
         Ok(child.pid)
     }
 

@@ -60,6 +60,8 @@ mod tests {
             restarts: 0,
             health: "ok".into(),
             last_exit: None,
+            ready_ms: None,
+            draining: Vec::new(),
         };
         let text = render(&[service("postgres", Some(4711), Some(90_000)), service("web", Some(9), Some(61))]);
         assert_eq!(

@@ -80,6 +80,22 @@ impl State {
         });
     }
 
+    /// A generation that is to replace another must be well. Without another, one that is not is better than none.
+    pub(super) fn probed(&mut self, id: Id, fault: Option<String>, out: &mut Vec<Action>) {
+        let name = self.name(id.service);
+        let is_candidate =
+            self.services.get(id.service).is_some_and(|service| service.candidate == Some(id.generation));
+        match fault {
+            Some(what) if is_candidate => self.begin_stop(id, Some(format!("failed its probe: {what}"))),
+            fault => {
+                if let Some(what) = fault {
+                    out.push(Action::Log(Level::Warn, format!("{name}: ready, but {what}")));
+                }
+                self.became_ready(id, out);
+            }
+        }
+    }
+
     pub(super) fn health_changed(&mut self, id: Id, fault: Option<String>, out: &mut Vec<Action>) {
         let name = self.name(id.service);
         let Some(instance) = self.instance(id) else { return };

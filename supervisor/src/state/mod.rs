@@ -13,7 +13,7 @@ mod request;
 mod status;
 mod types;
 
-pub use status::ServiceStatus;
+pub use status::{Draining, ServiceStatus};
 pub use types::{Action, Event, Exit, Id, Level, Millis, State, Verb};
 
 impl State {
@@ -26,6 +26,7 @@ impl State {
             Event::Spawned { id, pid } => self.spawned(id, pid),
             Event::SpawnFailed { id, error } => self.spawn_failed(id, &error, &mut out),
             Event::Ready { id } => self.became_ready(id, &mut out),
+            Event::Probed { id, fault } => self.probed(id, fault, &mut out),
             Event::Health { id, fault } => self.health_changed(id, fault, &mut out),
             Event::Exited { id, exit } => self.exited(id, exit, &mut out),
             Event::Swept { id } => self.swept(id),

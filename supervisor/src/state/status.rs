@@ -23,6 +23,21 @@ pub struct ServiceStatus {
     pub health: String,
     /// How the last process ended.
     pub last_exit: Option<String>,
+    /// Milliseconds the serving generation took from its start until it was ready.
+    pub ready_ms: Option<u64>,
+    /// Older generations that finish what they have begun.
+    pub draining: Vec<Draining>,
+}
+
+/// An older generation on its way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Its number.
+    pub generation: u64,
+    /// Its process id; none once the process has ended and only its remains are being killed.
+    pub pid: Option<i32>,
+    /// Whether its time is over, so that it is being stopped by signals.
+    pub overdue: bool,
 }
 
 impl ServiceStatus {
@@ -74,8 +89,14 @@ impl State {
             restarts: service.restarts,
             health,
             last_exit: service.last_exit.map(|exit| exit.to_string()),
+            ready_ms: shown.and_then(|instance| Some(instance.ready_at? - instance.started_at)),
+            draining: service.instances.iter().filter(|instance| instance.retired).map(draining).collect(),
         })
     }
+}
+
+fn draining(instance: &Instance) -> Draining {
+    Draining { generation: instance.generation, pid: instance.pid, overdue: instance.ladder.is_some() }
 }
 
 fn running_state(instance: &Instance, replaced: bool, oneshot: bool) -> &'static str {

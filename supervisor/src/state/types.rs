@@ -74,6 +74,13 @@ pub enum Event {
         /// Which run.
         id: Id,
     },
+    /// The service says it is ready, and was asked itself.
+    Probed {
+        /// Which run.
+        id: Id,
+        /// What is wrong; `None` is ready.
+        fault: Option<String>,
+    },
     /// What the probe of a ready service found.
     Health {
         /// Which run.

@@ -38,6 +38,9 @@ fn the_new_generation_serves_before_the_old_one_drains() {
     assert_eq!(second["generation"].as_u64(), first["generation"].as_u64().map(|generation| generation + 1));
     appliance.until_said("web | draining");
     assert!(std::path::Path::new(&format!("/proc/{}", first["pid"])).exists(), "the old one still drains");
+    let draining = serde_json::json!([{ "generation": first["generation"], "pid": first["pid"], "overdue": false }]);
+    assert_eq!(appliance.service("web")["draining"], draining);
+    assert!(second["ready_ms"].is_u64(), "{second}");
     std::fs::write(appliance.path("drain"), "").unwrap();
     appliance.until_said("generation drained (exit 0");
     assert!(appliance.said("web").contains(&"fds 1 socket".to_owned()));

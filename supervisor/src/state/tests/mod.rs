@@ -157,6 +157,34 @@ fn an_old_generation_that_does_not_drain_is_stopped() {
 }
 
 #[test]
+fn a_generation_that_fails_its_probe_leaves_the_old_one_in_place() {
+    let mut story = Story::up();
+    tell(
+        &mut story,
+        &[
+            (0, "restart web", &["spawn web.2"]),
+            (10, "unfit web.2", &["TERM web.2"]),
+            (
+                5,
+                "exited web.2 0",
+                &["sweep web.2", "3 no: web: the new generation failed its probe: it answers 503; generation 1 stays"],
+            ),
+            (1, "swept web.2", &[]),
+            (0, "restart web", &["spawn web.3"]),
+            (10, "probed web.3", &["USR2 web.1", "3 ok: web is ready (generation 3, 10 ms)"]),
+        ],
+    );
+}
+
+#[test]
+fn the_only_generation_serves_although_it_is_not_quite_well() {
+    let mut story = Story::up();
+    tell(&mut story, &[(0, "exited web.1 1", &["sweep web.1"]), (1, "swept web.1", &["spawn web.2"])]);
+    tell(&mut story, &[(10, "unfit web.2", &[])]);
+    assert_eq!(story.states(), "db=ready task=done web=ready");
+}
+
+#[test]
 fn a_new_generation_that_fails_is_thrown_away_and_the_old_stays() {
     let no = |why: &str| format!("3 no: web: the new generation {why}; generation 1 stays");
     for (event, why, swept) in [

@@ -72,6 +72,8 @@ impl Story {
             ["spawned", id] => Event::Spawned { id: self.id(id), pid: 100 },
             ["unspawnable", id] => Event::SpawnFailed { id: self.id(id), error: "exec: no".into() },
             ["ready", id] => Event::Ready { id: self.id(id) },
+            ["probed", id] => Event::Probed { id: self.id(id), fault: None },
+            ["unfit", id] => Event::Probed { id: self.id(id), fault: Some("it answers 503".into()) },
             ["sick", id] => Event::Health { id: self.id(id), fault: Some("refused".into()) },
             ["well", id] => Event::Health { id: self.id(id), fault: None },
             ["swept", id] => Event::Swept { id: self.id(id) },
