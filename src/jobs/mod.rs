@@ -3,8 +3,8 @@
 //! | job | when | what |
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
-//! | `make_partitions` | at the start, then hourly | the event table's partitions of the coming days |
-//! | `train_dictionaries` | at the start, every five minutes, and when a new project is busy | what the payloads of a project are compressed with |
+//! | `make_partitions` | hourly, in one worker | the event table's partitions of the coming days |
+//! | `train_dictionaries` | at the start, every five minutes, and when a new project is busy; made by one worker, taken up by each | what the payloads of a project are compressed with |
 
 pub mod beat;
 mod make_partitions;
@@ -15,14 +15,20 @@ mod write_batch;
 
 use std::time::Duration;
 
-use beat::Beat;
+use beat::{Beat, When};
 
 /// What is done at fixed intervals, and at the start.
 pub const BEATS: &[Beat] = &[
-    Beat { name: "make_partitions", every: Duration::from_hours(1), run: |app| Box::pin(make_partitions::run(app)) },
+    Beat {
+        name: "make_partitions",
+        when: When::InOneWorker(Duration::from_hours(1)),
+        limit: Duration::from_mins(2),
+        run: |app| Box::pin(make_partitions::run(app)),
+    },
     Beat {
         name: "train_dictionaries",
-        every: Duration::from_mins(5),
+        when: When::InEachWorker(Duration::from_mins(5)),
+        limit: Duration::from_mins(5),
         run: |app| Box::pin(train_dictionaries::run(app)),
     },
 ];

@@ -7,16 +7,26 @@ use anyhow::Context;
 
 use crate::app::App;
 use crate::ids::ProjectId;
-use crate::store::{payload, payload_dictionary};
+use crate::store::{job_run, payload, payload_dictionary};
 
-/// Makes what is due, and takes up what is new.
+/// Makes what is due, unless another worker is at it, and takes up what is new.
 pub(super) async fn run(app: Arc<App>) -> anyhow::Result<()> {
-    for project in payload_dictionary::due(&app.db).await.context("look for projects without a dictionary")? {
-        if !app.encoders.is_postponed(project) {
+    if !due(&app).await?.is_empty()
+        && let Some(turn) = job_run::take_turn(&app.db, "train_dictionaries").await.context("take the turn")?
+    {
+        // What is due now, with nobody else at it.
+        for project in due(&app).await? {
             train(&app, project).await?;
         }
+        turn.pass().await.context("end the turn")?;
     }
     app.encoders.refresh(&app.db).await.context("read the dictionaries")
+}
+
+async fn due(app: &App) -> anyhow::Result<Vec<ProjectId>> {
+    let mut projects = payload_dictionary::due(&app.db).await.context("look for projects without a dictionary")?;
+    projects.retain(|project| !app.encoders.is_postponed(*project));
+    Ok(projects)
 }
 
 async fn train(app: &App, project: ProjectId) -> anyhow::Result<()> {

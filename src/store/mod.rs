@@ -15,6 +15,7 @@ pub mod issue_search;
 pub mod issue_stats;
 pub mod issue_status;
 pub mod issue_tags;
+pub mod job_run;
 pub mod member;
 pub mod notice;
 pub mod organization;
