@@ -23,6 +23,8 @@ pub mod store;
 
 pub mod jobs;
 
+pub mod retention;
+
 pub mod auth;
 pub mod http;
 

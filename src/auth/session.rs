@@ -110,7 +110,6 @@ pub async fn begin(
     if let Some(old) = SessionToken::from_headers(headers) {
         store::session::delete(&app.db, &old.hash()).await?;
     }
-    store::session::delete_expired(&app.db).await?;
     let token = SessionToken::random();
     let session = store::session::NewSession {
         token_hash: &token.hash(),

@@ -22,7 +22,7 @@ pub(super) const MAX_ROWS: i64 = 10_000;
 /// An open instance.
 pub(super) struct Instance {
     pub(super) db: PgPool,
-    config: Config,
+    pub(super) config: Config,
 }
 
 /// Runs an admin command: 0 when it did what was asked, 1 with a message otherwise.

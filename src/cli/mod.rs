@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod instance;
 mod key;
+mod maintenance;
 mod migrate;
 mod org;
 mod output;
@@ -45,6 +46,8 @@ enum Command {
     Check,
     /// Print the address, the administrator and the first DSN.
     Banner,
+    /// Remove now what has outlived its time, as the worker does once a day.
+    Maintenance(maintenance::Args),
     /// Manage people with an account.
     #[command(subcommand)]
     User(user::Command),
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Migrate => Ok(migrate::run(&config)),
         Command::Check => Ok(check::run(&config)),
         Command::Banner => banner::run(&config),
+        Command::Maintenance(args) => maintenance::run(&args, config),
         Command::User(command) => user::run(command, config),
         Command::Org(command) => org::run(command, config),
         Command::Project(command) => project::run(command, config),

@@ -68,6 +68,13 @@ pub struct Config {
     pub admin_email: String,
     /// `ADMIN_PASSWORD`; none: generated at first boot into `secrets/admin-password`.
     pub admin_password: Option<Secret>,
+    /// `GLITCHTIP_MAX_EVENT_LIFE_DAYS` (90): how long events, and issues without a later one, are kept; 1 to 36,500
+    /// days, as the following.
+    pub event_life_days: u32,
+    /// `GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS` (as events): how long what is counted of transactions is kept.
+    pub transaction_life_days: u32,
+    /// `GLITCHTIP_MAX_FILE_LIFE_DAYS` (as events): how long uploaded files are kept.
+    pub file_life_days: u32,
     /// `LOG_FORMAT`: `text` or `json`.
     pub log_json: bool,
     /// `DEBUG`: also log at level debug.
@@ -127,6 +134,10 @@ impl Config {
             .parsed("ADMIN_EMAIL", "an e-mail address", parse_email)
             .unwrap_or_else(|| "admin@localhost".to_owned());
         let admin_password = reader.secret("ADMIN_PASSWORD");
+        let mut life = |name| reader.parsed(name, "a number of days from 1 to 36500", parse_life);
+        let event_life_days = life("GLITCHTIP_MAX_EVENT_LIFE_DAYS").unwrap_or(90);
+        let transaction_life_days = life("GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS").unwrap_or(event_life_days);
+        let file_life_days = life("GLITCHTIP_MAX_FILE_LIFE_DAYS").unwrap_or(event_life_days);
         let log_json = reader.parsed("LOG_FORMAT", "`text` or `json`", parse_log_format).unwrap_or(false);
         let debug = reader.flag("DEBUG").unwrap_or(false);
         let errors = reader.finish();
@@ -145,6 +156,9 @@ impl Config {
                 redis_url,
                 admin_email,
                 admin_password,
+                event_life_days,
+                transaction_life_days,
+                file_life_days,
                 log_json,
                 debug,
             }),
@@ -204,6 +218,10 @@ fn parse_upload_size(text: &str) -> Option<usize> {
     const MIB: u64 = 1024 * 1024;
     let bytes = text.parse::<u64>().ok().filter(|bytes| *bytes >= MIB)?;
     usize::try_from(bytes.min(100 * MIB)).ok()
+}
+
+fn parse_life(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|days| (1..=36_500).contains(days))
 }
 
 fn parse_public_url(text: &str) -> Option<Url> {
@@ -301,6 +319,29 @@ mod tests {
             "RESTART_WEBHOOK_URL",
         ] {
             assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn lives_are_days_and_follow_that_of_events() {
+        let lives = |pairs: &[(&str, &str)]| {
+            let config = read(pairs).unwrap();
+            (config.event_life_days, config.transaction_life_days, config.file_life_days)
+        };
+        let names = [
+            "GLITCHTIP_MAX_EVENT_LIFE_DAYS",
+            "GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS",
+            "GLITCHTIP_MAX_FILE_LIFE_DAYS",
+        ];
+        assert_eq!(lives(&[]), (90, 90, 90));
+        assert_eq!(lives(&[(names[0], "7")]), (7, 7, 7));
+        assert_eq!(lives(&[(names[0], "90"), (names[1], "180"), (names[2], "365")]), (90, 180, 365));
+        for name in names {
+            for wrong in ["0", "-1", "90d", "ninety", "1.5", "36501", "99999999999999999999"] {
+                let errors = read(&[(name, wrong)]).unwrap_err();
+                assert_eq!(errors.lines().len(), 1, "{name}={wrong}: {errors}");
+                assert!(errors.to_string().starts_with(&format!("{name}: ")), "{errors}");
+            }
         }
     }
 

@@ -42,8 +42,6 @@ const FLAGS: &[&str] = &[
     "EXPOSE_REDIS_PORT",
     "PERSIST_DATA",
 ];
-const NUMBERS: &[&str] =
-    &["GLITCHTIP_MAX_EVENT_LIFE_DAYS", "GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS", "GLITCHTIP_MAX_FILE_LIFE_DAYS"];
 
 const MAIL_SCHEMES: &[&str] =
     &["smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail", "filemail", "memorymail", "dummymail"];
@@ -121,9 +119,6 @@ impl<'a> Reader<'a> {
     pub(super) fn finish(mut self) -> ConfigErrors {
         for name in FLAGS {
             self.flag(name);
-        }
-        for name in NUMBERS {
-            self.parsed(name, "a whole number", |text| text.parse::<u64>().ok());
         }
         for name in WEBHOOKS {
             self.secret_url(name, "an http:// or https:// address", &["http", "https"]);

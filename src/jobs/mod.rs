@@ -4,11 +4,15 @@
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
 //! | `make_partitions` | hourly, in one worker | the event table's partitions of the coming days |
+//! | `clean_up` | daily, in one worker | drops what has outlived its time: days of events and what hangs on them, sessions |
+//! | `remove_files` | daily, in each worker | as `clean_up`, for the files of the worker's own disk |
 //! | `train_dictionaries` | at the start, every five minutes, and when a new project is busy; made by one worker, taken up by each | what the payloads of a project are compressed with |
 
 pub mod beat;
+pub mod clean_up;
 mod make_partitions;
 mod prepare;
+pub mod remove_files;
 pub mod store_events;
 mod train_dictionaries;
 mod write_batch;
@@ -24,6 +28,18 @@ pub const BEATS: &[Beat] = &[
         when: When::InOneWorker(Duration::from_hours(1)),
         limit: Duration::from_mins(2),
         run: |app| Box::pin(make_partitions::run(app)),
+    },
+    Beat {
+        name: clean_up::NAME,
+        when: When::Daily,
+        limit: Duration::from_hours(1),
+        run: |app| Box::pin(clean_up::run(app)),
+    },
+    Beat {
+        name: "remove_files",
+        when: When::InEachWorker(Duration::from_hours(24)),
+        limit: Duration::from_hours(1),
+        run: |app| Box::pin(remove_files::run(app)),
     },
     Beat {
         name: "train_dictionaries",

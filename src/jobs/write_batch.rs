@@ -7,8 +7,10 @@ use sqlx::PgPool;
 use tokio::time::sleep;
 
 use super::prepare::{Batch, Prepared, Unusable};
+use crate::config::Config;
 use crate::ids::ProjectId;
 use crate::queue::{Entry, Settler};
+use crate::retention::Kept;
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
 use crate::store::event_batch::{self, BatchReport, NewEvent};
@@ -29,6 +31,7 @@ const TRIES: u32 = 5;
 pub(super) struct Writer {
     pub(super) db: PgPool,
     pub(super) settler: Settler,
+    pub(super) config: Config,
     pub(super) shutdown: Shutdown,
 }
 
@@ -50,11 +53,15 @@ impl Writer {
                 return;
             }
         }
+        let kept = Kept::at(Utc::now(), &self.config);
+        let (late, events) = batch.events.into_iter().partition(|one| kept.has_expired(one.event.received_on));
+        if !self.settle_late(late).await {
+            return;
+        }
         // Parts still to be written, the next one last.
-        let mut parts = vec![batch.events];
+        let mut parts: Vec<Vec<Prepared>> = vec![events];
         while let Some(part) = parts.pop() {
-            let (entries, events): (Vec<Entry>, Vec<NewEvent>) =
-                part.into_iter().map(|Prepared { entry, event }| (entry, event)).unzip();
+            let (entries, events) = unzip(part);
             match self.store(&events).await {
                 Written::Stored => self.acknowledge(entries).await,
                 Written::GivenUp => return,
@@ -92,6 +99,26 @@ impl Writer {
             }
         }
         self.bury(&unusable.entry, &unusable.reason).await;
+        true
+    }
+
+    /// Settles events that waited in the queue, or in the dead letters, until they were too old to be kept; false
+    /// when the process ends first.
+    async fn settle_late(&self, late: Vec<Prepared>) -> bool {
+        if late.is_empty() {
+            return true;
+        }
+        let (entries, events) = unzip(late);
+        tracing::warn!(events = events.len(), "events came too late to be kept");
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = event_batch::expire(&self.db, &events).await {
+            tracing::warn!(%error, "late events could not be settled; trying again");
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
+                () = self.shutdown.draining() => return false,
+            }
+        }
+        self.acknowledge(entries).await;
         true
     }
 
@@ -148,6 +175,10 @@ fn rejected((project_id, received_at): &(ProjectId, DateTime<Utc>)) -> OutcomeCo
         reason: "invalid",
         quantity: 1,
     }
+}
+
+fn unzip(part: Vec<Prepared>) -> (Vec<Entry>, Vec<NewEvent>) {
+    part.into_iter().map(|Prepared { entry, event }| (entry, event)).unzip()
 }
 
 /// Not the events' fault: PostgreSQL is away or busy, or its schema is not (yet) the one we know, as while

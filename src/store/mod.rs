@@ -10,6 +10,7 @@ pub mod error;
 pub mod event_batch;
 pub mod event_lookup;
 pub mod instance;
+pub mod issue_expiry;
 pub mod issue_query;
 pub mod issue_search;
 pub mod issue_stats;
@@ -29,6 +30,7 @@ pub mod project;
 pub mod project_key;
 pub mod schema;
 pub mod session;
+pub mod settled_ingest;
 pub mod slug;
 pub mod user;
 

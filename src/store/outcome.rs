@@ -35,6 +35,15 @@ pub struct OutcomeCount {
     pub quantity: i64,
 }
 
+/// Items whose counts live equally long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Transactions.
+    Transactions,
+    /// All others.
+    Others,
+}
+
 /// The start of the hour `time` lies in.
 pub fn hour_of(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
@@ -66,6 +75,26 @@ pub async fn add(db: impl PgExecutor<'_>, counts: &[OutcomeCount]) -> Result<()>
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Removes at most `limit` counts of hours before `before`; says how many went.
+pub async fn delete_before(
+    db: impl PgExecutor<'_>,
+    counted: Counted,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64> {
+    let done = sqlx::query(
+        "delete from outcome_hourly where ctid = any (array(
+             select ctid from outcome_hourly where hour < $1 and (category = 'transaction') = $2
+             order by hour limit $3 for update skip locked))",
+    )
+    .bind(before)
+    .bind(counted == Counted::Transactions)
+    .bind(limit)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 impl Outcome {

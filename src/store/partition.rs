@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
@@ -56,5 +57,21 @@ async fn create(db: &mut PgConnection, day: NaiveDate) -> Result<()> {
          alter table event attach partition {name} for values from ('{day}') to ('{next}')"
     );
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(db).await?;
+    Ok(())
+}
+
+/// Drops a day with all its events; a day that has no partition is no error. While it waits for those who use table
+/// `event`, everybody else waits behind it; so it gives up after `wait` (a conflict). The files are removed after the
+/// locks have been given back.
+pub async fn remove(pool: &PgPool, day: NaiveDate, wait: Duration) -> Result<()> {
+    let mut transaction = pool.begin().await?;
+    // Only a number and a date, formatted by us, go into the text.
+    let sql = format!(
+        "set local lock_timeout = {}; drop table if exists event_{}",
+        wait.as_millis().max(1),
+        day.format("%Y%m%d")
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
     Ok(())
 }

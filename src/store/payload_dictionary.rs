@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::Result;
@@ -237,4 +238,18 @@ pub async fn insert(pool: &PgPool, project: ProjectId, id: i64, content: &[u8]) 
         .execute(pool)
         .await?;
     Ok(())
+}
+
+/// Removes dictionaries that were replaced by another one of their project before `before`; says how many. The caller
+/// knows that no payload there is was written after that.
+pub async fn delete_replaced(pool: &PgPool, before: DateTime<Utc>) -> Result<u64> {
+    let done = sqlx::query(
+        "delete from payload_dictionary d
+         where exists (select from payload_dictionary newer
+             where newer.project_id = d.project_id and newer.created_at > d.created_at and newer.created_at < $1)",
+    )
+    .bind(before)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -70,8 +70,14 @@ pub async fn delete(db: impl PgExecutor<'_>, token_hash: &[u8; 32]) -> Result<()
     Ok(())
 }
 
-/// Removes what has expired; says how many rows went.
-pub async fn delete_expired(db: impl PgExecutor<'_>) -> Result<u64> {
-    let done = sqlx::query("delete from session where expires_at <= now()").execute(db).await?;
+/// Removes at most `limit` sessions that have expired; says how many went.
+pub async fn delete_expired(db: impl PgExecutor<'_>, limit: i64) -> Result<u64> {
+    let done = sqlx::query(
+        "delete from session where ctid = any (array(
+             select ctid from session where expires_at <= now() order by expires_at limit $1 for update skip locked))",
+    )
+    .bind(limit)
+    .execute(db)
+    .await?;
     Ok(done.rows_affected())
 }

@@ -37,9 +37,10 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ),
     (
         "jobs",
-        &["process", "store", "queue", "protocol", "app", "ids", "telemetry", "shutdown", "config"],
+        &["process", "store", "queue", "protocol", "app", "ids", "telemetry", "shutdown", "config", "retention"],
         "the worker: takes from the queue, processes, stores",
     ),
+    ("retention", &["store", "protocol", "config", "ids"], "rules: how long what is stored lives"),
     ("process", &["protocol", "ids"], "pure: the same bytes give the same event, with nothing to connect to"),
     ("auth", &["store", "http", "app", "ids", "config"], "who are you, may you"),
     ("store", &["protocol", "ids", "config"], "all SQL; knows no HTTP and no queue"),

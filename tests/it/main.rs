@@ -16,6 +16,8 @@ mod appliance;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod beat;
+#[cfg(test)]
 mod dictionary;
 #[cfg(test)]
 mod harness;
@@ -23,6 +25,8 @@ mod harness;
 mod ingest;
 #[cfg(test)]
 mod queue;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod status_socket;
 #[cfg(test)]

@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::outcome::{Outcome, OutcomeCount, hour_of};
-use super::{Result, StoreError, notice, outcome, partition};
+use super::{Result, StoreError, notice, outcome, partition, settled_ingest};
 use crate::ids::{EventId, IssueId, ProjectId};
 use crate::protocol::{EventKind, Level};
 
@@ -152,6 +152,29 @@ pub async fn write(pool: &PgPool, events: &[NewEvent]) -> Result<BatchReport> {
         }
     }
     Err(StoreError::Conflict(sqlx::Error::RowNotFound))
+}
+
+/// Settles events that came too late to be kept: they are counted as filtered, each reception once. For those whose
+/// day has been dropped, or is about to be.
+pub async fn expire(pool: &PgPool, events: &[NewEvent]) -> Result<()> {
+    let mut transaction = pool.begin().await?;
+    let receptions = events.iter().map(|event| (event.received_on, event.ingest_id)).collect();
+    let mut noted = settled_ingest::note(&mut transaction, receptions).await?;
+    let counts: Vec<OutcomeCount> = events
+        .iter()
+        .filter(|event| noted.remove(&event.ingest_id))
+        .map(|event| OutcomeCount {
+            project_id: event.project_id,
+            hour: hour_of(event.received_at),
+            category: CATEGORY,
+            outcome: Outcome::Filtered,
+            reason: "expired",
+            quantity: 1,
+        })
+        .collect();
+    outcome::add(&mut *transaction, &counts).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 async fn attempt(pool: &PgPool, events: &[NewEvent]) -> std::result::Result<BatchReport, Failure> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{EventKey, NewEvent};
 use crate::ids::{EventId, ProjectId};
-use crate::store::Result;
+use crate::store::{Result, settled_ingest};
 
 /// Says which of `candidates` (events not inserted) are duplicates that were never counted. The others are
 /// receptions settled before: the very one that was stored, or a duplicate noted as such.
@@ -39,20 +39,8 @@ pub(super) async fn settle<'a>(
     if duplicates.is_empty() {
         return Ok(duplicates);
     }
-    let mut rows: Vec<(NaiveDate, Uuid)> =
-        duplicates.iter().map(|event| (event.received_on, event.ingest_id)).collect();
-    // One order for all writers, so that two with the same rows never deadlock.
-    rows.sort_unstable();
-    let (days, ids): (Vec<NaiveDate>, Vec<Uuid>) = rows.into_iter().unzip();
-    let noted: Vec<Uuid> = sqlx::query_scalar(
-        "insert into settled_ingest (received_on, ingest_id) select * from unnest($1::date[], $2::uuid[])
-         on conflict do nothing returning ingest_id",
-    )
-    .bind(days)
-    .bind(ids)
-    .fetch_all(db)
-    .await?;
-    let noted: HashSet<Uuid> = noted.into_iter().collect();
+    let receptions = duplicates.iter().map(|event| (event.received_on, event.ingest_id)).collect();
+    let noted = settled_ingest::note(db, receptions).await?;
     Ok(duplicates.into_iter().filter(|event| noted.contains(&event.ingest_id)).collect())
 }
 

@@ -1,0 +1,39 @@
+//! Table `settled_ingest`: receptions that have been dealt with and have no row of their own.
+
+use std::collections::HashSet;
+
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use super::Result;
+
+/// Notes receptions (the day and the edge's id of each); says which were not noted before.
+pub async fn note(db: &mut PgConnection, mut receptions: Vec<(NaiveDate, Uuid)>) -> Result<HashSet<Uuid>> {
+    // One order for all writers, so that two with the same rows never deadlock.
+    receptions.sort_unstable();
+    let (days, ids): (Vec<NaiveDate>, Vec<Uuid>) = receptions.into_iter().unzip();
+    let noted: Vec<Uuid> = sqlx::query_scalar(
+        "insert into settled_ingest (received_on, ingest_id) select * from unnest($1::date[], $2::uuid[])
+         on conflict do nothing returning ingest_id",
+    )
+    .bind(days)
+    .bind(ids)
+    .fetch_all(db)
+    .await?;
+    Ok(noted.into_iter().collect())
+}
+
+/// Removes at most `limit` notes on receptions before `day`; says how many went.
+pub async fn delete_before(db: impl PgExecutor<'_>, day: NaiveDate, limit: i64) -> Result<u64> {
+    let done = sqlx::query(
+        "delete from settled_ingest where ctid = any (array(
+             select ctid from settled_ingest where received_on < $1 order by received_on, ingest_id limit $2
+             for update skip locked))",
+    )
+    .bind(day)
+    .bind(limit)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
