@@ -8,7 +8,8 @@
 //!                                          run/status/ 0711 glitchbox
 //! ```
 //!
-//! For an ordinary user everything is that user's, and `DATA_DIR` is 0700.
+//! For an ordinary user everything is that user's, and `DATA_DIR` is 0700; unless it is a volume of somebody else that
+//! this user may write.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
@@ -177,7 +178,7 @@ fn make_run(directory: &OwnedFd, owner: Option<Owner>) -> io::Result<OwnedFd> {
     Ok(run)
 }
 
-/// Sets owner and mode of `folder` alone, where they are not right already.
+/// Sets owner and mode of `folder` alone, where they are not right already. One that was only opened to us stays as it is.
 fn take(folder: &OwnedFd, owner: Option<Owner>, mode: u32) -> io::Result<()> {
     let stat = fstat(folder)?;
     if let Some((uid, gid)) = owner
@@ -186,7 +187,9 @@ fn take(folder: &OwnedFd, owner: Option<Owner>, mode: u32) -> io::Result<()> {
         fchown(folder, Some(uid.into()), Some(gid.into()))?;
     }
     let mode = Mode::from_bits_truncate(mode);
-    if Mode::from_bits_truncate(stat.st_mode) != mode {
+    let us = geteuid();
+    let is_ours = us.is_root() || stat.st_uid == us.as_raw();
+    if is_ours && Mode::from_bits_truncate(stat.st_mode) != mode {
         fchmod(folder, mode)?;
     }
     Ok(())
@@ -194,11 +197,10 @@ fn take(folder: &OwnedFd, owner: Option<Owner>, mode: u32) -> io::Result<()> {
 
 fn examine_directory(path: PathBuf, owner: u32, settings: &Settings) -> Result<Examined, Fault> {
     let us = geteuid();
-    if !us.is_root() && owner != us.as_raw() {
-        return Err(fault(
-            &path,
-            &format!("belongs to user id {owner}, and this is user id {us}: start as its owner or as root"),
-        ));
+    let is_anothers = !us.is_root() && owner != us.as_raw();
+    let belongs = || format!("belongs to user id {owner}, and this is user id {us}: start as its owner or as root");
+    if is_anothers && eaccess(&path, AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
+        return Err(fault(&path, &belongs()));
     }
     if let Err(error) = eaccess(&path, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
         return Err(unwritable(&path, "cannot be written", &error.into()));
@@ -207,6 +209,17 @@ fn examine_directory(path: PathBuf, owner: u32, settings: &Settings) -> Result<E
     let directory = lock(&path, directory)?;
     let unreadable = |what: &str, error: &io::Error| fault(&path, &format!("cannot be read: {what}: {error}"));
     let format = files::read(&directory, FORMAT_FILE, 100).map_err(|error| unreadable(FORMAT_FILE, &error))?;
+    // A volume that its owner has opened to us will do if we filled it, or if it is empty.
+    if is_anothers
+        && let Some(filled) = files::look(&directory, FORMAT_FILE).map_err(|error| unreadable(FORMAT_FILE, &error))?
+        && filled.st_uid != us.as_raw()
+    {
+        let filler = filled.st_uid;
+        return Err(fault(
+            &path,
+            &format!("was filled by user id {filler}, and this is user id {us}: start as user id {filler} or as root"),
+        ));
+    }
     let Some(format) = format else {
         refuse_foreign(&path, &directory)?;
         return Ok(Examined { path, directory: Some(directory), is_ours: false, cluster: None });

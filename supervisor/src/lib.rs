@@ -20,6 +20,7 @@ pub mod launcher;
 pub mod leftovers;
 pub mod listener;
 pub mod log;
+pub mod mount;
 pub mod notify;
 pub mod plan;
 pub mod postgres;

@@ -12,10 +12,11 @@ use glitchbox_supervisor::control::{self, Desk};
 use glitchbox_supervisor::error::{Fault, exit};
 use glitchbox_supervisor::launcher::Launcher;
 use glitchbox_supervisor::log::{Format, Log, LogSettings};
+use glitchbox_supervisor::postgres::template;
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
-use glitchbox_supervisor::{files, listener, prepare, reap, task, tuning};
+use glitchbox_supervisor::{files, listener, mount, prepare, reap, task, tuning};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Check(start) => cli::check(&start).map(|()| 0),
         Command::Prepare => prepare::run().map(|()| 0),
         Command::Task => task::run(),
+        Command::Template { to } => template::create(to).map(|()| 0),
         other => cli::operate(other).map_err(|failure| Fault::new(1, failure.0)),
     };
     result.map_or_else(
@@ -79,6 +81,11 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
         Level::Info,
         format!("starting in {} (supervisor {})", context.data.path.display(), env!("CARGO_PKG_VERSION")),
     );
+    if mount::is_lost_with_container(&context.data.path) {
+        for line in mount::warning(&context.data.path) {
+            log.say(Level::Warn, line);
+        }
+    }
 
     let plan = Arc::new(plan);
     let (messages, inbox) = mpsc::unbounded_channel();

@@ -72,6 +72,7 @@ requirepass {password}
 daemonize no
 logfile \"\"
 always-show-logo no
+loglevel warning
 databases 1
 maxclients 1000
 timeout 0

@@ -35,7 +35,8 @@ impl Users {
     }
 }
 
-fn find(name: &str) -> Result<Credentials, Fault> {
+/// The user `name`, who has to exist.
+pub(crate) fn find(name: &str) -> Result<Credentials, Fault> {
     match User::from_name(name) {
         Ok(Some(user)) => Ok(Credentials { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups: Vec::new() }),
         Ok(None) => Err(Fault::configuration(format!(

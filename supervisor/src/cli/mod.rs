@@ -61,7 +61,15 @@ pub enum Command {
         service: Option<String>,
     },
     /// Ask the appliance whether it can take events; the exit code is 0 if so
-    Healthcheck(Place),
+    Healthcheck {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// Of an appliance that has been up for a minute, ask half a minute later. For engines that probe at one interval
+        /// for ever, which is to be short after a start
+        #[arg(long)]
+        relaxed: bool,
+    },
     /// Open psql on the bundled PostgreSQL, as the superuser
     Psql(Client),
     /// Open redis-cli on the bundled Redis
@@ -77,6 +85,13 @@ pub enum Command {
     /// Do what takes long in a process of its own (called by the supervisor itself)
     #[command(hide = true)]
     Task,
+    /// Make a cluster beforehand, for new data directories of an image to start from (called while it is built)
+    #[command(hide = true)]
+    Template {
+        /// The file [default: where new data directories look for it]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
 }
 
 /// What a start may be told.
@@ -154,10 +169,10 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         Command::Logs { place, follow, lines, service } => {
             block_on(Box::pin(operate::logs(place.path(), service, lines, follow)))
         }
-        Command::Healthcheck(place) => block_on(Box::pin(operate::healthcheck(place.path()))),
+        Command::Healthcheck { place, relaxed } => block_on(Box::pin(operate::healthcheck(place.path(), relaxed))),
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
         Command::Notify { message } => operate::notify(&message),
-        Command::Run(_) | Command::Check(_) | Command::Prepare | Command::Task => Ok(0),
+        Command::Run(_) | Command::Check(_) | Command::Prepare | Command::Task | Command::Template { .. } => Ok(0),
     }
 }

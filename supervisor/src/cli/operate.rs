@@ -54,8 +54,18 @@ pub(super) async fn logs(
     Ok(0)
 }
 
-pub(super) async fn healthcheck(data_dir: PathBuf) -> Result<u8, Failure> {
-    let port = Client::connect(&data_dir).await?.status().await?.port;
+/// A relaxed health check asks at once in the first minute, and then this much later.
+const SETTLED_AFTER_S: u64 = 60;
+const REST: Duration = Duration::from_secs(30);
+
+pub(super) async fn healthcheck(data_dir: PathBuf, relaxed: bool) -> Result<u8, Failure> {
+    let status = Client::connect(&data_dir).await?.status().await?;
+    if relaxed
+        && status.services.iter().any(|service| service.name == "web" && service.uptime_s >= Some(SETTLED_AFTER_S))
+    {
+        tokio::time::sleep(REST).await;
+    }
+    let port = status.port;
     let silent = |_| Err(Failure(format!("Port {port} does not answer within {} s.", PATIENCE.as_secs())));
     let answer = timeout(PATIENCE, ask_health(port)).await.unwrap_or_else(silent)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

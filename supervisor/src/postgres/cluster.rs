@@ -1,28 +1,28 @@
 //! Making the cluster, and bringing an existing one up to what is wanted. Runs in the preparation's own process.
 //!
-//! A new cluster is made in `postgres.tmp`, gets its roles, passwords and database there by a single-user session,
-//! is synced to disk, and only then renamed to `postgres`. So a folder `postgres` is always a whole cluster, and no
-//! server ever runs without passwords.
+//! A new cluster is made in `postgres.tmp`, from the image's template or by initdb, gets its roles, passwords and
+//! database there in a session of our own, is synced to disk, and only then renamed to `postgres`. So a folder `postgres`
+//! is always a whole cluster, and no server that others can reach ever runs without passwords.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::fcntl::renameat;
-use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{UnlinkatFlags, syncfs, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use super::config::{self, Inputs};
-use super::{DATABASE, command};
+use super::session::{Session, run};
+use super::{DATABASE, Server, command, template};
 use crate::context::Context;
 use crate::datadir::owner;
 use crate::files::{self, Owner};
 use crate::secrets::{self, Role};
 use crate::settings::Secret;
-use crate::spawn::{Credentials, LaunchSpec, spawn};
-use crate::tuning;
+use crate::spawn::{Credentials, LaunchSpec};
+use crate::tuning::{self, Memory};
 
 /// The cluster's folder, and the one it is made in.
 const FOLDER: &str = "postgres";
@@ -40,6 +40,10 @@ pub struct Request {
     roles: Vec<(Role, Secret)>,
     /// Roles whose password an existing cluster does not have yet.
     changed: Vec<Role>,
+    /// The superuser's password that an existing cluster has, as far as it is known.
+    in_force: Option<Secret>,
+    /// A cluster made beforehand, for a new one.
+    template: Option<PathBuf>,
     server_conf: String,
     access_conf: String,
 }
@@ -57,9 +61,32 @@ impl Request {
             secrets_owner: owner(context.users.app.as_ref()),
             roles: context.secrets.roles.clone(),
             changed: context.secrets.changed.clone(),
+            in_force: context
+                .secrets
+                .role(Role::Postgres)
+                .filter(|_| !context.secrets.changed.contains(&Role::Postgres))
+                .cloned(),
+            template: template::find_for(server.major),
             server_conf: config::server(Inputs { memory: context.memory, expose, has_shared_memory_room }),
             access_conf: config::access(expose),
         })
+    }
+
+    /// A cluster to be made once and copied from then on; `password` is that of all roles.
+    pub(super) fn for_template(server: Server, user: Option<Owner>, password: &Secret) -> Self {
+        let memory = Memory::divide(1 << 30);
+        Self {
+            bin: server.bin,
+            major: server.major,
+            user,
+            secrets_owner: None,
+            roles: Role::ALL.map(|role| (role, password.clone())).into(),
+            changed: Vec::new(),
+            in_force: None,
+            template: None,
+            server_conf: config::server(Inputs { memory, expose: false, has_shared_memory_room: false }),
+            access_conf: config::access(false),
+        }
     }
 
     /// Sees to the cluster in the data directory `dir`. No PostgreSQL process of this directory may be alive.
@@ -90,8 +117,43 @@ impl Request {
 
     fn create(&self, dir: &OwnedFd) -> Result<(), String> {
         let told = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let folder = self.make(dir)?;
+        syncfs(&*folder).map_err(|errno| told("syncing the cluster")(errno.into()))?;
+        // An empty folder of that name may be there; a rename onto it would need its owner's consent.
+        match unlinkat(dir, FOLDER, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+            Err(errno) => return Err(told("making room for the cluster")(errno.into())),
+        }
+        renameat(dir, UNFINISHED, dir, FOLDER)
+            .map_err(io::Error::from)
+            .and_then(|()| files::sync_folder(dir.as_fd()))
+            .map_err(told("putting the cluster in its place"))
+    }
+
+    /// Makes a cluster in the folder [`UNFINISHED`] of `dir`, which must not be there. Not yet synced to disk.
+    pub(super) fn make(&self, dir: &OwnedFd) -> Result<Arc<OwnedFd>, String> {
+        let told = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let folder =
             files::make_folder(dir, UNFINISHED, 0o700, self.user).map(Arc::new).map_err(told("making the cluster"))?;
+        let password = Secret::new(template::PASSWORD);
+        let mut statements = self.role_statements(&Role::ALL);
+        if let Some(path) = &self.template {
+            template::unpack(path, &folder, self.user)
+                .map_err(|error| format!("unpacking {}: {error}", path.display()))?;
+        } else {
+            self.initdb(&folder)?;
+            statements.push(format!("create database {DATABASE} owner {}", Role::App.name()));
+            statements.push(format!("revoke all on database {DATABASE} from public"));
+            statements.push(format!("grant connect on database {DATABASE} to {}", Role::Analytics.name()));
+        }
+        self.configure(&folder)?;
+        let password = self.template.is_some().then_some(&password);
+        let session = Session { bin: &self.bin, user: self.user, folder: &folder, password, disposable: true };
+        session.run(&statements)?;
+        Ok(folder)
+    }
+
+    fn initdb(&self, folder: &Arc<OwnedFd>) -> Result<(), String> {
         // The data is synced once, at the end, so the programs need not.
         let mut arguments = vec![
             "--username=postgres",
@@ -106,26 +168,7 @@ impl Request {
             // Sorting that no upgrade of the C library can change.
             arguments.extend(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
         }
-        let spec = self.command("initdb", &arguments, &folder)?;
-        run("initdb", &spec)?;
-        self.configure(&folder)?;
-
-        let mut statements = self.role_statements(&Role::ALL);
-        statements.push(format!("create database {DATABASE} owner {}", Role::App.name()));
-        statements.push(format!("revoke all on database {DATABASE} from public"));
-        statements.push(format!("grant connect on database {DATABASE} to {}", Role::Analytics.name()));
-        self.single_user(&folder, &["-c", "fsync=off"], &statements)?;
-
-        syncfs(&*folder).map_err(|errno| told("syncing the cluster")(errno.into()))?;
-        // An empty folder of that name may be there; a rename onto it would need its owner's consent.
-        match unlinkat(dir, FOLDER, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
-            Err(errno) => return Err(told("making room for the cluster")(errno.into())),
-        }
-        renameat(dir, UNFINISHED, dir, FOLDER)
-            .map_err(io::Error::from)
-            .and_then(|()| files::sync_folder(dir.as_fd()))
-            .map_err(told("putting the cluster in its place"))
+        run("initdb", &self.command("initdb", &arguments, folder)?).map(drop)
     }
 
     fn refresh(&self, dir: &OwnedFd) -> Result<(), String> {
@@ -144,7 +187,9 @@ impl Request {
         if self.changed.is_empty() {
             return Ok(());
         }
-        self.single_user(&folder, &[], &self.role_statements(&self.changed))
+        let password = self.in_force.as_ref();
+        let session = Session { bin: &self.bin, user: self.user, folder: &folder, password, disposable: false };
+        session.run(&self.role_statements(&self.changed))
     }
 
     fn configure(&self, folder: &OwnedFd) -> Result<(), String> {
@@ -181,33 +226,6 @@ impl Request {
         statements
     }
 
-    /// Runs `statements` with no server and no other session about. Recovers the cluster first if it has to.
-    fn single_user(&self, folder: &Arc<OwnedFd>, options: &[&str], statements: &[String]) -> Result<(), String> {
-        // In this mode a line is a statement, and an error does not end the session: the last line shows we got there.
-        const DONE: &str = "glitchbox single-user session done";
-        let mut arguments = vec!["--single"];
-        // A failing statement must not put a password into the log.
-        arguments.extend(["-c", "log_min_error_statement=panic", "-c", "exit_on_error=on"]);
-        arguments.extend(options);
-        let mut spec = self.command("postgres", &arguments, folder)?;
-        spec.argv.push("postgres".into());
-        let mut script = String::new();
-        for statement in statements {
-            script.push_str(statement);
-            script.push_str(";\n");
-        }
-        script.push_str("select '");
-        script.push_str(DONE);
-        script.push_str("';\n");
-        spec.stdin = Some(script.into_bytes());
-        let output = run("the single-user session", &spec)?;
-        if output.contains(DONE) {
-            Ok(())
-        } else {
-            Err(format!("the single-user session failed: {}", last_lines(&output)))
-        }
-    }
-
     fn command(&self, program: &str, arguments: &[&str], folder: &Arc<OwnedFd>) -> Result<LaunchSpec, String> {
         let credentials = self.user.map(|(uid, gid)| Credentials { uid, gid, groups: Vec::new() });
         command(&self.bin, program, arguments, Arc::clone(folder), credentials).map_err(|error| error.to_string())
@@ -220,33 +238,6 @@ fn quote(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// Runs `spec` to its end and returns all it wrote, provided that it succeeded.
-fn run(name: &str, spec: &LaunchSpec) -> Result<String, String> {
-    let failed = |error: io::Error| format!("{name} could not be run: {error}");
-    let child = spawn(spec).map_err(failed)?;
-    let read = |fd: OwnedFd| {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // What could be read before an error is worth showing, too.
-            let _ = std::fs::File::from(fd).read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
-        })
-    };
-    let (stdout, stderr) = (read(child.stdout), read(child.stderr));
-    let output = stdout.join().unwrap_or_default() + &stderr.join().unwrap_or_default();
-    match waitpid(child.pid, None).map_err(|errno| failed(errno.into()))? {
-        WaitStatus::Exited(_, 0) => Ok(output),
-        WaitStatus::Exited(_, code) => Err(format!("{name} ended with code {code}: {}", last_lines(&output))),
-        status => Err(format!("{name} was ended ({status:?}): {}", last_lines(&output))),
-    }
-}
-
-/// The last few lines of a program's output, on one line.
-fn last_lines(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.iter().skip(lines.len().saturating_sub(5)).copied().collect::<Vec<_>>().join(" | ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,10 +245,5 @@ mod tests {
     #[test]
     fn strings_are_quoted() {
         assert_eq!(quote(r"it's a \ slash"), r"E'it''s a \\ slash'");
-    }
-
-    #[test]
-    fn the_end_of_the_output_is_shown() {
-        assert_eq!(last_lines("1\n\n2\n3\n4\n5\n6\n"), "2 | 3 | 4 | 5 | 6");
     }
 }

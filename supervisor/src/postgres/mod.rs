@@ -7,6 +7,8 @@ pub mod cluster;
 mod config;
 mod find;
 mod probe;
+mod session;
+pub mod template;
 
 use std::ffi::OsString;
 use std::io;

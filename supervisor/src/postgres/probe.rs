@@ -39,6 +39,11 @@ fn is_starting(process_file: &str) -> bool {
     matches!(process_file.lines().nth(7).map(str::trim), Some("starting") | None)
 }
 
+/// The same line says that it takes connections.
+pub(super) fn is_ready(process_file: &str) -> bool {
+    process_file.lines().nth(7).is_some_and(|line| line.trim() == "ready")
+}
+
 /// Protocol 3.0's first message: length, version, pairs of strings, an empty string.
 fn startup_message(user: &str, database: &str) -> Vec<u8> {
     let mut body = 196_608_u32.to_be_bytes().to_vec();
@@ -85,7 +90,8 @@ mod tests {
         let file = |status: &str| format!("1\n/data\n1\n5432\n../run\n\n  1 2\n{status}\n");
         assert!(is_starting(&file("starting")));
         assert!(is_starting("1\n/data\n1\n"));
-        assert!(!is_starting(&file("ready   ")));
+        assert!(!is_starting(&file("ready   ")) && is_ready(&file("ready   ")));
+        assert!(!is_ready(&file("starting")) && !is_ready(""));
     }
 
     #[test]

@@ -7,3 +7,4 @@ mod appliance;
 mod cluster;
 mod refusals;
 mod servers;
+mod template;
