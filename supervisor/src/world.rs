@@ -196,6 +196,14 @@ impl World {
     /// A task has nothing more to say.
     pub fn task_ended(&mut self, number: u64, exit: u8) -> Option<Task> {
         let task = self.tasks.concluded(number, exit);
+        // Its journal is still there: it was killed, and services may be down.
+        let is_broken_off = matches!(task, Some(Task::BackupRestore { .. }))
+            && crate::backup::swap::is_unfinished(&self.launcher.context().data.dir);
+        if is_broken_off
+            && let Err(Refusal::Busy(reason) | Refusal::Failed(reason)) = self.begin_task(Task::BackupRecover)
+        {
+            self.say(Level::Error, format!("the data before the restore come back with the next start: {reason}"));
+        }
         self.pending.push_back(Event::Tasks { running: !self.tasks.is_empty() });
         task
     }
