@@ -45,10 +45,7 @@ pub(super) fn run(config: &Config) -> ExitCode {
         Ok(())
     });
     match outcome {
-        Ok(()) => {
-            println!("The database is up to date (migration {}).", schema::newest());
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("glitchbox migrate: {error:#}");
             let is_newer = matches!(error.downcast_ref(), Some(SchemaError::Newer(..)));

@@ -38,7 +38,6 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
     })
 }
 
-/// Number of the last migration known to this program.
-pub fn newest() -> i64 {
+fn newest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }

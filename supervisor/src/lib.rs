@@ -28,7 +28,7 @@ pub mod prepare;
 pub mod probe;
 pub mod reap;
 pub mod redis;
-pub mod schedule;
+pub mod report;
 pub mod secrets;
 pub mod settings;
 pub mod spawn;

@@ -26,8 +26,6 @@ mod ingest;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
-mod recipes;
-#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod status_socket;

@@ -1,8 +1,8 @@
 //! The operator's commands.
 
-mod backup;
 mod clients;
 mod operate;
+mod report;
 mod start;
 mod table;
 
@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use report::Command as ReportCommand;
 pub use start::{check, check_app, load_plan, load_settings};
 
 use crate::control::Failure;
@@ -61,6 +62,22 @@ pub enum Command {
         /// Only this service ("supervisor" for the supervisor's own lines)
         service: Option<String>,
     },
+    /// Replace web and worker by fresh generations without failing a request, check everything and report;
+    /// the exit code is 0 if all is well, 1 failed, 2 degraded, 3 skipped, 4 busy
+    ScheduledRestart {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// Only look at everything and say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// The report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the reports of scheduled restarts
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Ask the appliance whether it can take events; the exit code is 0 if so
     Healthcheck {
         #[command(flatten)]
@@ -75,9 +92,6 @@ pub enum Command {
     Psql(Client),
     /// Open redis-cli on the bundled Redis
     RedisCli(Client),
-    /// Make, list, verify and restore backups
-    #[command(subcommand)]
-    Backup(backup::Command),
     /// Report to the supervisor from a service's script: READY=1, STOPPING=1 or STATUS=text
     Notify {
         /// The message
@@ -174,9 +188,12 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
             block_on(Box::pin(operate::logs(place.path(), service, lines, follow)))
         }
         Command::Healthcheck { place, relaxed } => block_on(Box::pin(operate::healthcheck(place.path(), relaxed))),
+        Command::ScheduledRestart { place, dry_run, json } => {
+            block_on(Box::pin(report::restart(place.path(), dry_run, json)))
+        }
+        Command::Report(command) => report::report(command),
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
-        Command::Backup(command) => backup::run(command),
         Command::Notify { message } => operate::notify(&message),
         Command::Run(_) | Command::Check(_) | Command::Prepare | Command::Task | Command::Template { .. } => Ok(0),
     }

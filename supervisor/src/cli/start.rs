@@ -112,12 +112,7 @@ pub fn check(start: &Start) -> Result<(), Fault> {
         Ok(plan) => plan,
         Err(fault) => {
             note(Err(fault));
-            Plan {
-                services: Vec::new(),
-                log: plan::LogRules::default(),
-                backup: BackupRules::default(),
-                schedules: Vec::new(),
-            }
+            Plan { services: Vec::new(), log: plan::LogRules::default(), backup: BackupRules::default() }
         }
     };
     match load_settings(start, &mut plan) {

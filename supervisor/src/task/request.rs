@@ -56,8 +56,6 @@ pub enum Task {
         #[serde(default)]
         dry_run: bool,
     },
-    /// Bring the old data back after a restore that was killed: begun by the supervisor itself.
-    BackupRecover,
     /// Send the reports that wait in `spool/reports/`; ends when none is left or all hope is lost.
     Deliver,
 }
@@ -67,10 +65,7 @@ impl Task {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ScheduledRestart { .. } => "scheduled-restart",
-            Self::BackupCreate { .. }
-            | Self::BackupVerify { .. }
-            | Self::BackupRestore { .. }
-            | Self::BackupRecover => "backup",
+            Self::BackupCreate { .. } | Self::BackupVerify { .. } | Self::BackupRestore { .. } => "backup",
             Self::Deliver => "deliver",
         }
     }
@@ -85,7 +80,6 @@ impl Task {
             Self::BackupCreate { .. } => "a backup",
             Self::BackupVerify { .. } => "the verification of a backup",
             Self::BackupRestore { .. } => "a restore",
-            Self::BackupRecover => "the recovery from a restore that was killed",
             Self::Deliver => "the delivery of reports",
         }
     }

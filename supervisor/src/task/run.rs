@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 
 use super::{Task, TaskOutcome, TaskRequest};
-use crate::backup;
 use crate::error::{Fault, exit};
+use crate::report;
 
 /// Carries out the request on standard input in the working directory, the data directory, and puts the result on
 /// standard output. Returns the exit code.
@@ -26,12 +26,11 @@ pub fn run() -> Result<u8, Fault> {
 
 fn carry_out(request: TaskRequest) -> TaskOutcome {
     match &request.task {
-        Task::ScheduledRestart { .. } => unavailable(&request),
-        Task::BackupCreate { to } => backup::create::run(&request.place, to.as_deref()),
-        Task::BackupVerify { file } => backup::verify::run(&request.place, file),
-        Task::BackupRestore { file, dry_run } => backup::restore::run(&request.place, file, *dry_run),
-        Task::BackupRecover => backup::restore::recover(&request.place),
-        Task::Deliver => unavailable(&request),
+        Task::ScheduledRestart { .. } => report::restart(&request),
+        Task::BackupCreate { .. } => unavailable(&request),
+        Task::BackupVerify { .. } => unavailable(&request),
+        Task::BackupRestore { .. } => unavailable(&request),
+        Task::Deliver => report::deliver(&request.place),
     }
 }
 

@@ -13,5 +13,4 @@ mod failures;
 mod logs;
 mod order;
 mod overlap;
-mod schedule;
 mod tasks;

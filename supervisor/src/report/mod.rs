@@ -1,0 +1,38 @@
+//! The scheduled restart and what is told about it.
+//!
+//! ```text
+//! Task::ScheduledRestart: checks -> backup -> web, then worker -> checks -> Report
+//!                                                                            |-> logs/reports/ID.json  (`supervisor report`)
+//!                                                                            |-> progress              (logs/scheduled-restart.log)
+//!                                                                            +-> spool/reports/        (one letter per channel)
+//! Task::Deliver:          spool/reports/ -> Feishu, webhook; again and again for a day
+//! ```
+//!
+//! Nothing leaves this module, not even for the disk, before [`Redactor`] has taken the secrets out.
+
+mod card;
+mod checks;
+mod deliver;
+mod facts;
+mod model;
+mod outbox;
+mod queue;
+mod recycle;
+mod redact;
+mod restart;
+mod retry;
+mod sql;
+mod store;
+mod text;
+mod web;
+mod words;
+
+pub use deliver::run as deliver;
+pub use model::{
+    Action, Backup, Check, CheckStatus, Database, Depth, Disk, Memory, Outcome, Queue, Report, Requests, System,
+};
+pub use outbox::{Channel, Delivery, Outbox};
+pub use redact::Redactor;
+pub use restart::run as restart;
+pub use store::Store;
+pub use text::{block, headline};

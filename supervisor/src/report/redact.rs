@@ -1,0 +1,268 @@
+//! Takes secrets out of everything that is told: known values, and what looks like one.
+
+use serde_json::Value;
+
+use crate::settings::Secret;
+
+/// Shorter known values would blank out ordinary words.
+const SHORTEST: usize = 8;
+
+/// Who chose one of these has no secret, and every other line would lose its meaning.
+const PUBLIC: [&str; 5] = ["postgres", "glitchbox", "glitchtip", "supervisor", "analytics_ro"];
+
+/// What stands in the place of a secret.
+const MASK: &str = "***";
+
+/// Ends of names whose values nobody should read. Compared without case.
+const NAMES: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "secret_key",
+    "token",
+    "apikey",
+    "api_key",
+    "access_key",
+    "sentry_key",
+    "authorization",
+    "signature",
+];
+
+/// Knows the secrets of this appliance.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    /// The longest first: one may be a part of another.
+    known: Vec<Secret>,
+}
+
+impl Redactor {
+    /// For these values and, of each that is an address, the parts that are secret by themselves.
+    pub fn new(secrets: &[Secret]) -> Self {
+        let mut known: Vec<Secret> = Vec::new();
+        for secret in secrets {
+            let whole = secret.expose().trim();
+            for value in std::iter::once(whole).chain(parts_of_address(whole)) {
+                // As they are, and as they look within JSON.
+                let quoted = serde_json::to_string(value).unwrap_or_default();
+                for form in [value, quoted.trim_matches('"')] {
+                    if form.len() >= SHORTEST
+                        && !PUBLIC.contains(&form)
+                        && !known.iter().any(|secret| secret.expose() == form)
+                    {
+                        known.push(Secret::new(form));
+                    }
+                }
+            }
+        }
+        known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        Self { known }
+    }
+
+    /// The text without secrets.
+    pub fn text(&self, text: &str) -> String {
+        let mut clean = text.to_owned();
+        for secret in &self.known {
+            if clean.contains(secret.expose()) {
+                clean = clean.replace(secret.expose(), MASK);
+            }
+        }
+        named_values(&bearers(&user_info(&clean)))
+    }
+
+    /// The document without secrets: every string in it is looked at, names of members are ours.
+    pub fn json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(items) => items.into_iter().map(|item| self.json(item)).collect(),
+            Value::Object(members) => members.into_iter().map(|(name, item)| (name, self.json(item))).collect(),
+            other => other,
+        }
+    }
+}
+
+/// Of `scheme://user:password@host/a/b`: the password, and the last part of the path (a robot's token).
+fn parts_of_address(text: &str) -> Vec<&str> {
+    let Some((_, rest)) = text.split_once("://") else { return Vec::new() };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
+    let token = path.split(['?', '#']).next().unwrap_or("").rsplit('/').find(|part| !part.is_empty());
+    // A database's name is no secret; a token is long.
+    password.into_iter().chain(token.filter(|token| token.len() >= 16)).collect()
+}
+
+/// `scheme://anything@host` -> `scheme://***@host`.
+fn user_info(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        clean.push_str(before);
+        clean.push_str("://");
+        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>|\\".contains(c)).unwrap_or(after.len());
+        let (authority, tail) = after.split_at_checked(end).unwrap_or((after, ""));
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                clean.push_str(MASK);
+                clean.push('@');
+                clean.push_str(host);
+            }
+            None => clean.push_str(authority),
+        }
+        rest = tail;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// `Bearer x` and `Basic x` -> `Bearer ***`.
+fn bearers(text: &str) -> String {
+    let mut clean = text.to_owned();
+    for scheme in ["Bearer ", "bearer ", "Basic ", "Token "] {
+        clean = replace_after(&clean, scheme, |rest| {
+            let end = rest.find(|c: char| c.is_whitespace() || "\"',;<>".contains(c)).unwrap_or(rest.len());
+            // `Token expired` is a sentence, not a token.
+            if end >= 16 || (scheme.eq_ignore_ascii_case("bearer ") && end > 0) { end } else { 0 }
+        });
+    }
+    clean
+}
+
+/// Replaces what follows each `mark`, as far as `length` says.
+fn replace_after(text: &str, mark: &str, length: impl Fn(&str) -> usize) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(mark) {
+        clean.push_str(before);
+        clean.push_str(mark);
+        rest = after;
+        if let Some((secret, tail)) = after.split_at_checked(length(after))
+            && !secret.is_empty()
+        {
+            clean.push_str(MASK);
+            rest = tail;
+        }
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// `password=x`, `"token": "x"`, `SECRET_KEY: x` -> `password=***`.
+fn named_values(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['=', ':']) {
+        let Some((before, after)) = rest.split_at_checked(at) else { break };
+        let (sign, mut after) = after.split_at_checked(1).unwrap_or((after, ""));
+        clean.push_str(before);
+        clean.push_str(sign);
+        // Within JSON within a string, a quotation mark comes with its backslash.
+        let word = before.trim_end_matches(['"', '\'', '\\', ' ']);
+        let word = word.rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).next().unwrap_or("");
+        if is_secret_name(word) {
+            let value = after.trim_start_matches([' ', '"', '\'', '\\']);
+            let (lead, value) = after.split_at_checked(after.len() - value.len()).unwrap_or(("", after));
+            let end = value.find(|c: char| c.is_whitespace() || "\"'&,;<>\\}])".contains(c)).unwrap_or(value.len());
+            clean.push_str(lead);
+            if end > 0 {
+                clean.push_str(MASK);
+            }
+            after = value.split_at_checked(end).map_or("", |(_, tail)| tail);
+        }
+        rest = after;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+fn is_secret_name(word: &str) -> bool {
+    let word = word.to_ascii_lowercase().replace('-', "_");
+    NAMES.iter().any(|name| word.ends_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    fn redactor(secrets: &[&str]) -> Redactor {
+        Redactor::new(&secrets.iter().map(|secret| Secret::new(*secret)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn known_values_go_wherever_they_stand() {
+        let redactor = redactor(&["hunter2hunter2", "short", "postgres://gb:s3cr3tpw@db.example.com/gb"]);
+        assert_eq!(redactor.text("xhunter2hunter2x short"), "x***x short");
+        assert_eq!(redactor.text("cannot log in with s3cr3tpw"), "cannot log in with ***");
+        let hook = "https://open.feishu.cn/open-apis/bot/v2/hook/0a1b2c3d-0000-4e5f";
+        let redactor = Redactor::new(&[Secret::new(hook)]);
+        assert_eq!(redactor.text("hook 0a1b2c3d-0000-4e5f"), "hook ***");
+        assert_eq!(redactor.text(&format!("POST {hook}: refused")), "POST ***: refused");
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_goes_too() {
+        let redactor = Redactor::default();
+        let cases = [
+            ("redis://:pw@host:6379/0 is away", "redis://***@host:6379/0 is away"),
+            ("https://0123456789abcdef@sentry.example.com/1", "https://***@sentry.example.com/1"),
+            ("password=a b", "password=*** b"),
+            ("PGPASSWORD: x", "PGPASSWORD: ***"),
+            ("DB_PASSWORD='a,b'", "DB_PASSWORD='***,b'"),
+            ("{\"token\": \"abc\", \"n\": 1}", "{\"token\": \"***\", \"n\": 1}"),
+            ("Authorization: Bearer abc.def", "Authorization: *** ***"),
+            ("GET /?sentry_key=abc&x=1", "GET /?sentry_key=***&x=1"),
+            ("web: ready in 81 ms (generation 2)", "web: ready in 81 ms (generation 2)"),
+            ("see https://errors.example.com/a:b", "see https://errors.example.com/a:b"),
+        ];
+        for (text, wanted) in cases {
+            if text.starts_with("Authorization") {
+                assert!(!redactor.text(text).contains("abc"), "{}", redactor.text(text));
+            } else {
+                assert_eq!(redactor.text(text), wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn no_secret_survives_wherever_it_is_put() {
+        let mut random = StdRng::seed_from_u64(7);
+        let letters: Vec<char> = "abzAZ09-_./:@=&?\"'\\ <>{}[],;%#+*~|é密\n\t".chars().collect();
+        for _ in 0..3_000 {
+            let mut word = |least: usize, most: usize| -> String {
+                let length = random.random_range(least..=most);
+                (0..length).map(|_| letters[random.random_range(0..letters.len())]).collect()
+            };
+            let secret = word(12, 40);
+            let (before, after) = (word(0, 30), word(0, 30));
+            let trimmed = secret.trim();
+            if trimmed.len() < SHORTEST {
+                continue;
+            }
+            let redactor = redactor(&[&secret]);
+            let told = redactor.text(&format!("{before}{secret}{after}"));
+            assert!(!told.contains(trimmed), "{secret:?} in {told:?}");
+            // In a document, and in the text of that document.
+            let document = serde_json::json!({ "a": [format!("{before}{secret}{after}")] });
+            let told = redactor.json(document.clone()).to_string();
+            assert!(!serde_json::from_str::<Value>(&told).unwrap()["a"][0].as_str().unwrap().contains(trimmed));
+            let quoted = serde_json::to_string(trimmed).unwrap();
+            assert!(!redactor.text(&document.to_string()).contains(quoted.trim_matches('"')));
+        }
+    }
+
+    #[test]
+    fn passwords_in_addresses_do_not_survive() {
+        let mut random = StdRng::seed_from_u64(11);
+        let letters: Vec<char> = "abcXYZ0189-_.~!$&'()*+,;=%".chars().collect();
+        for _ in 0..1_000 {
+            let length = random.random_range(8..30);
+            let password: String = (0..length).map(|_| letters[random.random_range(0..letters.len())]).collect();
+            // What cuts an address short ends it for a reader as well.
+            let password = password.replace('\'', "x");
+            let told = Redactor::default().text(&format!("cannot reach redis://user:{password}@host/0: refused"));
+            assert!(!told.contains(&password), "{password} in {told}");
+            assert!(told.contains("@host/0"), "{told}");
+        }
+    }
+}

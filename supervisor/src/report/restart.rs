@@ -1,0 +1,313 @@
+//! `Task::ScheduledRestart`: looks, backs up, replaces web and worker, looks again, reports.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use super::checks::{self, Findings};
+use super::model::{Action, Check, CheckStatus, KIND, Outcome, Queue, Report, SCHEMA, System};
+use super::recycle::{Recycled, recycle};
+use super::redact::Redactor;
+use super::store::Store;
+use super::text::block;
+use super::{deliver, facts, outbox::Outbox};
+use crate::control::Client;
+use crate::state::ServiceStatus;
+use crate::task::{Place, Task, TaskOutcome, TaskRequest, Trigger};
+
+/// What is restarted, in this order.
+const SERVICES: [&str; 2] = ["web", "worker"];
+
+/// A data disk fuller than this, in percent, stops a restart by schedule; one fuller than the second is told.
+const DISK_FULL: f64 = 95.0;
+const DISK_TIGHT: f64 = 90.0;
+
+/// After a restart that failed, the schedule waits for so many hours: somebody should look first.
+const BREAKER_HOURS: i64 = 24;
+
+/// How long everything may take to be well afterwards, and the pause between two looks.
+const WELL_WITHIN: Duration = Duration::from_mins(1);
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Age of the oldest transaction at which vacuum has a problem: half of what PostgreSQL can bear.
+const OLD_TRANSACTION: u64 = 1_000_000_000;
+
+/// Lines of the supervisor's log in a report.
+const LOG_LINES: usize = 8;
+
+/// Answers of the supervisor come at once, unless it is ending.
+const CONTROL_LIMIT: Duration = Duration::from_secs(5);
+
+/// In a process of its own, whose working directory is the data directory.
+pub fn run(request: &TaskRequest) -> TaskOutcome {
+    let Task::ScheduledRestart { trigger, scheduled_for, dry_run } = request.task else {
+        return TaskOutcome::failed("This is not a restart.");
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return TaskOutcome::failed(format!("The restart cannot be started: {error}.")),
+    };
+    runtime.block_on(async {
+        let mut report = begin(&request.place, trigger, scheduled_for, dry_run);
+        if let Err(error) = proceed(&mut report, &request.place, dry_run).await {
+            report.result = Outcome::Failed;
+            report.reason = Some(error);
+        }
+        report.finished_at = Utc::now();
+        conclude(report, &request.place, dry_run).await
+    })
+}
+
+fn begin(place: &Place, trigger: Trigger, scheduled_for: Option<DateTime<Utc>>, dry_run: bool) -> Report {
+    let now = Utc::now();
+    Report {
+        schema: SCHEMA,
+        kind: KIND.to_owned(),
+        id: format!("restart-{}-{:04x}", now.format("%Y%m%dT%H%M%SZ"), rand::random::<u16>()),
+        instance: facts::host_name(),
+        domain: place.public_url.clone(),
+        version: place.version.clone(),
+        trigger,
+        scheduled_for,
+        started_at: now,
+        finished_at: now,
+        tz: place.timezone.clone().unwrap_or_else(|| "UTC".to_owned()),
+        mode: if dry_run { "dry-run" } else { "recycle" }.to_owned(),
+        result: Outcome::Ok,
+        reason: None,
+        checks_before: Vec::new(),
+        checks_after: Vec::new(),
+        actions: Vec::new(),
+        requests: None,
+        queue: Queue::default(),
+        system: System::default(),
+        pg: None,
+        backup: None,
+        warnings: Vec::new(),
+        log_tail: Vec::new(),
+    }
+}
+
+/// Everything but the report itself.
+///
+/// # Errors
+/// When the supervisor does not answer.
+async fn proceed(report: &mut Report, place: &Place, dry_run: bool) -> Result<(), String> {
+    say("looking at everything");
+    let services = services().await?;
+    let before = checks::look(place, &services).await;
+    report.checks_before.clone_from(&before.checks);
+    report.queue.before = before.depth;
+    let full = facts::disks(&place.shown).first().map(|disk| disk.used_percent);
+    let skip = skip_reason(&before.checks, &services, full, last_failure(report.started_at));
+    if let Some(reason) = skip {
+        if report.trigger == Trigger::Schedule {
+            report.result = Outcome::Skipped;
+            report.reason = Some(reason);
+            return look_at_machine(report, place, before).await;
+        }
+        report.warnings.push(format!("by schedule this restart would be skipped: {reason}"));
+    }
+    let present: Vec<&str> = SERVICES.into_iter().filter(|name| checks::find(&services, name).is_some()).collect();
+    if dry_run {
+        report.actions = present.iter().map(|name| plan(checks::find(&services, name), name)).collect();
+        return look_at_machine(report, place, before).await;
+    }
+    let recycled = recycle(&present).await?;
+    let after = until_well(place).await?;
+    report.checks_after.clone_from(&after.checks);
+    report.queue.after = after.depth;
+    judge(report, recycled, after.is_well());
+    look_at_machine(report, place, after).await
+}
+
+/// What the supervisor says of its services.
+async fn services() -> Result<Vec<ServiceStatus>, String> {
+    let asked = async { Client::connect(Path::new(".")).await?.status().await };
+    let silent = |_| "the supervisor does not answer".to_owned();
+    let status = timeout(CONTROL_LIMIT, asked).await.map_err(silent)?;
+    Ok(status.map_err(|failure| failure.0)?.services)
+}
+
+/// Why a restart by schedule does not take place.
+fn skip_reason(
+    checks: &[Check],
+    services: &[ServiceStatus],
+    disk_percent: Option<f64>,
+    failed_hours_ago: Option<i64>,
+) -> Option<String> {
+    for (name, shown) in [("postgres", "PostgreSQL"), ("redis", "Redis")] {
+        let bad = checks.iter().find(|check| check.name == name && check.status == CheckStatus::Failed);
+        if let Some(check) = bad {
+            return Some(format!("{shown} is not well: {}", check.detail));
+        }
+    }
+    if let Some(migrate) = checks::find(services, "migrate").filter(|service| service.state != "done") {
+        return Some(format!("the database is being migrated ({})", migrate.state));
+    }
+    if let Some(percent) = disk_percent.filter(|percent| *percent > DISK_FULL) {
+        return Some(format!("the disk of the data directory is {percent:.1}% full"));
+    }
+    failed_hours_ago.map(|hours| format!("the last restart failed {hours} h ago"))
+}
+
+/// How many hours ago the last restart failed, if it did and nothing has gone well since.
+fn last_failure(now: DateTime<Utc>) -> Option<i64> {
+    let reports = Store::open(Path::new(".")).ok()?.list().ok()?;
+    let last = reports.into_iter().find(|report| report.result != Outcome::Skipped)?;
+    let age = now - last.finished_at;
+    (last.result == Outcome::Failed && age < TimeDelta::hours(BREAKER_HOURS)).then_some(age.num_hours().max(0))
+}
+
+fn plan(service: Option<&ServiceStatus>, name: &str) -> Action {
+    let pid = service.and_then(|service| service.pid);
+    Action {
+        service: name.to_owned(),
+        ok: true,
+        message: "would be replaced by a new generation".to_owned(),
+        old_pid: pid,
+        new_pid: pid,
+        old_rss: pid.and_then(facts::rss),
+        ..Action::default()
+    }
+}
+
+/// Looks again and again until nothing is wrong, or the time for that is over.
+async fn until_well(place: &Place) -> Result<Findings, String> {
+    let deadline = Instant::now() + WELL_WITHIN;
+    loop {
+        let found = checks::look(place, &services().await?).await;
+        if found.is_well() || Instant::now() >= deadline {
+            return Ok(found);
+        }
+        sleep(LOOK_PAUSE).await;
+    }
+}
+
+/// What it all comes to.
+fn judge(report: &mut Report, recycled: Recycled, is_well: bool) {
+    report.actions = recycled.actions;
+    report.requests = recycled.requests;
+    report.warnings.extend(recycled.warnings);
+    let not_replaced = report.actions.iter().find(|action| !action.ok);
+    let unwell = report.checks_after.iter().find(|check| check.status == CheckStatus::Failed);
+    let broken = report.requests.map_or(0, |requests| requests.failed);
+    let backup = report.backup.as_ref().and_then(|backup| backup.error.as_ref());
+    let (result, reason) = if let Some(action) = not_replaced {
+        (Outcome::Failed, Some(format!("{} was not replaced: {}", action.service, action.message)))
+    } else if let Some(check) = unwell.filter(|_| !is_well) {
+        (Outcome::Failed, Some(format!("{} is not well after the restart: {}", check.name, check.detail)))
+    } else if let Some(error) = backup {
+        (Outcome::Degraded, Some(format!("no backup was made: {error}")))
+    } else if broken > 0 {
+        (Outcome::Degraded, Some(format!("{broken} requests failed meanwhile")))
+    } else if let Some(action) = report.actions.iter().find(|action| action.killed) {
+        (Outcome::Degraded, Some(format!("the old generation of {} had to be stopped", action.service)))
+    } else {
+        (Outcome::Ok, None)
+    };
+    report.result = result;
+    report.reason = reason;
+}
+
+/// The facts that go into every report, and what somebody should look at among them.
+async fn look_at_machine(report: &mut Report, place: &Place, found: Findings) -> Result<(), String> {
+    let shown = place.shown.clone();
+    let system = tokio::task::spawn_blocking(move || facts::system(&shown)).await;
+    report.system = system.map_err(|error| error.to_string())?;
+    for disk in report.system.disk.iter().filter(|disk| disk.used_percent > DISK_TIGHT) {
+        report.warnings.push(format!("the disk of {} is {:.1}% full", disk.path, disk.used_percent));
+    }
+    report.pg = found.database;
+    if let Some(pg) = &report.pg {
+        if pg.xid_age > OLD_TRANSACTION {
+            report
+                .warnings
+                .push(format!("PostgreSQL's oldest transaction is {} behind: vacuum has a problem", pg.xid_age));
+        }
+        if let Some(failures) = pg.checksum_failures.filter(|failures| *failures > 0) {
+            report.warnings.push(format!("PostgreSQL has found {failures} damaged pages: restore a backup"));
+        }
+    }
+    if let (Some(before), Some(after)) = (report.queue.before, report.queue.after)
+        && after.dead > before.dead
+    {
+        report.warnings.push(format!("{} events could not be stored meanwhile", after.dead - before.dead));
+    }
+    report.log_tail = last_lines().await;
+    Ok(())
+}
+
+async fn last_lines() -> Vec<String> {
+    let mut text = Vec::new();
+    let asked = async {
+        let mut client = Client::connect(Path::new(".")).await?;
+        let take = |bytes: &[u8]| {
+            text.extend_from_slice(bytes);
+            true
+        };
+        client.logs(Some("supervisor"), LOG_LINES, false, take).await
+    };
+    let _without_is_fine = timeout(CONTROL_LIMIT, asked).await;
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<String> = text.lines().map(|line| line.chars().take(300).collect()).collect();
+    lines.into_iter().rev().take(LOG_LINES).rev().collect()
+}
+
+/// Keeps the report, tells it, and has it sent.
+async fn conclude(report: Report, place: &Place, dry_run: bool) -> TaskOutcome {
+    let mut report = redact(report, &Redactor::new(&place.secrets));
+    if !dry_run {
+        let kept = Store::make(Path::new(".")).and_then(|store| store.keep(&report));
+        let posted = Outbox::make(Path::new("."))
+            .and_then(|outbox| deliver::letters(place, &report).iter().try_for_each(|letter| outbox.put(letter)));
+        for (what, result) in [("kept", kept), ("put into the outbox", posted)] {
+            if let Err(error) = result {
+                report.warnings.push(format!("the report could not be {what}: {error}"));
+            }
+        }
+        send_off().await;
+    }
+    for line in block(&report) {
+        say(&line);
+    }
+    TaskOutcome { exit: report.result.exit(), result: json!(report) }
+}
+
+/// Has the supervisor deliver; when it does so already, the new letters are found by themselves.
+async fn send_off() {
+    let asked = async {
+        if let Ok(mut client) = Client::connect(Path::new(".")).await {
+            let _busy_is_fine = client.run_task(&Task::Deliver, |_| ()).await;
+        }
+    };
+    // Only the order matters: it is carried out without us.
+    let _ordered = timeout(Duration::from_millis(200), asked).await;
+}
+
+/// Takes secrets out of every text that is not our own.
+fn redact(mut report: Report, redactor: &Redactor) -> Report {
+    let clean = |text: &mut String| *text = redactor.text(text);
+    clean(&mut report.domain);
+    clean(&mut report.instance);
+    report.reason.as_mut().map(clean);
+    for check in report.checks_before.iter_mut().chain(&mut report.checks_after) {
+        clean(&mut check.detail);
+    }
+    for action in &mut report.actions {
+        clean(&mut action.message);
+    }
+    if let Some(error) = report.backup.as_mut().and_then(|backup| backup.error.as_mut()) {
+        clean(error);
+    }
+    report.warnings.iter_mut().chain(&mut report.log_tail).for_each(clean);
+    report
+}
+
+/// A line for the log, and for whoever waits.
+pub(super) fn say(line: &str) {
+    eprintln!("{line}");
+}
