@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod backup;
+pub mod capabilities;
 pub mod cli;
 pub mod context;
 pub mod control;

@@ -16,7 +16,7 @@ use glitchbox_supervisor::postgres::template;
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
-use glitchbox_supervisor::{files, listener, mount, prepare, reap, task, tuning};
+use glitchbox_supervisor::{capabilities, files, listener, mount, prepare, reap, task, tuning};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 
@@ -63,6 +63,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     if let Some(app) = &app {
         cli::check_app(app, &settings)?;
     }
+    capabilities::check()?;
     let survey = Survey::look(settings, app)?;
     let listens = plan.services.iter().any(|service| service.listen);
     let port = survey.settings().port;

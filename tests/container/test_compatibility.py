@@ -1,0 +1,78 @@
+"""Environment files and docker lines of installations that this image replaces."""
+
+import tempfile
+
+from engine import ContainerTest
+
+# As written for the shell, with comments behind the values: docker hands all of it over.
+ENV_FILE = """\
+# Container configuration
+CONTAINER_NAME=glitchtip-aio
+IMAGE_NAME=glitchtip-aio
+DATA_DIR=./data
+DEFAULT_PORT=8000
+DEFAULT_DOMAIN=http://localhost:8000
+
+# Django security configuration
+ALLOWED_HOSTS=localhost,127.0.0.1
+CSRF_TRUSTED_ORIGINS=http://localhost:8000
+SECRET_KEY=                    # Generate unique key for production
+DEBUG=false
+ENABLE_USER_REGISTRATION=false
+ENABLE_ORGANIZATION_CREATION=false
+DEFAULT_FROM_EMAIL=glitchtip@localhost
+
+# Data persistence
+PERSIST_DATA=false             # Enable persistent volumes
+EXPOSE_WEB_PORT=true           # Expose web port to host
+EXPOSE_DB_PORT=false          # Expose database port to host
+EXPOSE_REDIS_PORT=false       # Expose Redis port to host
+
+# Security
+DB_PASSWORD=                  # Database password (generate for production)
+REDIS_PASSWORD=              # Redis password (optional)
+DATABASE_POOL=false          # Connection pooling
+
+# Email configuration
+EMAIL_URL=consolemail://
+
+# Performance
+MAX_UPLOAD_SIZE=10485760      # 10MB
+
+# Notification (Optional)
+FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL=  # Feishu webhook for restart notifications
+"""
+
+# A production installation's additions, with quotes.
+PRODUCTION = """\
+GLITCHTIP_DOMAIN=https://errors.example.com
+GLITCHTIP_MAX_EVENT_LIFE_DAYS=90
+GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS=180
+GLITCHTIP_MAX_FILE_LIFE_DAYS=180
+ALLOWED_HOSTS="errors.example.com,.svc.cluster.local,.localhost,127.0.0.1,[::1]"
+TZ=Asia/Shanghai
+"""
+
+
+class EnvironmentFile(ContainerTest):
+    def start(self, text):
+        file = tempfile.NamedTemporaryFile("w", suffix=".env")
+        self.addCleanup(file.close)
+        file.write(text)
+        file.flush()
+        return self.container("--env-file", file.name, "--volume", f"{self.volume()}:/data").wait_until_ready()
+
+    def test_comments_behind_values_are_no_part_of_them(self):
+        container = self.start(ENV_FILE)
+        self.assertEqual(container.exec("cat", "/data/secrets/db-password").strip().count("#"), 0)
+        self.assertIn("admin@localhost", container.exec("glitchbox", "user", "list"))
+        self.assertEqual({service["health"] for service in container.services().values()}, {"ok"})
+        token = container.token()
+        container.send_event("from an old installation's settings")
+        container.wait_for_issue(token, "from an old installation's settings")
+
+    def test_a_production_file(self):
+        container = self.start(ENV_FILE + PRODUCTION)
+        self.assertIn("https://errors.example.com", container.logs())
+        status, _ = container.http("/_health/", headers={"Host": "web.default.svc.cluster.local"})
+        self.assertEqual(status, 200)
