@@ -10,4 +10,5 @@ pub(crate) mod redis;
 pub(crate) use app::TestApp;
 pub(crate) use client::{Client, Reply};
 pub(crate) use database::TestDatabase;
+pub(crate) use keeper::is_root;
 pub(crate) use redis::TestRedis;

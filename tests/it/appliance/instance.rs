@@ -16,6 +16,7 @@ pub(crate) struct Instance {
     root: PathBuf,
     data: PathBuf,
     port: u16,
+    environment: Vec<(String, String)>,
     supervisor: Option<Child>,
 }
 
@@ -35,7 +36,7 @@ impl Instance {
     /// An empty data directory that does not exist yet; nothing runs.
     pub(crate) fn new() -> Self {
         let root = keeper::new_dir("gbt-appliance-");
-        Self { data: root.join("data"), root, port: free_port(), supervisor: None }
+        Self { data: root.join("data"), root, port: free_port(), environment: Vec::new(), supervisor: None }
     }
 
     /// A new instance, running and healthy.
@@ -70,6 +71,11 @@ impl Instance {
         self.port = port;
     }
 
+    /// Sets a variable for every program from now on.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// A client of web, without credentials.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.address())
@@ -80,6 +86,7 @@ impl Instance {
         let mut command = Command::new(program(name));
         command.args(arguments).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("DATA_DIR", &self.data).env("PORT", self.port.to_string()).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -118,6 +125,16 @@ impl Instance {
         let mut child = self.supervisor.take().expect("the supervisor runs");
         signal("TERM", child.id());
         child.wait().unwrap()
+    }
+
+    /// Kills the supervisor and all processes at once, as a power cut would end them.
+    pub(crate) fn kill_everything(&mut self) {
+        let mut child = self.supervisor.take().expect("the supervisor runs");
+        signal("KILL", child.id());
+        for (pid, _) in self.processes() {
+            signal("KILL", pid);
+        }
+        drop(child.wait());
     }
 
     /// Processes that have this data directory, or a folder in it, as their working directory.

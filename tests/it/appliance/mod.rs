@@ -1,6 +1,7 @@
 //! The whole thing as it is run: the supervisor on a data directory of its own, with PostgreSQL,
 //! Redis, web and worker.
 
+mod backup;
 mod bad_input;
 mod browser;
 mod instance;
