@@ -45,7 +45,10 @@ pub(super) fn run(config: &Config) -> ExitCode {
         Ok(())
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            println!("The database is up to date (migration {}).", schema::newest());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("glitchbox migrate: {error:#}");
             let is_newer = matches!(error.downcast_ref(), Some(SchemaError::Newer(..)));

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::store::schema;
 use crate::telemetry;
 
 /// The environment holds something that cannot be right.
@@ -42,6 +43,9 @@ enum Command {
     Worker(worker::Args),
     /// Bring the schema up to date and, on an empty database, set up the first organization.
     Migrate,
+    /// Print the number of the newest migration known here (asked by the supervisor before a restore).
+    #[command(hide = true)]
+    Schema,
     /// Check the environment; touches nothing.
     Check,
     /// Print the address, the administrator and the first DSN.
@@ -81,6 +85,10 @@ pub fn run() -> ExitCode {
         Command::Web(args) => web::run(&args, config),
         Command::Worker(args) => worker::run(&args, config),
         Command::Migrate => Ok(migrate::run(&config)),
+        Command::Schema => {
+            println!("{}", schema::newest());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Check => Ok(check::run(&config)),
         Command::Banner => banner::run(&config),
         Command::Maintenance(args) => maintenance::run(&args, config),

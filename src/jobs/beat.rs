@@ -29,6 +29,9 @@ const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 /// So long after midnight UTC does a day begin for [`When::Daily`].
 const DAY_BEGINS: TimeDelta = TimeDelta::minutes(10);
 
+/// Daily jobs let the start of the whole instance pass first.
+const CALM: Duration = Duration::from_secs(5);
+
 /// What a job comes down to.
 pub type Running = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
@@ -77,6 +80,9 @@ pub fn start(app: &Arc<App>, beats: &'static [Beat], shutdown: &Shutdown) {
 
 async fn repeat(app: Arc<App>, beat: &Beat) {
     let mut failures = 0;
+    if beat.when == When::Daily {
+        sleep(CALM).await;
+    }
     loop {
         let pause = match beat.when {
             When::InEachWorker(pause) => beat.execute(&app).await.map(|()| pause),

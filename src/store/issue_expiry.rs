@@ -45,11 +45,11 @@ pub async fn remove_some(pool: &PgPool, before: DateTime<Utc>) -> Result<Option<
         return Ok(None);
     }
     let dead = find_dead(db, &keys, before).await?;
-    let mut removed = Removed::default();
-    removed.users = remove_users(db, &dead).await?;
-    removed.tags = remove_tags(db, &keys, &dead, before).await?;
+    let users = remove_users(db, &dead).await?;
+    let tags = remove_tags(db, &keys, &dead, before).await?;
+    let mut removed = Removed { tags, users, ..Removed::default() };
     // An issue can have a million of either: the old hours then stay, to lead here again.
-    if removed.users < CHILDREN.unsigned_abs() && removed.tags < CHILDREN.unsigned_abs() {
+    if users.max(tags) < CHILDREN.unsigned_abs() {
         removed.hours = remove_hours(db, &keys, before).await?;
         removed.issues = remove_issues(db, &dead).await?;
     }

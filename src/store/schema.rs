@@ -38,6 +38,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
     })
 }
 
-fn newest() -> i64 {
+/// Number of the last migration known to this program.
+pub fn newest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
 use crate::app::App;
+use crate::backup::swap;
 use crate::datadir::{DataDir, Examined, owner};
 use crate::error::{Fault, exit};
 use crate::postgres::{self, Server};
@@ -57,14 +58,18 @@ pub struct Context {
 impl Survey {
     /// Looks at everything a start depends on and writes nothing.
     ///
-    /// The one thing it changes: processes that a killed supervisor of this data directory left behind are ended,
-    /// once it is sure (by the lock) that nobody looks after them any more. Takes seconds then, else milliseconds.
+    /// What it changes all the same, once it is sure (by the lock) that nobody else looks after the data directory:
+    /// processes that a killed supervisor left behind are ended, and a restore that was killed half-way is undone.
+    /// Takes seconds then, else milliseconds.
     ///
     /// # Errors
     /// Exit code 13 (data directory), 14 (its disk is full), 15 (a program or user is missing) or 16 (an exposed port is taken).
     pub fn look(settings: Settings, app: impl Into<Option<App>>) -> Result<Self, Fault> {
         let app = app.into();
-        let examined = Examined::examine(&settings)?;
+        let mut examined = Examined::examine(&settings)?;
+        if examined.directory().is_some_and(swap::is_unfinished) {
+            examined = undo_restore(examined, &settings)?;
+        }
         let postgres = settings
             .bundled_postgres
             .then(|| postgres::find(examined.cluster(), examined.path(), &settings.search_path))
@@ -118,6 +123,18 @@ impl Context {
     pub fn secret_values(&self) -> impl Iterator<Item = &Secret> {
         self.secrets.values().chain(&self.settings.secret_values)
     }
+}
+
+/// A restore was killed half-way: its old data come back before anything else is looked at.
+fn undo_restore(examined: Examined, settings: &Settings) -> Result<Examined, Fault> {
+    let failed = |error: std::io::Error| {
+        Fault::data_directory(format!("The data before a restore that was broken off cannot be brought back: {error}."))
+    };
+    if let Some(directory) = examined.directory() {
+        leftovers::end(directory).map_err(failed)?;
+        swap::undo(directory).map_err(failed)?;
+    }
+    examined.again(settings)
 }
 
 /// A bundled server would fail later and less clearly if its port were taken.

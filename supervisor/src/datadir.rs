@@ -122,6 +122,14 @@ impl Examined {
         self.directory.as_ref()
     }
 
+    /// Looks at the cluster again, after it has been exchanged.
+    pub fn again(mut self, settings: &Settings) -> Result<Self, Fault> {
+        if let Some(directory) = self.directory.as_ref().filter(|_| settings.bundled_postgres) {
+            self.cluster = examine_cluster(&self.path, directory)?;
+        }
+        Ok(self)
+    }
+
     /// Creates what is missing and sees to modes and owners. From here on the directory is ours.
     pub fn layout(self, users: &Users) -> Result<DataDir, Fault> {
         let path = self.path;

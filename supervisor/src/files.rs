@@ -4,7 +4,7 @@
 //! to the services' users, and root must not be led astray by what one of them put there.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -45,6 +45,17 @@ pub fn read(parent: impl AsFd, name: &str, limit: u64) -> io::Result<Option<Vec<
 
 /// Writes `name` whole or not at all, durably, with `mode` and, when given, `owner`.
 pub fn write(parent: impl AsFd, name: &str, content: &[u8], mode: u32, owner: Option<Owner>) -> io::Result<()> {
+    write_from(parent, name, &mut &*content, mode, owner)
+}
+
+/// As [`write`], for content too long to be held in memory.
+pub fn write_from(
+    parent: impl AsFd,
+    name: &str,
+    content: &mut dyn Read,
+    mode: u32,
+    owner: Option<Owner>,
+) -> io::Result<()> {
     let temporary = format!(".{name}.tmp");
     match unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => {}
@@ -52,7 +63,7 @@ pub fn write(parent: impl AsFd, name: &str, content: &[u8], mode: u32, owner: Op
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut file = File::from(openat(&parent, temporary.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
-    file.write_all(content)?;
+    io::copy(content, &mut file)?;
     own(&file, owner)?;
     fchmod(&file, Mode::from_bits_truncate(mode))?;
     file.sync_all()?;

@@ -38,8 +38,19 @@ enum Kind {
 /// # Errors
 /// When processes cannot be listed, or one survives.
 pub fn end(directory: impl AsFd) -> io::Result<()> {
-    let places = places(directory.as_fd());
-    let found = find(&places)?;
+    end_at(&places(directory, &[SERVICES.as_slice(), SCRATCH.as_slice()].concat()))
+}
+
+/// As [`end`], for the servers of backups that are restored aside: whoever makes one is sure that there is no other.
+///
+/// # Errors
+/// As [`end`].
+pub fn end_scratch(directory: impl AsFd) -> io::Result<()> {
+    end_at(&places(directory, &SCRATCH))
+}
+
+fn end_at(places: &[Place]) -> io::Result<()> {
+    let found = find(places)?;
     if found.is_empty() {
         return Ok(());
     }
@@ -57,7 +68,7 @@ pub fn end(directory: impl AsFd) -> io::Result<()> {
     }
     let start = Instant::now();
     while start.elapsed() < 2 * PATIENCE {
-        let left = find(&places)?;
+        let left = find(places)?;
         if left.is_empty() {
             return Ok(());
         }
@@ -82,13 +93,22 @@ fn send(pid: Pid, signal: Signal) -> io::Result<()> {
 /// A folder's identity, and what works in it.
 type Place = ((u64, u64), Kind);
 
-fn places(directory: impl AsFd) -> Vec<Place> {
+/// Where services work, in the data directory.
+const SERVICES: [(&str, Kind); 4] =
+    [("postgres", Kind::Postgres), ("postgres.tmp", Kind::Unfinished), ("redis", Kind::Redis), (".", Kind::App)];
+
+/// Where backups are restored aside.
+const SCRATCH: [(&str, Kind); 4] = [
+    ("restore.tmp/postgres", Kind::Postgres),
+    ("restore.tmp/postgres.tmp", Kind::Unfinished),
+    ("verify.tmp/postgres", Kind::Postgres),
+    ("verify.tmp/postgres.tmp", Kind::Unfinished),
+];
+
+fn places(directory: impl AsFd, names: &[(&str, Kind)]) -> Vec<Place> {
     let root = files::proc_path(directory);
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    [("postgres", Kind::Postgres), ("postgres.tmp", Kind::Unfinished), ("redis", Kind::Redis), (".", Kind::App)]
-        .into_iter()
-        .filter_map(|(name, kind)| Some((identity(&root.join(name))?, kind)))
-        .collect()
+    names.iter().filter_map(|(name, kind)| Some((identity(&root.join(name))?, *kind))).collect()
 }
 
 fn find(places: &[Place]) -> io::Result<Vec<(Pid, Kind)>> {

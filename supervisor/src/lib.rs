@@ -30,6 +30,7 @@ pub mod probe;
 pub mod reap;
 pub mod redis;
 pub mod report;
+pub mod schedule;
 pub mod secrets;
 pub mod settings;
 pub mod spawn;

@@ -13,6 +13,7 @@ use glitchbox_supervisor::error::{Fault, exit};
 use glitchbox_supervisor::launcher::Launcher;
 use glitchbox_supervisor::log::{Format, Log, LogSettings};
 use glitchbox_supervisor::postgres::template;
+use glitchbox_supervisor::schedule::{self, Zone};
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
@@ -93,6 +94,10 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let desk = Desk { plan: Arc::clone(&plan), port, log: log.clone(), messages: messages.clone() };
     control::serve(&context.data.run, desk)
         .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
+    let zone = context.settings.timezone.as_deref().map_or(Ok(Zone::UTC), Zone::parse);
+    let zone = zone.map_err(|error| Fault::configuration(format!("TZ: {error}")))?;
+    let schedules = plan.schedules.clone();
+    tokio::spawn(schedule::keep(schedules, zone, Arc::clone(&context.data.run), log.clone(), messages.clone()));
     let world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener);
     Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox)))
 }

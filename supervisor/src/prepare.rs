@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backup::swap;
 use crate::context::Context;
 use crate::error::{Fault, exit};
 use crate::leftovers;
@@ -54,6 +55,7 @@ pub fn carry_out(request: &[u8], directory: &OwnedFd) -> Result<(), Fault> {
     let request: Request = serde_json::from_slice(request).map_err(|error| misused(&error.to_string()))?;
     let failed = |message: String| Fault::new(exit::SERVICE, format!("PostgreSQL cannot be prepared: {message}"));
     leftovers::end(directory).map_err(|error| failed(error.to_string()))?;
+    swap::tidy(directory).map_err(|error| failed(format!("removing what a backup left: {error}")))?;
     match request.cluster {
         Some(cluster) => cluster.carry_out(directory).map_err(failed),
         None => Ok(()),

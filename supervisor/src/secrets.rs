@@ -133,7 +133,7 @@ fn ensure(folder: &OwnedFd, name: &str, given: Option<Secret>, owner: Option<Own
 }
 
 /// 256 random bits in hexadecimal.
-fn generate() -> Secret {
+pub(crate) fn generate() -> Secret {
     let [high, low]: [u128; 2] = rand::random();
     Secret::new(format!("{high:032x}{low:032x}"))
 }

@@ -12,14 +12,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::env_value;
+use crate::schedule::Zone;
 use crate::task::{Channels, Language};
 
 /// The port when nothing says otherwise.
 const DEFAULT_PORT: u16 = 8000;
 /// The data directory when nothing says otherwise, relative to the working directory.
 const DEFAULT_DATA_DIR: &str = "./data";
-/// Where the system keeps the rules of its time zones.
-const ZONE_INFO: &str = "/usr/share/zoneinfo";
 
 /// Variables whose values are secrets; each may also come as `NAME_FILE`.
 const SECRETS: &[&str] = &[
@@ -333,15 +332,13 @@ impl Reader {
     fn timezone(&mut self) -> Option<String> {
         let text = self.text("TZ")?;
         let name = text.strip_prefix(':').unwrap_or(&text);
-        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "+-_/,.<>:".contains(c));
-        let zones = Path::new(ZONE_INFO);
-        // A POSIX rule such as CST-8 has no file; a name with a slash must have one, where files are installed at all.
-        let is_known = !name.contains('/') || !zones.join("Etc").is_dir() || zones.join(name).is_file();
-        if is_plain && !name.contains("..") && !name.starts_with('/') && is_known {
-            return Some(name.to_owned());
+        match Zone::parse(name) {
+            Ok(_) => Some(name.to_owned()),
+            Err(error) => {
+                self.complain("TZ", &error);
+                None
+            }
         }
-        self.complain("TZ", &format!("{text:?} is not a time zone such as Asia/Shanghai"));
-        None
     }
 
     /// Puts the content of every `NAME_FILE` in the place of `NAME`; `NAME` itself wins when both are given.

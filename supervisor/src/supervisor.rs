@@ -9,6 +9,7 @@ use tokio::time::{sleep_until, timeout};
 use crate::notify::Report;
 use crate::plan::Plan;
 use crate::reap;
+use crate::schedule::Due;
 use crate::state::{Event, Id, Level, ServiceStatus, State, Verb};
 use crate::task::{News, Refusal, Task};
 use crate::world::World;
@@ -38,6 +39,8 @@ pub enum Message {
         /// The news of it, or one sentence saying why it is not begun.
         reply: oneshot::Sender<Result<mpsc::Receiver<News>, Refusal>>,
     },
+    /// Something is due by the clock.
+    Due(Due),
     /// A task has ended and been heard.
     TaskEnded {
         /// The number of the task.
@@ -101,7 +104,14 @@ pub async fn run(
 ) -> u8 {
     let mut state = State::new(plan, rand::random());
     state = feed(state, &mut world, Event::Begin);
+    let mut was_up = false;
     loop {
+        // Reports that an earlier run could not deliver wait until they are in nobody's way.
+        if !was_up && state.has_been_up() {
+            was_up = true;
+            world.deliver();
+            state = feed(state, &mut world, Event::Tick);
+        }
         if let Some(exit) = world.finished() {
             return end(world, exit).await;
         }
@@ -154,6 +164,10 @@ fn take(state: State, world: &mut World, message: Message) -> State {
         }
         Message::Task { task, reply } => {
             let _ = reply.send(world.begin_task(task));
+            feed(state, world, Event::Tick)
+        }
+        Message::Due(due) => {
+            world.begin_scheduled(&due);
             feed(state, world, Event::Tick)
         }
         Message::TaskEnded { number, exit } => {

@@ -16,6 +16,7 @@ use crate::notify::Channel;
 use crate::plan::{Plan, Ready, ServiceSpec};
 use crate::probe;
 use crate::reap::{self, Trace};
+use crate::schedule::Due;
 use crate::spawn::{LaunchSpec, spawn};
 use crate::state::{Action, Event, Exit, Id, Level, Millis};
 use crate::supervisor::Message;
@@ -27,6 +28,9 @@ const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::f
 
 /// A process that cannot be killed for so long is stuck in the kernel; we go on without it.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where reports wait to be delivered, in the data directory.
+const OUTBOX: &str = "spool/reports";
 
 /// Time to send the last lines to those who follow the log.
 const FAREWELL: Duration = Duration::from_millis(50);
@@ -43,6 +47,8 @@ pub struct World {
     runs: BTreeMap<Id, Run>,
     sweeps: Vec<Sweep>,
     tasks: Tasks,
+    /// A report was written while reports were being delivered.
+    deliver_again: bool,
     answers: HashMap<u64, oneshot::Sender<Result<String, String>>>,
     last_token: u64,
     pumps: JoinSet<()>,
@@ -91,6 +97,7 @@ impl World {
     ) -> Self {
         Self {
             tasks: Tasks::new(log.clone(), messages.clone()),
+            deliver_again: false,
             plan,
             launcher,
             log,
@@ -193,11 +200,47 @@ impl World {
         Ok(news)
     }
 
+    /// Begins what the clock wants. Whether it can be done does not matter to the next time.
+    pub fn begin_scheduled(&mut self, due: &Due) {
+        let wall = due.moment.wall;
+        self.say(Level::Info, format!("schedule {}: due at {wall}", due.name));
+        if let Err(refusal) = self.begin_task(due.work.task(due.moment)) {
+            let text = format!("schedule {}: {wall} is skipped: {refusal}", due.name);
+            self.say(Level::Warn, text);
+        }
+    }
+
     /// A task has nothing more to say.
-    pub fn task_ended(&mut self, number: u64, exit: u8) -> Option<Task> {
+    pub fn task_ended(&mut self, number: u64, exit: u8) {
         let task = self.tasks.concluded(number, exit);
+        // Its journal is still there: it was killed, and services may be down.
+        let is_broken_off = matches!(task, Some(Task::BackupRestore { .. }))
+            && crate::backup::swap::is_unfinished(&self.launcher.context().data.dir);
+        if is_broken_off
+            && let Err(Refusal::Busy(reason) | Refusal::Failed(reason)) = self.begin_task(Task::BackupRecover)
+        {
+            self.say(Level::Error, format!("the data before the restore come back with the next start: {reason}"));
+        }
         self.pending.push_back(Event::Tasks { running: !self.tasks.is_empty() });
-        task
+        let again = std::mem::take(&mut self.deliver_again);
+        match task {
+            Some(Task::ScheduledRestart { .. }) => self.deliver(),
+            Some(Task::Deliver) if again => self.deliver(),
+            _ => self.deliver_again = again,
+        }
+    }
+
+    /// Sends the reports that wait, if there are any. One that a running delivery may have overlooked is sent after it.
+    pub fn deliver(&mut self) {
+        if self.tasks.runs(&Task::Deliver) {
+            self.deliver_again = true;
+            return;
+        }
+        let outbox = files::proc_path(&self.launcher.context().data.dir).join(OUTBOX);
+        let is_empty = std::fs::read_dir(outbox).map_or(true, |mut letters| letters.next().is_none());
+        if !is_empty && let Err(refusal) = self.begin_task(Task::Deliver) {
+            self.say(Level::Warn, format!("reports are not delivered: {refusal}"));
+        }
     }
 
     /// The run whose main process this was. Others were tasks, or orphans: nobody waits for those.

@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use glitchbox::auth::{api_token, password, permission};
 use glitchbox::ids::ProjectId;
-use glitchbox::store::{member, organization, partition, project, user};
+use glitchbox::jobs::clean_up;
+use glitchbox::store::{job_run, member, organization, partition, project, user};
 use serde_json::Value;
 
 use crate::support::TestDatabase;
@@ -318,4 +319,44 @@ async fn tokens() {
     assert_eq!(api_token::authenticate(pool, &headers).await.unwrap_err().to_string(), "Invalid token");
     let error = api_token::authenticate(pool, &http::HeaderMap::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "Authentication credentials were not provided.");
+}
+
+#[tokio::test]
+async fn maintenance_removes_what_is_due_and_says_what() {
+    let instance = Instance::new().await;
+    let pool = instance.database.pool();
+    sqlx::query(
+        "insert into session (token_hash, user_id, expires_at)
+         select sha256(n::text::bytea), id, now() - interval '1 hour' from app_user, generate_series(1, 3) n",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let file = instance.dir.path().join("uploads/old");
+    std::fs::create_dir(instance.dir.path().join("uploads")).unwrap();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(91 * 24);
+    std::fs::File::create(&file).unwrap().set_modified(long_ago).unwrap();
+
+    // A worker is at it.
+    let turn = job_run::take_turn(pool, clean_up::NAME).await.unwrap().unwrap();
+    assert!(instance.fails(1, &["maintenance"]).contains("a worker is cleaning up"));
+    assert!(file.exists());
+    turn.pass().await.unwrap();
+
+    let mut invalid = instance.command(&["maintenance"]);
+    let output = invalid.env("GLITCHTIP_MAX_FILE_LIFE_DAYS", "soon").output().unwrap();
+    assert_eq!(output.status.code(), Some(15));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("GLITCHTIP_MAX_FILE_LIFE_DAYS: "));
+
+    let removed = |rows: &Value, what: &str| {
+        rows.as_array().unwrap().iter().find(|row| row["what"] == what).unwrap()["removed"].clone()
+    };
+    let rows = instance.json(&["maintenance"]);
+    assert_eq!((removed(&rows, "sessions"), removed(&rows, "files")), (3.into(), 1.into()));
+    assert!(!file.exists());
+    assert!(
+        job_run::find(pool, clean_up::NAME).await.unwrap().succeeded_at.is_some(),
+        "the worker need not do it again"
+    );
+    assert!(instance.ok(&["maintenance"]).starts_with("WHAT "));
 }

@@ -26,6 +26,8 @@ mod ingest;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod recipes;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod status_socket;

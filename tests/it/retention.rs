@@ -380,7 +380,7 @@ async fn old_files_go_and_links_are_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let age = |name: &str, days: u64| {
-        let time = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+        let time = SystemTime::now() - Duration::from_hours(days * 24);
         File::open(at(name)).unwrap().set_modified(time).unwrap();
     };
     for folder in ["uploads/old", "uploads/mixed", "uploads/fresh", "elsewhere"] {

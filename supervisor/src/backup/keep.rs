@@ -72,13 +72,13 @@ pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
 }
 
 /// Of `names`, newest first: all beyond the first `keep`, and all that are too old; but never the newest good one.
-fn outdated<'a>(
-    names: &'a [String],
+fn outdated(
+    names: &[String],
     keep: u32,
     max_age_days: u32,
     now: DateTime<Utc>,
     is_good: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = &'a str> {
+) -> impl Iterator<Item = &str> {
     let newest_good = names.iter().position(|name| is_good(name));
     let oldest = TimeDelta::try_days(i64::from(max_age_days)).and_then(|age| now.checked_sub_signed(age));
     names.iter().enumerate().filter_map(move |(index, name)| {

@@ -29,6 +29,8 @@ pub struct Manifest {
     pub instance: Instance,
     /// The programs that made it.
     pub tools: Tools,
+    /// Bytes that its tables took in the database, without indexes.
+    pub table_bytes: u64,
     /// Every file in it but the manifest itself and the checksum.
     pub members: Vec<Member>,
     /// Rows of every table in the snapshot, by schema and name.
@@ -155,6 +157,7 @@ pub(super) mod tests {
                 external_database: false,
             },
             tools: Tools { pg_dump: "pg_dump (PostgreSQL) 16.3".to_owned(), pg_dump_major: 16 },
+            table_bytes: 8192,
             members: Vec::new(),
             rows: [("public.event".to_owned(), 3)].into(),
         }

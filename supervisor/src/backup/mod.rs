@@ -13,9 +13,21 @@
 //! installation it is restored into.
 
 pub mod archive;
+mod contents;
+pub mod create;
+mod database;
 pub mod keep;
 pub mod list;
 pub mod manifest;
+pub mod restore;
+pub mod swap;
+mod trial;
+pub mod verify;
 
 /// The folder of the data directory that holds backups.
 pub const FOLDER: &str = "backups";
+
+/// Tells how far a task is: a line on standard error.
+fn say(text: &str) {
+    eprintln!("{text}");
+}

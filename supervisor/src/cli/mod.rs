@@ -1,5 +1,6 @@
 //! The operator's commands.
 
+mod backup;
 mod clients;
 mod operate;
 mod report;
@@ -92,6 +93,9 @@ pub enum Command {
     Psql(Client),
     /// Open redis-cli on the bundled Redis
     RedisCli(Client),
+    /// Make, list, verify and restore backups
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Report to the supervisor from a service's script: READY=1, STOPPING=1 or STATUS=text
     Notify {
         /// The message
@@ -194,6 +198,7 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         Command::Report(command) => report::report(command),
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
+        Command::Backup(command) => backup::run(command),
         Command::Notify { message } => operate::notify(&message),
         Command::Run(_) | Command::Check(_) | Command::Prepare | Command::Task | Command::Template { .. } => Ok(0),
     }

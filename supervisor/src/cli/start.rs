@@ -112,7 +112,12 @@ pub fn check(start: &Start) -> Result<(), Fault> {
         Ok(plan) => plan,
         Err(fault) => {
             note(Err(fault));
-            Plan { services: Vec::new(), log: plan::LogRules::default(), backup: BackupRules::default() }
+            Plan {
+                services: Vec::new(),
+                log: plan::LogRules::default(),
+                backup: BackupRules::default(),
+                schedules: Vec::new(),
+            }
         }
     };
     match load_settings(start, &mut plan) {

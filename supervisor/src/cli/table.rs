@@ -1,8 +1,8 @@
-//! `supervisor status` for people.
+//! Tables for people.
 
 use crate::state::ServiceStatus;
 
-/// Columns as wide as their widest cell, numbers to the right.
+/// `supervisor status`: columns as wide as their widest cell, numbers to the right.
 pub(super) fn render(services: &[ServiceStatus]) -> String {
     const NUMBERS: [bool; 8] = [false, false, true, true, true, true, false, false];
     let mut rows: Vec<[String; 8]> =
@@ -19,15 +19,20 @@ pub(super) fn render(services: &[ServiceStatus]) -> String {
             service.last_exit.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
     }
-    let mut widths = [0; 8];
-    for row in &rows {
+    columns(&rows, NUMBERS)
+}
+
+/// A table; `numbers` tells which columns stand to the right.
+pub(super) fn columns<const N: usize>(rows: &[[String; N]], numbers: [bool; N]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    let line = |row: &[String; 8]| {
+    let line = |row: &[String; N]| {
         let cells =
-            row.iter().zip(widths).zip(NUMBERS).map(|((cell, width), number)| {
+            row.iter().zip(widths).zip(numbers).map(|((cell, width), number)| {
                 if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
             });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()

@@ -8,7 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::graph::{self, Node};
 use super::types::{LogRules, Output, Plan, Ready, Run, ServiceSpec, StopClock, StopStep};
 use super::values::{Reader, Section, set, to_millis};
-use crate::task::BackupRules;
+use crate::schedule::{Line, Schedule, Work, Zone};
+use crate::task::{BackupRules, Task};
 
 /// Names a service cannot have, because they mean something else in the logs or on the command line.
 const RESERVED: [&str; 2] = ["supervisor", "all"];
@@ -42,6 +43,7 @@ impl<'s> Reader<'s> {
         let log = self.section(&mut root, "log").map_or_else(LogRules::default, |section| self.log(section));
         let backup =
             self.section(&mut root, "backup").map_or_else(BackupRules::default, |section| self.backup(section));
+        let schedules = self.section(&mut root, "schedule").map_or_else(Vec::new, |section| self.schedules(section));
         let mut read: Vec<(usize, ServiceSpec, Node)> = Vec::new();
         if let Some(mut services) = self.section(&mut root, "service") {
             for (name, value) in std::mem::take(&mut services.table) {
@@ -86,7 +88,7 @@ impl<'s> Reader<'s> {
         }
         let mut specs: Vec<Option<ServiceSpec>> = specs.into_iter().map(Some).collect();
         let services = order.iter().filter_map(|old| specs.get_mut(*old).and_then(Option::take)).collect();
-        Some(Plan { services, log, backup })
+        Some(Plan { services, log, backup, schedules })
     }
 
     fn log(&mut self, mut section: Section<'s>) -> LogRules {
@@ -118,9 +120,40 @@ impl<'s> Reader<'s> {
         rules
     }
 
+    fn schedules(&mut self, mut sections: Section<'s>) -> Vec<Schedule> {
+        let names: Vec<String> = sections.table.keys().map(|name| name.get_ref().to_string()).collect();
+        let sections = names.into_iter().filter_map(|name| {
+            let section = self.section(&mut sections, &name)?;
+            self.schedule(name, section)
+        });
+        sections.collect()
+    }
+
+    fn schedule(&mut self, name: String, mut section: Section<'s>) -> Option<Schedule> {
+        let (path, line) = (section.path.clone(), section.line);
+        if !is_name(&name) {
+            let message =
+                format!("{name:?} cannot be the name of a schedule: at most 32 lower-case letters, digits and dashes");
+            self.fault(line, message);
+        }
+        for key in ["cron", "task"] {
+            if !section.table.contains_key(key) {
+                self.fault(line, format!("{path}.{key}: is missing"));
+            }
+        }
+        let work = self.choice(&mut section, "task", &Work::ALL);
+        let cron = self.string(&mut section, "cron").and_then(|(text, line)| {
+            Line::parse(&text).map_err(|error| self.fault(line, format!("{path}.cron: {error}"))).ok()
+        });
+        let zone = self.string(&mut section, "timezone").and_then(|(text, line)| {
+            Zone::parse(&text).map_err(|error| self.fault(line, format!("{path}.timezone: {error}"))).ok()
+        });
+        self.nothing_left(section);
+        Some(Schedule { name, line: cron?, zone, work: work? })
+    }
+
     fn service(&mut self, name: &str, mut section: Section<'s>) -> (ServiceSpec, Node) {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || name.len() > 32 || !name.chars().all(allowed) || RESERVED.contains(&name) {
+        if !is_name(name) || RESERVED.contains(&name) || Task::NAMES.contains(&name) {
             let message =
                 format!("\"{name}\" cannot be the name of a service: at most 32 lower-case letters, digits and dashes");
             self.fault(section.line, message);
@@ -283,6 +316,11 @@ impl<'s> Reader<'s> {
         }
         Some(steps)
     }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=32).contains(&name.len()) && name.chars().all(allowed)
 }
 
 #[cfg(test)]

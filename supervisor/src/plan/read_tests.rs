@@ -14,6 +14,39 @@ fn the_plan_that_ships_is_valid_and_in_order() {
     assert_eq!(postgres.stop[1], StopStep { signal: Signal::SIGQUIT, at_ms: 8_500 });
     let web = &plan.services[plan.find("web").unwrap()];
     assert!(web.listen && web.overlap && web.ready == Ready::Notify);
+    let [schedule] = &plan.schedules[..] else { panic!("{:?}", plan.schedules) };
+    assert_eq!((schedule.line.source(), schedule.zone, schedule.work), ("1 3 * * *", None, Work::ScheduledRestart));
+    assert_eq!(plan.backup, BackupRules { nightly: true, keep: 7, max_age_days: 30 });
+}
+
+#[test]
+fn faults_of_schedules_and_backups_are_told_with_their_lines() {
+    let source = "\
+[backup]
+keep = 0
+nightly = \"yes\"
+[schedule.one]
+cron = \"1 25 * * *\"
+task = \"dance\"
+timezone = \"Mars/Olympus\"
+jitter = 3
+[schedule.two]
+[service.a]
+kind = \"app\"
+";
+    assert_eq!(
+        errors(source),
+        [
+            "line 2: backup.keep: must be a whole number from 1 to 10000",
+            "line 3: backup.nightly: must be true or false",
+            "line 5: schedule.one.cron: \"1 25 * * *\" is not a line of crontab such as \"1 3 * * *\"",
+            "line 6: schedule.one.task: \"dance\" is none of \"scheduled-restart\", \"backup\"",
+            "line 7: schedule.one.timezone: \"Mars/Olympus\" is not a time zone such as Asia/Shanghai",
+            "line 8: schedule.one.jitter: unknown setting",
+            "line 9: schedule.two.cron: is missing",
+            "line 9: schedule.two.task: is missing",
+        ]
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nix::sys::signal::Signal;
 
 use crate::error::exit;
+use crate::schedule::Schedule;
 use crate::task::BackupRules;
 
 /// All services in an order in which each comes after everything it depends on, and the rules of the logs.
@@ -16,6 +17,8 @@ pub struct Plan {
     pub log: LogRules,
     /// Which backups are made and kept.
     pub backup: BackupRules,
+    /// What is done by the clock.
+    pub schedules: Vec<Schedule>,
 }
 
 /// One service or one-shot task.

@@ -24,8 +24,9 @@ use crate::settings::Secret;
 use crate::spawn::{Credentials, LaunchSpec};
 use crate::tuning::{self, Memory};
 
-/// The cluster's folder, and the one it is made in.
-const FOLDER: &str = "postgres";
+/// The cluster's folder in a data directory.
+pub const FOLDER: &str = "postgres";
+/// The folder it is made in.
 const UNFINISHED: &str = "postgres.tmp";
 
 /// What the preparation is told about the cluster.
@@ -85,6 +86,28 @@ impl Request {
             in_force: None,
             template: None,
             server_conf: config::server(Inputs { memory, expose: false, has_shared_memory_room: false }),
+            access_conf: config::access(false),
+        }
+    }
+
+    /// A new cluster that nobody can reach but through its socket.
+    pub(super) fn scratch(
+        server: Server,
+        user: Option<Owner>,
+        secrets_owner: Option<Owner>,
+        roles: Vec<(Role, Secret)>,
+    ) -> Self {
+        let has_shared_memory_room = tuning::has_shared_memory_room();
+        Self {
+            template: template::find_for(server.major),
+            bin: server.bin,
+            major: server.major,
+            user,
+            secrets_owner,
+            roles,
+            changed: Vec::new(),
+            in_force: None,
+            server_conf: config::server(Inputs { memory: Memory::measure(), expose: false, has_shared_memory_room }),
             access_conf: config::access(false),
         }
     }

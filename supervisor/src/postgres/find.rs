@@ -50,6 +50,12 @@ fn choose(cluster: Option<u32>, data_dir: &Path, installed: Vec<Server>) -> Resu
     }))
 }
 
+/// The folders where Debian and Ubuntu put PostgreSQL's programs, of every version there is.
+pub(super) fn folders() -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin"))
+}
+
 /// Servers of known versions: Debian's folders, and failing that the first one on the search path.
 fn installed(versions: &Path, search_path: &[PathBuf]) -> Vec<Server> {
     let is_server = |bin: &Path| bin.join("postgres").is_file() && bin.join("initdb").is_file();
@@ -74,8 +80,8 @@ fn ask_version(program: &Path) -> Option<u32> {
     parse_version(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// Reads "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
-fn parse_version(text: &str) -> Option<u32> {
+/// The major version in "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+pub(super) fn parse_version(text: &str) -> Option<u32> {
     let (_, rest) = text.split_once("(PostgreSQL) ")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

@@ -3,12 +3,15 @@
 //! It runs on an inherited descriptor of its data directory (`-D /proc/self/fd/3`) and puts its socket into `../run`.
 //! So neither parents closed to its user nor a long path are in its way.
 
+pub mod client;
 pub mod cluster;
 mod config;
 mod find;
 mod probe;
+pub mod scratch;
 mod session;
 pub mod template;
+mod url;
 
 use std::ffi::OsString;
 use std::io;
@@ -20,6 +23,7 @@ use nix::sys::signal::Signal;
 
 pub use find::{Server, find};
 pub use probe::probe;
+pub(crate) use session::run;
 
 use crate::context::Context;
 use crate::files;

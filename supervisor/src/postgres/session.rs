@@ -163,7 +163,7 @@ fn check_done(name: &str, output: &str) -> Result<(), String> {
 }
 
 /// Runs `spec` to its end and returns all it wrote, provided that it succeeded.
-pub(super) fn run(name: &str, spec: &LaunchSpec) -> Result<String, String> {
+pub(crate) fn run(name: &str, spec: &LaunchSpec) -> Result<String, String> {
     let failed = |error: io::Error| format!("{name} could not be run: {error}");
     let child = spawn(spec).map_err(failed)?;
     let read = |fd: OwnedFd| {
@@ -184,7 +184,7 @@ pub(super) fn run(name: &str, spec: &LaunchSpec) -> Result<String, String> {
 }
 
 /// The last few lines of a program's output, on one line.
-fn last_lines(output: &str) -> String {
+pub(super) fn last_lines(output: &str) -> String {
     let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.iter().skip(lines.len().saturating_sub(5)).copied().collect::<Vec<_>>().join(" | ")
 }

@@ -287,6 +287,11 @@ impl State {
         Self { plan, services, now: 0, phase: Phase::Running, tasks: false, announced: false, seed: seed.max(1) }
     }
 
+    /// Whether all that is essential has been ready once.
+    pub fn has_been_up(&self) -> bool {
+        self.announced
+    }
+
     /// The plan this machine carries out.
     pub fn plan(&self) -> &Plan {
         &self.plan

@@ -1,5 +1,6 @@
 //! PID 1's side: starts tasks, listens to them and sees them end.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -53,6 +54,13 @@ pub enum Refusal {
     Busy(String),
     /// The appliance is stopping, or the task cannot be started.
     Failed(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Busy(sentence) | Self::Failed(sentence)) = self;
+        f.write_str(sentence)
+    }
 }
 
 /// All tasks that run.
@@ -121,6 +129,11 @@ impl Tasks {
             ended: Some(ended),
         });
         Ok(receiver)
+    }
+
+    /// Whether such a task runs.
+    pub fn runs(&self, task: &Task) -> bool {
+        self.running.iter().any(|running| running.task == *task)
     }
 
     /// The main processes of all tasks: what descends from them is theirs.

@@ -56,6 +56,8 @@ pub enum Task {
         #[serde(default)]
         dry_run: bool,
     },
+    /// Bring the old data back after a restore that was killed: begun by the supervisor itself.
+    BackupRecover,
     /// Send the reports that wait in `spool/reports/`; ends when none is left or all hope is lost.
     Deliver,
 }
@@ -65,7 +67,10 @@ impl Task {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ScheduledRestart { .. } => "scheduled-restart",
-            Self::BackupCreate { .. } | Self::BackupVerify { .. } | Self::BackupRestore { .. } => "backup",
+            Self::BackupCreate { .. }
+            | Self::BackupVerify { .. }
+            | Self::BackupRestore { .. }
+            | Self::BackupRecover => "backup",
             Self::Deliver => "deliver",
         }
     }
@@ -80,6 +85,7 @@ impl Task {
             Self::BackupCreate { .. } => "a backup",
             Self::BackupVerify { .. } => "the verification of a backup",
             Self::BackupRestore { .. } => "a restore",
+            Self::BackupRecover => "the recovery from a restore that was killed",
             Self::Deliver => "the delivery of reports",
         }
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::{Task, TaskOutcome, TaskRequest};
+use crate::backup;
 use crate::error::{Fault, exit};
 use crate::report;
 
@@ -27,15 +28,12 @@ pub fn run() -> Result<u8, Fault> {
 fn carry_out(request: TaskRequest) -> TaskOutcome {
     match &request.task {
         Task::ScheduledRestart { .. } => report::restart(&request),
-        Task::BackupCreate { .. } => unavailable(&request),
-        Task::BackupVerify { .. } => unavailable(&request),
-        Task::BackupRestore { .. } => unavailable(&request),
+        Task::BackupCreate { to } => backup::create::run(&request.place, to.as_deref()),
+        Task::BackupVerify { file } => backup::verify::run(&request.place, file),
+        Task::BackupRestore { file, dry_run } => backup::restore::run(&request.place, file, *dry_run),
+        Task::BackupRecover => backup::restore::recover(&request.place),
         Task::Deliver => report::deliver(&request.place),
     }
-}
-
-fn unavailable(request: &TaskRequest) -> TaskOutcome {
-    TaskOutcome::failed(format!("This version of the supervisor cannot do {} yet.", request.task.shown()))
 }
 
 fn misused(error: &str) -> Fault {

@@ -13,4 +13,5 @@ mod failures;
 mod logs;
 mod order;
 mod overlap;
+mod schedule;
 mod tasks;

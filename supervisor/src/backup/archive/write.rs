@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use sha2::{Digest, Sha256};
 use tar::EntryType;
 
-use super::{BLOCK, Member, PIECE, hex, padding, tail};
+use super::{Member, PIECE, hex, padding, tail};
 
 /// An archive that is being written.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Writer {
         self.long_name(name)?;
         // The header needs the length: its place is kept, and it is written last.
         let header_at = self.position;
-        self.write(&[0; BLOCK as usize])?;
+        self.write(super::header(0).as_bytes())?;
         let mut hash = Sha256::new();
         let mut piece = vec![0; PIECE];
         let mut size = 0;
