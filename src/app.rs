@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use crate::alert::Signal;
 use crate::config::Config;
 use crate::queue::Producer;
 use crate::store::{payload_dictionary, pool};
@@ -17,6 +18,8 @@ pub struct App {
     pub queue: Producer,
     /// What the worker compresses payloads with.
     pub encoders: payload_dictionary::Encoders,
+    /// Wakes the worker's sender of alerts.
+    pub alerts: Signal,
 }
 
 impl App {
@@ -24,6 +27,6 @@ impl App {
     pub fn connect(config: Config) -> anyhow::Result<Self> {
         let db = pool::connect(&config)?;
         let queue = Producer::connect(&config).context("set up the queue")?;
-        Ok(Self { config, db, queue, encoders: payload_dictionary::Encoders::default() })
+        Ok(Self { config, db, queue, encoders: payload_dictionary::Encoders::default(), alerts: Signal::default() })
     }
 }

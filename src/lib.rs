@@ -21,6 +21,8 @@ pub mod process;
 
 pub mod store;
 
+pub mod alert;
+
 pub mod jobs;
 
 pub mod retention;

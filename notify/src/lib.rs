@@ -17,6 +17,7 @@
 
 pub mod feishu;
 pub mod generic;
+pub mod slack;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;

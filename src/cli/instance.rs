@@ -134,9 +134,7 @@ impl Password {
 /// For clap: an e-mail address, in lower case.
 pub(super) fn parse_email(text: &str) -> Result<String, String> {
     let email = user::normalize_email(text);
-    let sound = email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-        && !email.contains(char::is_whitespace)
-        && email.len() <= 254;
+    let sound = email.parse::<lettre::Address>().is_ok() && !email.contains(char::is_whitespace) && email.len() <= 254;
     if sound { Ok(email) } else { Err("not an e-mail address".to_owned()) }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::time::sleep;
 
 use super::{block_on, start_logging};
+use crate::alert::throttle;
 use crate::app::App;
 use crate::config::{Config, environment};
-use crate::jobs::{BEATS, beat, store_events};
+use crate::jobs::{BEATS, beat, send_alerts, store_events};
 use crate::queue::{Consumer, Queue};
 use crate::shutdown::{DRAIN_LIMIT, STOP_LIMIT, Shutdown};
 use crate::telemetry::notify::notify;
@@ -37,8 +38,14 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
             notify(supervisor.as_deref(), "READY=1");
             tracing::info!(slot = args.slot, "reading the queue");
         };
+        let work = async {
+            tokio::join!(
+                store_events::run(&app, consumer, &shutdown, is_ready),
+                send_alerts::run(&app, throttle::POLICY, &shutdown),
+            );
+        };
         tokio::select! {
-            () = store_events::run(&app, consumer, &shutdown, is_ready) => tracing::info!("stopped"),
+            () = work => tracing::info!("stopped"),
             () = out_of_time(&shutdown) => tracing::warn!("stopped with a batch in hand; it stays in the queue"),
         }
         notify(supervisor.as_deref(), "STOPPING=1");

@@ -6,6 +6,7 @@
 //! naming its variable.
 
 mod env_value;
+mod mail;
 mod reader;
 mod short_path;
 
@@ -13,8 +14,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use url::Url;
 
+pub use mail::{MailTransport, SmtpSecurity, SmtpServer};
 pub use reader::ConfigErrors;
 use reader::Reader;
 pub use short_path::short_directory;
@@ -75,6 +78,10 @@ pub struct Config {
     pub transaction_life_days: u32,
     /// `GLITCHTIP_MAX_FILE_LIFE_DAYS` (as events): how long uploaded files are kept.
     pub file_life_days: u32,
+    /// `EMAIL_URL`: how mail leaves.
+    pub mail: MailTransport,
+    /// `DEFAULT_FROM_EMAIL` (`glitchbox@` the public host): who mail comes from.
+    pub mail_from: Mailbox,
     /// `LOG_FORMAT`: `text` or `json`.
     pub log_json: bool,
     /// `DEBUG`: also log at level debug.
@@ -131,18 +138,23 @@ impl Config {
         let redis_address = "an address such as redis://:password@host:6379/0";
         let redis_url = reader.secret_url("REDIS_URL", redis_address, &["redis", "redis+unix", "redis-cluster"]);
         let admin_email = reader
-            .parsed("ADMIN_EMAIL", "an e-mail address", parse_email)
+            .parsed("ADMIN_EMAIL", "an e-mail address", mail::parse_address)
             .unwrap_or_else(|| "admin@localhost".to_owned());
         let admin_password = reader.secret("ADMIN_PASSWORD");
         let mut life = |name| reader.parsed(name, "a number of days from 1 to 36500", parse_life);
         let event_life_days = life("GLITCHTIP_MAX_EVENT_LIFE_DAYS").unwrap_or(90);
         let transaction_life_days = life("GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS").unwrap_or(event_life_days);
         let file_life_days = life("GLITCHTIP_MAX_FILE_LIFE_DAYS").unwrap_or(event_life_days);
+        let mail = reader.parsed_secret("EMAIL_URL", mail::EXPECTED, mail::parse).unwrap_or(MailTransport::Nowhere);
+        let from_expected = "an e-mail address such as errors@example.com or Errors <errors@example.com>";
+        let mail_from = reader
+            .parsed("DEFAULT_FROM_EMAIL", from_expected, mail::parse_mailbox)
+            .or_else(|| public_url.as_ref().and_then(mail::default_from));
         let log_json = reader.parsed("LOG_FORMAT", "`text` or `json`", parse_log_format).unwrap_or(false);
         let debug = reader.flag("DEBUG").unwrap_or(false);
         let errors = reader.finish();
-        match public_url {
-            Some(public_url) if errors.is_empty() => Ok(Self {
+        match (public_url, mail_from) {
+            (Some(public_url), Some(mail_from)) if errors.is_empty() => Ok(Self {
                 data_dir,
                 data_dir_shown,
                 port,
@@ -159,6 +171,8 @@ impl Config {
                 event_life_days,
                 transaction_life_days,
                 file_life_days,
+                mail,
+                mail_from,
                 log_json,
                 debug,
             }),
@@ -252,12 +266,6 @@ fn parse_origin(text: &str) -> Option<String> {
     sound.then(|| text.trim_end_matches('/').to_ascii_lowercase())
 }
 
-fn parse_email(text: &str) -> Option<String> {
-    let (local, domain) = text.rsplit_once('@')?;
-    let sound = !local.is_empty() && !domain.is_empty() && !text.contains(char::is_whitespace);
-    sound.then(|| text.to_lowercase())
-}
-
 fn parse_log_format(text: &str) -> Option<bool> {
     match text {
         "text" => Some(false),
@@ -302,10 +310,11 @@ mod tests {
             ("EMAIL_URL", "smtp.example.com"),
             ("DEFAULT_FROM_EMAIL", "errors"),
             ("RESTART_WEBHOOK_URL", "file:///x"),
+            ("ADMIN_EMAIL", "me@example.com\nBcc: you@example.com"),
         ])
         .unwrap_err();
         let text = errors.to_string();
-        assert_eq!(text.lines().count(), 10, "{text}");
+        assert_eq!(text.lines().count(), 11, "{text}");
         for name in [
             "PORT",
             "GLITCHTIP_DOMAIN",
@@ -317,6 +326,7 @@ mod tests {
             "EMAIL_URL",
             "DEFAULT_FROM_EMAIL",
             "RESTART_WEBHOOK_URL",
+            "ADMIN_EMAIL",
         ] {
             assert!(text.contains(name), "{name} in {text}");
         }
@@ -386,6 +396,10 @@ mod tests {
     fn secrets_never_show() {
         let errors = read(&[("DATABASE_URL", "mysql://user:hunter22@host/db")]).unwrap_err().to_string();
         assert!(!errors.contains("hunter22"), "{errors}");
+        let errors = read(&[("EMAIL_URL", "smtp://user:hunter22/3@host")]).unwrap_err().to_string();
+        assert!(errors.starts_with("EMAIL_URL: ") && !errors.contains("hunter22"), "{errors}");
+        let config = read(&[("EMAIL_URL", "smtp://user:hunter22@host")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter22"));
         let config = read(&[("DATABASE_URL", "postgres://user:hunter22@host/db")]).unwrap();
         assert!(!format!("{config:?}").contains("hunter22"));
     }

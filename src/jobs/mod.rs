@@ -3,7 +3,9 @@
 //! | job | when | what |
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
+//! | `send_alerts` | when there is news, else every two minutes | notices -> mail and webhooks |
 //! | `make_partitions` | hourly, in one worker | the event table's partitions of the coming days |
+//! | `prune_notices` | daily, in one worker | forgets what was told 30 days ago |
 //! | `clean_up` | daily, in one worker | drops what has outlived its time: days of events and what hangs on them, sessions |
 //! | `remove_files` | daily, in each worker | as `clean_up`, for the files of the worker's own disk |
 //! | `train_dictionaries` | at the start, every five minutes, and when a new project is busy; made by one worker, taken up by each | what the payloads of a project are compressed with |
@@ -12,7 +14,9 @@ pub mod beat;
 pub mod clean_up;
 mod make_partitions;
 mod prepare;
+mod prune_notices;
 pub mod remove_files;
+pub mod send_alerts;
 pub mod store_events;
 mod train_dictionaries;
 mod write_batch;
@@ -40,6 +44,12 @@ pub const BEATS: &[Beat] = &[
         when: When::InEachWorker(Duration::from_hours(24)),
         limit: Duration::from_hours(1),
         run: |app| Box::pin(remove_files::run(app)),
+    },
+    Beat {
+        name: "prune_notices",
+        when: When::Daily,
+        limit: Duration::from_mins(10),
+        run: |app| Box::pin(prune_notices::run(app)),
     },
     Beat {
         name: "train_dictionaries",

@@ -46,12 +46,7 @@ const READ_PAUSE: Duration = Duration::from_millis(250);
 /// Stores what comes, until `shutdown`; returns when the batches in hand are written, or cannot be.
 /// `is_ready` is called once Redis has answered.
 pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is_ready: impl FnOnce()) {
-    let writer = Writer {
-        db: app.db.clone(),
-        settler: consumer.settler(),
-        config: app.config.clone(),
-        shutdown: shutdown.clone(),
-    };
+    let writer = Writer { app: Arc::clone(app), settler: consumer.settler(), shutdown: shutdown.clone() };
     tokio::select! {
         () = shutdown.draining() => return,
         () = wait_for_queue(&consumer) => is_ready(),

@@ -1,13 +1,13 @@
 //! Writes prepared events, whatever it takes: waits for PostgreSQL, and picks out what it will never take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use tokio::time::sleep;
 
 use super::prepare::{Batch, Prepared, Unusable};
-use crate::config::Config;
+use crate::app::App;
 use crate::ids::ProjectId;
 use crate::queue::{Entry, Settler};
 use crate::retention::Kept;
@@ -29,9 +29,8 @@ const TRIES: u32 = 5;
 /// Where things go.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    pub(super) db: PgPool,
+    pub(super) app: Arc<App>,
     pub(super) settler: Settler,
-    pub(super) config: Config,
     pub(super) shutdown: Shutdown,
 }
 
@@ -53,7 +52,7 @@ impl Writer {
                 return;
             }
         }
-        let kept = Kept::at(Utc::now(), &self.config);
+        let kept = Kept::at(Utc::now(), &self.app.config);
         let (late, events) = batch.events.into_iter().partition(|one| kept.has_expired(one.event.received_on));
         if !self.settle_late(late).await {
             return;
@@ -88,7 +87,7 @@ impl Writer {
     async fn reject(&self, unusable: &Unusable) -> bool {
         let counts: Vec<OutcomeCount> = unusable.origin.iter().map(rejected).collect();
         let mut pause = FIRST_PAUSE;
-        while let Err(error) = outcome::add(&self.db, &counts).await {
+        while let Err(error) = outcome::add(&self.app.db, &counts).await {
             if !is_passing(&error) {
                 tracing::warn!(%error, "a rejected event could not be counted");
                 break;
@@ -111,7 +110,7 @@ impl Writer {
         let (entries, events) = unzip(late);
         tracing::warn!(events = events.len(), "events came too late to be kept");
         let mut pause = FIRST_PAUSE;
-        while let Err(error) = event_batch::expire(&self.db, &events).await {
+        while let Err(error) = event_batch::expire(&self.app.db, &events).await {
             tracing::warn!(%error, "late events could not be settled; trying again");
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
@@ -125,9 +124,11 @@ impl Writer {
     async fn store(&self, events: &[NewEvent]) -> Written {
         let mut pause = FIRST_PAUSE;
         for failures in 1_u32.. {
-            let error = match event_batch::write(&self.db, events).await {
+            let error = match event_batch::write(&self.app.db, events).await {
                 Ok(report) => {
                     log(&report, events.len());
+                    let has_news = !report.new_issues.is_empty() || !report.regressed.is_empty();
+                    self.app.alerts.stored(events.iter().map(|event| event.project_id), has_news);
                     return Written::Stored;
                 }
                 Err(error) => error,

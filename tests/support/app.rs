@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use glitchbox::alert::throttle::Policy;
 use glitchbox::app::App;
 use glitchbox::cli::web_routes;
 use glitchbox::config::Config;
 use glitchbox::http::server;
-use glitchbox::jobs::{BEATS, beat, store_events};
+use glitchbox::jobs::{BEATS, beat, send_alerts, store_events};
 use glitchbox::queue::{Consumer, Queue};
 use glitchbox::shutdown::Shutdown;
 use glitchbox::store::organization::{self, Organization};
@@ -102,6 +103,21 @@ impl TestApp {
             assert!(Instant::now() < deadline, "the worker leaves events in the queue");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+impl TestApp {
+    /// Starts the worker's sender of alerts; it ends with the shutdown that is given back, or with the application.
+    pub(crate) fn send_alerts(&self, policy: Policy) -> (Shutdown, tokio::task::JoinHandle<()>) {
+        let shutdown = Shutdown::new();
+        let (app, its_own) = (Arc::clone(&self.app), shutdown.clone());
+        let task = tokio::spawn(async move { send_alerts::run(&app, policy, &its_own).await });
+        let (all, its_own) = (self.shutdown.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            all.stopping().await;
+            its_own.stop();
+        });
+        (shutdown, task)
     }
 }
 

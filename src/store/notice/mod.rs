@@ -1,7 +1,15 @@
 //! What is to be told: `notice` says it, `notice_delivery` takes it to one destination, and `notice_channel` is that
 //! destination, where one message is sent at a time and their number is limited.
 
+pub mod channel;
+pub mod delivery;
+mod frequency;
+mod route;
+
 use sqlx::PgConnection;
+
+pub use frequency::note_frequent;
+pub use route::{Outlook, ROUTE_LIMIT, outlook, route};
 
 use super::Result;
 use crate::ids::{IssueId, ProjectId};
@@ -22,6 +30,15 @@ impl Reason {
     /// The number stored for the reason.
     pub const fn code(self) -> i16 {
         self as i16
+    }
+
+    /// Its name in messages to programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Regressed => "regressed",
+            Self::Frequency => "frequency",
+        }
     }
 }
 

@@ -1,0 +1,78 @@
+//! What Slack's incoming webhooks take; Mattermost, Rocket.Chat, Zulip and many others take it too.
+
+use serde_json::{Value, json};
+
+use crate::{Level, Message, shorten};
+
+/// Slack shows no more of a text; the whole stays far below its limit for a request.
+const TITLE_LIMIT: usize = 500;
+const VALUE_LIMIT: usize = 500;
+const BODY_LIMIT: usize = 6_000;
+/// Values that share a line with their neighbour.
+const SHORT: usize = 40;
+
+/// The request body. Any answer with a status of 2xx means success.
+pub fn body(message: &Message) -> Value {
+    let colour = match message.level {
+        Level::Success => "#2e7d32",
+        Level::Info => "#1976d2",
+        Level::Warning => "#ed6c02",
+        Level::Error => "#d32f2f",
+    };
+    let title = escape(&shorten(&message.title, TITLE_LIMIT));
+    let fields: Vec<Value> = message
+        .facts
+        .iter()
+        .map(|(name, value)| {
+            let is_short = value.chars().count() <= SHORT;
+            json!({ "title": escape(name), "value": escape(&shorten(value, VALUE_LIMIT)), "short": is_short })
+        })
+        .collect();
+    let mut attachment = json!({
+        "fallback": title,
+        "color": colour,
+        "title": title,
+        "text": escape(&shorten(&message.body, BODY_LIMIT)),
+        "fields": fields,
+        // The texts are not ours: no markup in them.
+        "mrkdwn_in": [],
+    });
+    if let (Some(link), Some(attachment)) = (&message.link, attachment.as_object_mut()) {
+        attachment.insert("title_link".to_owned(), link.as_str().into());
+    }
+    json!({ "text": title, "attachments": [attachment] })
+}
+
+/// The three characters that Slack gives a meaning (`<!channel>`, links).
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::message;
+
+    #[test]
+    fn a_message_is_an_attachment() {
+        let wanted = json!({
+            "text": "Restart &lt;failed&gt;",
+            "attachments": [{
+                "fallback": "Restart &lt;failed&gt;",
+                "color": "#d32f2f",
+                "title": "Restart &lt;failed&gt;",
+                "title_link": "https://errors.example.com/",
+                "text": "line one\nline two",
+                "fields": [{ "title": "Service", "value": "web &amp; worker", "short": true }],
+                "mrkdwn_in": [],
+            }],
+        });
+        assert_eq!(body(&message()), wanted);
+    }
+
+    #[test]
+    fn nobody_is_called_by_a_text() {
+        let body = body(&Message { title: "<!channel> boom".to_owned(), link: None, ..message() }).to_string();
+        assert!(!body.contains('<'), "{body}");
+    }
+}

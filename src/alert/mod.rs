@@ -1,0 +1,21 @@
+//! [6] Rules -> decisions -> messages. Pure: the jobs do what is decided here.
+//!
+//! | file | what |
+//! |---|---|
+//! | `throttle` | how many messages a destination gets |
+//! | `content` | what a message says, in the reader's language |
+//! | `mail`, `html` | the same as a mail |
+//! | `webhook` | the same as the body of a request |
+//! | `signal` | wakes the sender |
+
+pub mod content;
+mod html;
+pub mod mail;
+pub mod signal;
+#[cfg(test)]
+mod tests;
+pub mod throttle;
+pub mod webhook;
+mod words;
+
+pub use signal::Signal;

@@ -1,0 +1,181 @@
+//! One destination: sends what may be sent now, message by message.
+
+use anyhow::Context;
+use chrono::{TimeDelta, Utc};
+use rand::RngExt;
+
+use super::transport::{Parcel, Transport};
+use crate::alert::content::{self, Content};
+use crate::alert::throttle::{Action, Policy, decide};
+use crate::app::App;
+use crate::store::alert::RecipientKind;
+use crate::store::event_lookup;
+use crate::store::notice::channel::{self, Addressee, Channel, Window};
+use crate::store::notice::delivery::{self, Delivery};
+
+/// Deliveries that one digest settles; the next digest takes the rest.
+const DIGEST_LIMIT: i64 = 5000;
+
+/// First pause after a failure, in seconds; it doubles with each up to [`MAX_PAUSE`].
+const FIRST_PAUSE: i64 = 5;
+
+/// Longest pause between two tries, in seconds.
+const MAX_PAUSE: i64 = 600;
+
+/// A delivery that cannot be made for so long is given up.
+const GIVE_UP: TimeDelta = TimeDelta::hours(24);
+
+/// A message that is to be sent.
+struct Outgoing {
+    content: Content,
+    /// What it settles.
+    deliveries: Vec<i64>,
+    /// The same whenever it is sent again.
+    id: String,
+    /// What an issue's mails share.
+    thread: Option<String>,
+    is_digest: bool,
+    /// What was sent of late, once this is.
+    window: Window,
+}
+
+/// Sends until nothing is left, nothing more may be sent now, or a message fails.
+pub(super) async fn deliver(
+    app: &App,
+    transport: &Transport,
+    policy: &Policy,
+    mut channel: Channel,
+    lease: TimeDelta,
+) -> anyhow::Result<()> {
+    let addressee = channel::addressee(&app.db, &channel).await.context("look up the addressee")?;
+    let unwanted = match &addressee {
+        None => Some("the recipient was removed"),
+        Some(_) if channel.kind == RecipientKind::Email && !transport.has_mail() => Some("EMAIL_URL is not set"),
+        Some(_) => None,
+    };
+    let (Some(addressee), None) = (addressee, unwanted) else {
+        let why = unwanted.unwrap_or_default();
+        let dropped = channel::abandon(&app.db, channel.id, why, Utc::now()).await.context("drop deliveries")?;
+        tracing::info!(project.id = %channel.project_id, dropped, why, "alert messages are no longer wanted");
+        return Ok(());
+    };
+    loop {
+        let now = Utc::now();
+        let waiting = channel::waiting(&app.db, channel.id, now).await.context("look at what waits")?;
+        let outgoing = match decide(policy, channel.window, waiting, now) {
+            Action::Rest => None,
+            Action::WaitUntil(at) => {
+                channel::release(&app.db, channel.id, at).await.context("give the channel back")?;
+                return Ok(());
+            }
+            Action::Single(window) => single(app, &channel, &addressee, window).await?,
+            Action::Digest(window) => digest(app, &channel, &addressee, window).await?,
+        };
+        let Some(outgoing) = outgoing else {
+            channel::release(&app.db, channel.id, now).await.context("give the channel back")?;
+            return Ok(());
+        };
+        let parcel = Parcel {
+            kind: channel.kind,
+            destination: &channel.destination,
+            secret: addressee.secret.as_ref(),
+            content: &outgoing.content,
+            id: &outgoing.id,
+            thread: outgoing.thread.clone(),
+            list: format!("{}.{}", addressee.project, addressee.organization),
+        };
+        match transport.send(&parcel).await {
+            Ok(()) => {
+                let now = Utc::now();
+                let Outgoing { deliveries, is_digest, window, .. } = outgoing;
+                channel::sent(&app.db, channel.id, &deliveries, is_digest, window, now, now + lease)
+                    .await
+                    .context("note a message as sent")?;
+                (channel.window, channel.failures) = (window, 0);
+            }
+            Err(error) => return fail(app, &channel, &outgoing.deliveries, &error).await,
+        }
+    }
+}
+
+async fn single(
+    app: &App,
+    channel: &Channel,
+    addressee: &Addressee,
+    window: Window,
+) -> anyhow::Result<Option<Outgoing>> {
+    let Some(next) = delivery::next(&app.db, channel.id).await.context("read a delivery")? else { return Ok(None) };
+    let event =
+        event_lookup::latest(&app.db, next.project_id, next.issue_id).await.context("read the issue's latest event")?;
+    let language = content::language_of(channel, addressee);
+    let event = event.as_ref().map(|stored| &stored.event);
+    Ok(Some(Outgoing {
+        content: content::single(&next, event, addressee, language, &app.config.public_origin()),
+        deliveries: vec![next.id],
+        id: message_id(&next, "notice"),
+        thread: Some(format!("issue.{}", next.issue_id)),
+        is_digest: false,
+        window,
+    }))
+}
+
+async fn digest(
+    app: &App,
+    channel: &Channel,
+    addressee: &Addressee,
+    window: Window,
+) -> anyhow::Result<Option<Outgoing>> {
+    let all = delivery::all(&app.db, channel.id, DIGEST_LIMIT).await.context("read deliveries")?;
+    let Some(oldest) = all.iter().min_by_key(|delivery| delivery.id) else { return Ok(None) };
+    let language = content::language_of(channel, addressee);
+    Ok(Some(Outgoing {
+        content: content::digest(&all, addressee, language, &app.config.public_origin()),
+        id: message_id(oldest, "digest"),
+        deliveries: all.iter().map(|delivery| delivery.id).collect(),
+        thread: None,
+        is_digest: true,
+        window,
+    }))
+}
+
+/// Numbers begin anew with a new database; together with the time they do not.
+fn message_id(delivery: &Delivery, kind: &str) -> String {
+    format!("{kind}.{}.{}", delivery.id, delivery.created_at.timestamp_micros())
+}
+
+async fn fail(app: &App, channel: &Channel, deliveries: &[i64], error: &str) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let retry_at = now + pause(channel.failures);
+    let given_up = channel::failed(&app.db, channel.id, deliveries, error, now, retry_at, now - GIVE_UP)
+        .await
+        .context("note a failure")?;
+    let (project, kind) = (channel.project_id, channel.kind.as_str());
+    if given_up > 0 {
+        tracing::error!(project.id = %project, kind, given_up, error, "alert messages were tried for a day and given up");
+    } else if channel.failures.count_ones() <= 1 {
+        // The first failure, the second, the third, the fifth, the ninth ...
+        let failures = channel.failures + 1;
+        tracing::warn!(project.id = %project, kind, failures, error, "an alert message could not be sent; trying again");
+    }
+    Ok(())
+}
+
+/// Doubles with each failure, and varies by a quarter so that not all come back at once.
+fn pause(failures: i32) -> TimeDelta {
+    let doublings = u32::try_from(failures.clamp(0, 20)).unwrap_or_default();
+    let seconds = FIRST_PAUSE.saturating_mul(1_i64 << doublings).min(MAX_PAUSE);
+    TimeDelta::milliseconds(rand::rng().random_range(seconds * 750..=seconds * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_ten_minutes() {
+        for (failures, most) in [(0, 5), (1, 10), (3, 40), (7, 600), (1000, 600)] {
+            let pause = pause(failures);
+            assert!(pause <= TimeDelta::seconds(most) && pause >= TimeDelta::milliseconds(most * 750), "{failures}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The ways out: a mail server, and HTTP.
+
+use std::time::Duration;
+
+use glitchbox_notify::Level;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use reqwest::redirect;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::alert::content::Content;
+use crate::alert::{mail, webhook};
+use crate::config::{Config, MailTransport, Secret, SmtpSecurity, SmtpServer};
+use crate::store::alert::RecipientKind;
+
+/// A mail server gets this long for a whole mail.
+const MAIL_LIMIT: Duration = Duration::from_secs(20);
+
+/// A mail server gets this long for each answer.
+const MAIL_STEP: Duration = Duration::from_secs(10);
+
+/// A webhook gets this long for everything.
+const HTTP_LIMIT: Duration = Duration::from_secs(10);
+
+/// So much of a webhook's answer is read, in bytes.
+const ANSWER_LIMIT: usize = 16 * 1024;
+
+/// Longest error that is kept, in characters.
+const ERROR_LIMIT: usize = 300;
+
+type Smtp = AsyncSmtpTransport<Tokio1Executor>;
+
+/// The ways out. Nothing is set up before it is used: certificates take memory.
+#[derive(Debug)]
+pub struct Transport {
+    mail: MailTransport,
+    from: Mailbox,
+    host: String,
+    smtp: OnceCell<Smtp>,
+    http: OnceCell<reqwest::Client>,
+}
+
+/// A message and where it goes.
+#[derive(Debug)]
+pub struct Parcel<'a> {
+    /// In which way.
+    pub kind: RecipientKind,
+    /// An address or a URL.
+    pub destination: &'a str,
+    /// What to sign with.
+    pub secret: Option<&'a Secret>,
+    /// What it says.
+    pub content: &'a Content,
+    /// The same whenever it is sent again.
+    pub id: &'a str,
+    /// What an issue's mails share.
+    pub thread: Option<String>,
+    /// `PROJECT.ORGANIZATION`, for mail programs to filter by.
+    pub list: String,
+}
+
+impl Transport {
+    /// As the settings say.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            mail: config.mail.clone(),
+            from: config.mail_from.clone(),
+            host: config.public_url.host_str().unwrap_or("localhost").to_owned(),
+            smtp: OnceCell::new(),
+            http: OnceCell::new(),
+        }
+    }
+
+    /// False: there is no way for mail.
+    pub fn has_mail(&self) -> bool {
+        self.mail != MailTransport::Nowhere
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// Why it was not taken, in one line without a secret.
+    pub async fn send(&self, parcel: &Parcel<'_>) -> Result<(), String> {
+        let sent = match parcel.kind {
+            RecipientKind::Email => self.send_mail(parcel).await,
+            RecipientKind::Webhook | RecipientKind::Feishu | RecipientKind::Generic => self.post(parcel).await,
+        };
+        sent.map_err(|error| {
+            error.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(ERROR_LIMIT).collect()
+        })
+    }
+
+    async fn send_mail(&self, parcel: &Parcel<'_>) -> Result<(), String> {
+        let envelope = mail::Envelope {
+            from: &self.from,
+            to: parcel.destination,
+            host: &self.host,
+            id: parcel.id,
+            thread: parcel.thread.clone(),
+            list: parcel.list.clone(),
+        };
+        match &self.mail {
+            MailTransport::Smtp(server) => {
+                let mail = mail::build(parcel.content, &envelope)?;
+                let smtp = self.smtp.get_or_try_init(async || connect(server, &self.host)).await?;
+                submit(smtp, mail).await
+            }
+            MailTransport::Log => {
+                log_mail(parcel.destination, parcel.content);
+                Ok(())
+            }
+            MailTransport::Nowhere => Err("EMAIL_URL is not set".to_owned()),
+        }
+    }
+
+    async fn post(&self, parcel: &Parcel<'_>) -> Result<(), String> {
+        let now = chrono::Utc::now().timestamp();
+        let secret = parcel.secret.map(Secret::expose);
+        let request = webhook::request(parcel.kind, parcel.content, secret, parcel.id, now);
+        let client = self.http.get_or_try_init(async || client()).await?;
+        let mut post = client.post(parcel.destination).header("content-type", "application/json").body(request.body);
+        for (name, value) in request.headers {
+            post = post.header(name, value);
+        }
+        // The address may be a secret itself.
+        let mut response = post.send().await.map_err(|error| describe(error.without_url()))?;
+        let status = response.status();
+        let mut answer = Vec::new();
+        while answer.len() < ANSWER_LIMIT {
+            match response.chunk().await.map_err(|error| describe(error.without_url()))? {
+                Some(chunk) => answer.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        if !status.is_success() {
+            return Err(format!("the webhook answered {status}"));
+        }
+        webhook::check_answer(parcel.kind, &answer).map_err(|error| format!("the webhook refused it: {error}"))
+    }
+}
+
+fn client() -> Result<reqwest::Client, String> {
+    // Another part of the process may have done it already.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .timeout(HTTP_LIMIT)
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("glitchbox/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| format!("HTTP cannot be set up: {}", describe(error)))
+}
+
+fn connect(server: &SmtpServer, own_host: &str) -> Result<Smtp, String> {
+    let parameters = || {
+        TlsParameters::new(server.host.clone()).map_err(|error| format!("TLS cannot be set up: {}", describe(error)))
+    };
+    let tls = match server.security {
+        SmtpSecurity::None => Tls::None,
+        SmtpSecurity::StartTls => Tls::Required(parameters()?),
+        SmtpSecurity::Tls => Tls::Wrapper(parameters()?),
+    };
+    let mut builder = Smtp::builder_dangerous(server.host.clone())
+        .port(server.port)
+        .tls(tls)
+        .hello_name(ClientId::Domain(own_host.to_owned()))
+        .timeout(Some(MAIL_STEP));
+    if let Some((user, password)) = &server.credentials {
+        builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+    }
+    Ok(builder.build())
+}
+
+async fn submit(smtp: &Smtp, mail: Message) -> Result<(), String> {
+    match timeout(MAIL_LIMIT, smtp.send(mail)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("the mail server: {}", describe(error))),
+        Err(_) => Err(format!("the mail server took more than {} s", MAIL_LIMIT.as_secs())),
+    }
+}
+
+/// A mail for the log, a line each: only its text.
+fn log_mail(to: &str, content: &Content) {
+    let level = match content.level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Success | Level::Info => "info",
+    };
+    tracing::info!(mail.to = to, mail.level = level, "mail: [{}] {}", content.project, content.title);
+    for line in mail::text(content).lines().filter(|line| !line.trim().is_empty()) {
+        tracing::info!("mail: | {line}");
+    }
+}
+
+/// An error with what caused it.
+fn describe(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
