@@ -156,7 +156,7 @@ class Operation(RecipeTest):
             "logs-worker": " worker | ",
             "logs-celery": " worker | ",
             "logs-pgsql": "database system is ready to accept connections",
-            "logs-redis": "Ready to accept connections",
+            "logs-redis": " redis | ",
             "logs-migrate": "The database is up to date",
         }.items():
             with self.subTest(recipe):
