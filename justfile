@@ -149,12 +149,12 @@ logs-scheduled-restart: (_file 'scheduled-restart.log')
 # Only what went wrong in scheduled restarts | 只看定时重启的错误
 [group('logs 日志')]
 [no-exit-message]
-logs-scheduled-restart-errors: (_grep 'scheduled-restart*.log')
+logs-scheduled-restart-errors: (_grep 'scheduled-restart*.log' 'failed|degraded|skipped|Warnings')
 
 # Warnings and errors of everything, by time | 所有服务的警告和错误，按时间排序
 [group('logs 日志')]
 [no-exit-message]
-logs-errors: (_grep '*.log')
+logs-errors: (_grep '*.log' '')
 
 # ---- data
 
@@ -249,11 +249,15 @@ _file name:
     [ ! -t 1 ] || follow=(-F)
     exec {{ just }} _in tail -n {{ lines }} "${follow[@]}" "/data/logs/$1"
 
-# The lines of log files that tell of something wrong, by time.
+# The lines of log files that tell of something wrong, by time; `words` are further signs of it.
 [no-exit-message]
-_grep files:
+_grep files words:
     #!/usr/bin/env bash
     set -euo pipefail
     docker exec "$CONTAINER_NAME" test -d /data/logs
-    wrong='\b(WARN|WARNING|ERROR|FATAL|PANIC|panicked|failed|degraded)\b|"level":"(warn|error)"'
-    docker exec "$CONTAINER_NAME" bash -c 'cd /data/logs && grep -hE "$1" $2 2>/dev/null | sort | tail -n "$3"' _ "$wrong" "$1" {{ lines }}
+    wrong='\b(WARN|WARNING|ERROR|FATAL|PANIC|panicked)\b|"level":"(warn|error)"'
+    [ -z "$2" ] || wrong+="|\b($2)\b"
+    # "0 failed" is how a good night is told.
+    docker exec "$CONTAINER_NAME" bash -c \
+        'cd /data/logs && { grep -hE "$1" $2 2>/dev/null | grep -v " 0 failed" | sort | tail -n "$3"; } || true' \
+        _ "$wrong" "$1" {{ lines }}

@@ -218,7 +218,9 @@ class Operation(RecipeTest):
         for name in ("postgres", "redis"):
             self.assertEqual(after[name], before[name], name)
         self.assertIn("web", self.just("logs-scheduled-restart"))
-        self.just("logs-scheduled-restart-errors")
+        self.assertEqual(self.just("logs-scheduled-restart-errors"), "")
+        self.just("it-shell", "-c", "echo 2026-01-01T00:00:00.000Z redis failed: away >>/data/logs/scheduled-restart.log")
+        self.assertIn("redis failed", self.just("logs-scheduled-restart-errors"))
 
     def test_backup_and_restore(self):
         made = self.just("backup")
