@@ -16,7 +16,7 @@ pub fn run() -> Result<u8, Fault> {
     let mut request = Vec::new();
     io::stdin().read_to_end(&mut request).map_err(|error| misused(&error.to_string()))?;
     let request = serde_json::from_slice(&request).map_err(|error| misused(&error.to_string()))?;
-    let outcome = carry_out(request);
+    let outcome = carry_out(&request);
     let lost =
         |error: io::Error| Fault::new(exit::SERVICE, format!("The task's result cannot be handed over: {error}."));
     let mut result = outcome.result.to_string();
@@ -25,9 +25,9 @@ pub fn run() -> Result<u8, Fault> {
     Ok(outcome.exit)
 }
 
-fn carry_out(request: TaskRequest) -> TaskOutcome {
+fn carry_out(request: &TaskRequest) -> TaskOutcome {
     match &request.task {
-        Task::ScheduledRestart { .. } => report::restart(&request),
+        Task::ScheduledRestart { .. } => report::restart(request),
         Task::BackupCreate { to } => backup::create::run(&request.place, to.as_deref()),
         Task::BackupVerify { file } => backup::verify::run(&request.place, file),
         Task::BackupRestore { file, dry_run } => backup::restore::run(&request.place, file, *dry_run),

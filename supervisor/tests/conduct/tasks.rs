@@ -52,3 +52,27 @@ fn an_unknown_task_is_refused_with_the_reason() {
     assert_eq!(answer["ok"], false);
     assert!(answer["message"].as_str().unwrap().contains("dance"), "{answer}");
 }
+
+#[test]
+fn a_stop_ends_the_running_task_first_and_meanwhile_no_other_begins() {
+    let mut appliance = Appliance::start(PLAN);
+    appliance.until_said("supervisor | ready in");
+    // Nobody ever writes into this pipe: whoever opens it waits.
+    let pipe = appliance.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| run(&appliance, &Task::BackupVerify { file: pipe.clone() }));
+        appliance.until_said("backup: started (process ");
+        let (busy, _) = run(&appliance, &Task::BackupCreate { to: None });
+        assert_eq!(busy.exit, 4);
+        assert!(busy.result["error"].as_str().unwrap().starts_with("Busy: the verification of a backup has been"));
+        appliance.signal(nix::sys::signal::Signal::SIGTERM);
+        let (ended, _) = waiting.join().unwrap();
+        assert_eq!((ended.exit, &ended.result["error"]), (1, &"The task ended without a result (SIGTERM).".into()));
+    });
+    assert_eq!(appliance.exit_code(), 0);
+    let output = appliance.output();
+    let place = |text: &str| output.find(text).unwrap_or_else(|| panic!("{text} in:\n{output}"));
+    assert!(place("stopping everything: SIGTERM") < place("backup: ended after"));
+    assert!(place("backup: ended after") < place("quiet: stopped"), "{output}");
+}
