@@ -203,6 +203,25 @@ pub fn digest(deliveries: &[Delivery], addressee: &Addressee, lang: Language, or
     }
 }
 
+/// Tells nothing but that mail arrives.
+pub fn trial(origin: &str) -> Content {
+    Content {
+        title: "Mail from glitchbox arrives".to_owned(),
+        why: "Somebody wanted to know whether it does: this is what `glitchbox mail test` sends.".to_owned(),
+        level: Colour::Success,
+        facts: vec![("Address".to_owned(), origin.to_owned())],
+        stack: Vec::new(),
+        items: Vec::new(),
+        more: String::new(),
+        link: format!("{origin}/"),
+        project: "glitchbox".to_owned(),
+        footer: "Alerts are set up for each project.".to_owned(),
+        language: Language::English,
+        kind: "test",
+        data: json!({}),
+    }
+}
+
 impl Content {
     /// The form of chat services.
     pub fn message(&self) -> Message {

@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod instance;
 mod key;
+mod mail;
 mod maintenance;
 mod migrate;
 mod org;
@@ -67,6 +68,9 @@ enum Command {
     /// Manage API tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// Try how mail is sent.
+    #[command(subcommand)]
+    Mail(mail::Command),
 }
 
 /// Runs the command that the arguments name, and says how it went.
@@ -97,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Project(command) => project::run(command, config),
         Command::Key(command) => key::run(command, config),
         Command::Token(command) => token::run(command, config),
+        Command::Mail(command) => mail::run(command, &config),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("glitchbox: {error:#}");

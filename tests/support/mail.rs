@@ -77,13 +77,13 @@ impl Mail {
         let head = self.raw.split("\r\n\r\n").next().unwrap().replace("\r\n ", " ");
         let prefix = format!("{name}: ").to_ascii_lowercase();
         let found = head.lines().find(|line| line.to_ascii_lowercase().starts_with(&prefix));
-        found.map_or_else(String::new, |line| line[prefix.len()..].to_owned())
+        found.map_or_else(String::new, |line| line.get(prefix.len()..).unwrap().to_owned())
     }
 
     /// The part of this type, decoded.
     pub(crate) fn part(&self, content_type: &str) -> String {
         let start = self.raw.find(&format!("Content-Type: {content_type}")).expect("the part is there");
-        let part = &self.raw[start..];
+        let part = self.raw.get(start..).unwrap();
         let (head, body) = part.split_once("\r\n\r\n").unwrap();
         let body = body.split("\r\n--").next().unwrap();
         if head.contains("base64") {

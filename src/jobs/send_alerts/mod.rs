@@ -40,6 +40,9 @@ const IDLE: Duration = Duration::from_mins(2);
 /// Alerts that want a number of events are looked at this often while events come.
 const FREQUENCY_PAUSE: Duration = Duration::from_secs(10);
 
+/// So much news comes at once that a moment's patience saves work.
+const GATHER: Duration = Duration::from_millis(100);
+
 /// Pause after an error of the database.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -60,17 +63,24 @@ pub async fn run(app: &Arc<App>, policy: Policy, shutdown: &Shutdown) {
         claimed: HashMap::new(),
         frequency: Frequency { next: Instant::now(), is_first: true },
     };
+    let mut failures = 0_u32;
     loop {
         let pause = match sender.turn().await {
-            Ok(pause) => pause,
+            Ok(pause) => {
+                failures = 0;
+                pause
+            }
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "alerts cannot be looked at; trying again");
+                failures = failures.saturating_add(1);
+                if failures.is_power_of_two() {
+                    tracing::warn!(error = format!("{error:#}"), failures, "alerts cannot be looked at; trying again");
+                }
                 RETRY
             }
         };
         tokio::select! {
             () = shutdown.draining() => break,
-            () = app.alerts.woken() => {}
+            () = app.alerts.woken() => sleep(GATHER).await,
             Some(done) = sender.running.join_next_with_id() => sender.settle(done),
             () = sleep(pause) => {}
         }

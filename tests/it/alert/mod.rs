@@ -1,5 +1,6 @@
 //! Alerts: who is told, when, and how often.
 
+mod command;
 mod delivery;
 mod faults;
 mod outbox;
