@@ -6,12 +6,14 @@
 //! | `content` | what a message says, in the reader's language |
 //! | `mail`, `html` | the same as a mail |
 //! | `webhook` | the same as the body of a request |
+//! | `test_message` | what a test says |
 //! | `signal` | wakes the sender |
 
 pub mod content;
 mod html;
 pub mod mail;
 pub mod signal;
+pub mod test_message;
 #[cfg(test)]
 mod tests;
 pub mod throttle;

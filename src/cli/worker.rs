@@ -9,7 +9,7 @@ use super::{block_on, start_logging};
 use crate::alert::throttle;
 use crate::app::App;
 use crate::config::{Config, environment};
-use crate::jobs::{BEATS, beat, send_alerts, store_events};
+use crate::jobs::{BEATS, beat, send_alerts, send_tests, store_events};
 use crate::queue::{Consumer, Queue};
 use crate::shutdown::{DRAIN_LIMIT, STOP_LIMIT, Shutdown};
 use crate::telemetry::notify::notify;
@@ -32,6 +32,7 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
         let consumer = Consumer::connect(&config, Queue::Ingest, &args.slot)?;
+        let requests = Consumer::connect(&config, Queue::Notify, &args.slot)?;
         let app = Arc::new(App::connect(config)?);
         beat::start(&app, BEATS, &shutdown);
         let is_ready = || {
@@ -42,6 +43,7 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
             tokio::join!(
                 store_events::run(&app, consumer, &shutdown, is_ready),
                 send_alerts::run(&app, throttle::POLICY, &shutdown),
+                send_tests::run(&app, requests, &shutdown),
             );
         };
         tokio::select! {

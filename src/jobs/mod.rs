@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
 //! | `send_alerts` | when there is news, else every two minutes | notices -> mail and webhooks |
+//! | `send_tests` | when somebody asks on the page of an alert | a test message -> mail or webhook |
 //! | `make_partitions` | hourly, in one worker | the event table's partitions of the coming days |
 //! | `prune_notices` | daily, in one worker | forgets what was told 30 days ago |
 //! | `clean_up` | daily, in one worker | drops what has outlived its time: days of events and what hangs on them, sessions |
@@ -17,6 +18,7 @@ mod prepare;
 mod prune_notices;
 pub mod remove_files;
 pub mod send_alerts;
+pub mod send_tests;
 pub mod store_events;
 mod train_dictionaries;
 mod write_batch;

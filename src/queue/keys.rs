@@ -5,6 +5,8 @@
 pub enum Queue {
     /// Accepted items on their way to the worker.
     Ingest,
+    /// Wakes the worker for what somebody waits for on a page; what it is stands in PostgreSQL.
+    Notify,
 }
 
 /// The consumer group of every queue.
@@ -24,6 +26,7 @@ impl Queue {
     pub(super) const fn key(self) -> &'static str {
         match self {
             Self::Ingest => "q:ingest",
+            Self::Notify => "q:notify",
         }
     }
 
@@ -31,6 +34,7 @@ impl Queue {
     pub(super) const fn dead_key(self) -> &'static str {
         match self {
             Self::Ingest => "q:ingest:dead",
+            Self::Notify => "q:notify:dead",
         }
     }
 }

@@ -4,7 +4,9 @@
 //! transactions that span several calls. Every list has a limit and an index behind it.
 
 pub mod alert;
+pub mod alert_delivery;
 pub mod alert_draft;
+pub mod alert_test;
 pub mod api_token;
 pub mod error;
 pub mod event_batch;

@@ -1,5 +1,6 @@
 //! [7b] The pages, a file per page: rendered here, complete without a script, under a strict policy.
 
+mod alerts;
 mod assets;
 mod component;
 mod event_json;
@@ -9,6 +10,7 @@ mod issue_list;
 mod issue_page;
 mod issue_update;
 mod layout;
+mod project_head;
 mod project_list;
 mod project_page;
 mod response_headers;
@@ -42,6 +44,12 @@ pub fn router() -> Router<Arc<App>> {
         .route("/issues/{issue}/events/{event}/json/", get(event_json::show))
         .route("/projects/", get(project_list::show))
         .route("/projects/{organization}/{project}/", get(project_page::show))
+        .route("/projects/{organization}/{project}/alerts/", get(alerts::show))
+        .route("/projects/{organization}/{project}/alerts/new/", get(alerts::edit::new).post(alerts::edit::create))
+        .route("/projects/{organization}/{project}/alerts/{alert}/", get(alerts::edit::show).post(alerts::edit::save))
+        .route("/projects/{organization}/{project}/alerts/{alert}/switch/", post(alerts::change::switch))
+        .route("/projects/{organization}/{project}/alerts/{alert}/delete/", post(alerts::change::delete))
+        .route("/projects/{organization}/{project}/alerts/{alert}/test/", post(alerts::change::test))
         .route("/settings/", get(settings::show).post(settings::set_language))
         .route("/settings/password/", post(settings::set_password))
         .layer(DefaultBodyLimit::max(MAX_FORM))

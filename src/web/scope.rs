@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::app::App;
 use crate::ids::{OrganizationId, ProjectId};
-use crate::store::member;
+use crate::store::member::{self, Role};
 use crate::store::organization::{self, Organization};
 use crate::store::project::{self, Project};
 use crate::store::user::User;
@@ -45,10 +45,15 @@ impl Scope {
     }
 }
 
+/// What the person is in the organization, a superuser is its owner; not found when nothing.
+pub(super) async fn role(app: &App, user: &User, organization: OrganizationId) -> Result<Role, Failure> {
+    if user.is_superuser {
+        return Ok(Role::Owner);
+    }
+    member::find_role(&app.db, organization, user.id).await?.ok_or(Failure::NotFound)
+}
+
 /// Not found unless the person may see what belongs to the organization.
 pub(super) async fn require(app: &App, user: &User, organization: OrganizationId) -> Result<(), Failure> {
-    if user.is_superuser || member::find_role(&app.db, organization, user.id).await?.is_some() {
-        return Ok(());
-    }
-    Err(Failure::NotFound)
+    role(app, user, organization).await.map(|_| ())
 }

@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ),
     (
         "web",
-        &["auth", "http", "store", "queue::Producer", "app", "config", "protocol", "ids", "telemetry"],
+        &["auth", "http", "store", "queue::Producer", "queue::Queue", "app", "config", "protocol", "ids", "telemetry"],
         "as api: the same reads, as pages",
     ),
     (

@@ -35,3 +35,5 @@ mod status_socket;
 mod store;
 #[cfg(test)]
 mod web;
+#[cfg(test)]
+mod web_alerts;

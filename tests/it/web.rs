@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use crate::support::{Client, Reply, TestApp};
 
+/// The alerts of the first project, and the form for one more.
+const ALERTS: &str = "/projects/default/default/alerts/";
+const NEW_ALERT: &str = "/projects/default/default/alerts/new/";
 const PASSWORD: &str = "correct horse battery";
 
 /// An application with one administrator and one stored event.
@@ -22,7 +25,7 @@ async fn with_event() -> TestApp {
     test
 }
 
-async fn add_user(test: &TestApp, email: &str, is_superuser: bool) {
+pub(crate) async fn add_user(test: &TestApp, email: &str, is_superuser: bool) {
     let hash = password::hash(PASSWORD.to_owned()).await.unwrap();
     let new = NewUser { email, name: "", password_hash: Some(&hash), is_superuser };
     user::insert(&test.app.db, new).await.unwrap();
@@ -74,13 +77,13 @@ async fn store_event(test: &TestApp) {
 }
 
 /// Signs in and returns a client that carries the session.
-async fn sign_in(test: &TestApp, email: &str) -> Client {
+pub(crate) async fn sign_in(test: &TestApp, email: &str) -> Client {
     let reply = test.client().post_form("/login/", &[("email", email), ("password", PASSWORD)]).await.expect(303);
     test.client().with_header("cookie", &reply.cookie("glitchbox").unwrap())
 }
 
 /// The value of the page's token for forms.
-fn token(page: &Reply) -> String {
+pub(crate) fn token(page: &Reply) -> String {
     let html = page.text();
     let rest = html.split(r#"name="csrf" value=""#).nth(1).expect("a form with a token");
     rest.split('"').next().unwrap().to_owned()
@@ -288,7 +291,17 @@ async fn every_answer_carries_a_strict_policy_and_nothing_is_inline() {
     let test = with_event().await;
     let client = sign_in(&test, "admin@localhost").await;
     let issue = first_issue(&client.get("/issues/").await.expect(200));
-    for path in ["/login/", "/issues/", &issue, "/projects/", "/projects/default/default/", "/settings/", "/nowhere/"] {
+    for path in [
+        "/login/",
+        "/issues/",
+        &issue,
+        "/projects/",
+        "/projects/default/default/",
+        ALERTS,
+        NEW_ALERT,
+        "/settings/",
+        "/nowhere/",
+    ] {
         let page = if path == "/login/" { test.client().get(path).await } else { client.get(path).await };
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self';"), "{path}: {policy}");

@@ -14,13 +14,12 @@ use self::snippet::Sdk;
 use super::component::{badge, copy_button, time};
 use super::failure::Failure;
 use super::layout::{self, Place};
-use super::scope;
+use super::project_head::{ProjectView, Tab};
 use super::text::Lang;
 use super::viewer::Viewer;
 use crate::app::App;
 use crate::store::project::Project;
-use crate::store::project_key::ProjectKey;
-use crate::store::{organization, project, project_key};
+use crate::store::project_key::{self, ProjectKey};
 
 /// Most keys shown.
 const MAX_KEYS: i64 = 100;
@@ -38,9 +37,8 @@ pub(super) async fn show(
     Path((organization, project)): Path<(String, String)>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Html<String>, Failure> {
-    let organization = organization::find_by_slug_or_id(&app.db, &organization).await?.ok_or(Failure::NotFound)?;
-    scope::require(&app, &viewer.user, organization.id).await?;
-    let project = project::find_by_slug_or_id(&app.db, organization.id, &project).await?.ok_or(Failure::NotFound)?;
+    let view = ProjectView::load(&app, &viewer, &organization, &project).await?;
+    let project = &view.project;
     let keys = project_key::list_of_project(&app.db, project.id, None, MAX_KEYS).await?;
     let dsn = keys.iter().find(|key| key.is_active).map(|key| key.dsn(&app.config.public_url));
     let sdk =
@@ -48,12 +46,8 @@ pub(super) async fn show(
     let lang = viewer.lang();
     let now = Utc::now();
     let body = html! {
-        div.bar {
-            h1 { (project.name) }
-            span.crumbs { (organization.name) " / " (project.slug) }
-            a.btn.push href={ "/issues/?project=" (project.id) } { (lang.issues()) }
-        }
-        (status(lang, now, &project))
+        (view.head(lang, Tab::SetUp))
+        (status(lang, now, project))
         section.card {
             header { h2 { (lang.dsn()) } span.muted { (lang.dsn_hint()) } }
             div.pad {

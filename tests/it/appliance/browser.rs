@@ -7,6 +7,24 @@ use bytes::Bytes;
 
 use super::Instance;
 use super::webdriver::Browser;
+use crate::support::webhook::WebhookSink;
+
+/// Numbers of an alert and of its one recipient.
+struct OnCall {
+    alert: i64,
+    recipient: i64,
+}
+
+/// An alert that really tells somebody of what comes.
+async fn tell(instance: &Instance, url: &str) -> OnCall {
+    let arguments = ["token", "create", "--user", "admin@localhost", "--scope", "project:write"];
+    let client = instance.client().with_token(instance.run("glitchbox", &arguments).trim());
+    let alert =
+        serde_json::json!({ "name": "On call", "alertRecipients": [{ "recipientType": "webhook", "url": url }] });
+    let made = client.post_json("/api/0/projects/default/default/alerts/", &alert).await.expect(201).json();
+    let number = |value: &serde_json::Value| value.as_i64().unwrap();
+    OnCall { alert: number(&made["id"]), recipient: number(&made["alertRecipients"][0]["id"]) }
+}
 
 /// What tells the languages apart on the issue's page.
 struct Words {
@@ -14,11 +32,27 @@ struct Words {
     sign_in: &'static str,
     resolve: &'static str,
     resolved: &'static str,
+    alert_saved: &'static str,
+    test_delivered: &'static str,
 }
 
 const LANGUAGES: [Words; 2] = [
-    Words { language: "en", sign_in: "Sign in", resolve: "Resolve", resolved: "Resolved" },
-    Words { language: "zh-CN", sign_in: "登录", resolve: "标为已解决", resolved: "已解决" },
+    Words {
+        language: "en",
+        sign_in: "Sign in",
+        resolve: "Resolve",
+        resolved: "Resolved",
+        alert_saved: "Alert saved.",
+        test_delivered: "was delivered.",
+    },
+    Words {
+        language: "zh-CN",
+        sign_in: "登录",
+        resolve: "标为已解决",
+        resolved: "已解决",
+        alert_saved: "告警已保存。",
+        test_delivered: "已送达",
+    },
 ];
 
 /// Wide as on a desk, narrow as in the hand.
@@ -28,17 +62,23 @@ const WIDTHS: [u32; 2] = [1280, 390];
 async fn a_person_signs_in_opens_the_issue_and_resolves_it_in_both_languages() {
     let instance = tokio::task::spawn_blocking(Instance::started).await.unwrap();
     let password = fs::read_to_string(instance.data().join("secrets/admin-password")).unwrap();
+    for (name, platform) in [("Web shop", "python"), ("Mobile app", "android"), ("Warehouse", "rust")] {
+        instance.run("glitchbox", &["project", "create", name, "--org", "default", "--platform", platform]);
+    }
+    let hooks = WebhookSink::start().await;
+    let on_call = tell(&instance, &hooks.url("/chat/on-call")).await;
     send_corpus(&instance).await;
+    hooks.wait_for("/chat/on-call", 4).await;
     for words in LANGUAGES {
         let browser = Browser::start(words.language).await;
-        visit(&browser, &instance, &password, &words).await;
+        visit(&browser, &instance, &password, &on_call, &words).await;
         browser.quit().await;
         // As new for the next language.
         instance.sql("update issue set status = 0, resolved_at = null");
     }
 }
 
-async fn visit(browser: &Browser, instance: &Instance, password: &str, words: &Words) {
+async fn visit(browser: &Browser, instance: &Instance, password: &str, on_call: &OnCall, words: &Words) {
     let site = format!("http://localhost:{}", instance.address().port());
     browser.set_screen(1280, "light").await;
     browser.open(&format!("{site}/")).await;
@@ -73,7 +113,10 @@ async fn visit(browser: &Browser, instance: &Instance, password: &str, words: &W
     assert!(page.contains(words.resolved), "{page}");
     assert_eq!(instance.sql("select count(*) from issue where status = 1"), "1");
 
-    for (name, path) in [("project", "/projects/default/default/"), ("settings", "/settings/")] {
+    make_an_alert(browser, &site, on_call, words).await;
+    for (name, path) in
+        [("projects", "/projects/"), ("project", "/projects/default/default/"), ("settings", "/settings/")]
+    {
         browser.open(&format!("{site}{path}")).await;
         photograph(browser, name, words.language).await;
     }
@@ -81,6 +124,49 @@ async fn visit(browser: &Browser, instance: &Instance, password: &str, words: &W
     assert_eq!(page_language, words.language);
     let complaints: Vec<String> = browser.console().await;
     assert!(complaints.is_empty(), "the console says: {complaints:#?}");
+}
+
+/// Makes an alert with three webhooks, looks at it in the list and removes it.
+async fn make_an_alert(browser: &Browser, site: &str, on_call: &OnCall, words: &Words) {
+    let alerts = "/projects/default/default/alerts/";
+    browser.open(&format!("{site}{alerts}")).await;
+    browser.click("a[href$='alerts/new/']").await;
+    browser.fill("input[name=name]", "Night shift").await;
+    browser.click("input[value=many]").await;
+    browser.fill("input[name=url-0]", "https://hooks.slack.com/services/T0AB12CD3/B0EF45GH6/not-a-real-token").await;
+    browser.click("button[value=add]").await;
+    browser.find("input[name=url-1]").await;
+    browser.click("select[name=kind-1] option[value=feishu]").await;
+    browser.fill("input[name=url-1]", "open.feishu.cn/open-apis/bot/v2/hook/0000-1111").await;
+    browser.fill("input[name=secret-1]", "not a real secret").await;
+    browser.click(".ends button").await;
+    // The address wants its https://.
+    browser.find(".problem").await;
+    let wrong = browser.text(".problem").await;
+    assert!(wrong.contains("https://"), "{wrong}");
+    photograph(browser, "alert-mistake", words.language).await;
+    let complaints = browser.console().await;
+    assert!(complaints.iter().all(|line| line.contains("422")), "besides the refused form: {complaints:#?}");
+    browser.run("document.querySelector('input[name=url-1]').value = ''").await;
+    browser.fill("input[name=url-1]", "https://open.feishu.cn/open-apis/bot/v2/hook/0000-1111-2222").await;
+    browser.click(".ends button").await;
+    browser.find(".note.good").await;
+    assert_eq!(browser.text(".note.good").await, words.alert_saved);
+    let list = browser.text("main").await;
+    assert!(list.contains("Night shift") && list.contains("https://hooks.slack.com/…oken"), "{list}");
+    // This one has a receiver that is there.
+    browser.click(&format!("form[action$='alerts/{}/test/'] button", on_call.alert)).await;
+    browser.arrive(&format!("alerts/?test={}", on_call.recipient)).await;
+    let result = browser.text(".note[role=status]").await;
+    assert!(result.contains(words.test_delivered), "{result}");
+    photograph(browser, "alerts", words.language).await;
+    browser.click(".alert + .alert + .alert .actions a").await;
+    browser.find("input[name=url-1]").await;
+    photograph(browser, "alert", words.language).await;
+    browser.click(".btn.danger").await;
+    browser.find(".note.good").await;
+    let list = browser.text("main").await;
+    assert!(!list.contains("Night shift"), "{list}");
 }
 
 /// The page in both themes and widths, into target/screenshots; nothing may stick out at the side.
