@@ -10,7 +10,7 @@ use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
 
-use super::archive::{DATABASE, MANIFEST, Writer};
+use super::archive::{Archive, DATABASE, MANIFEST, Writer};
 use super::database::{self, Snapshot};
 use super::keep;
 use super::manifest::{FORMAT, Instance, Manifest, Tools};
@@ -22,7 +22,7 @@ use crate::task::{Place, PostgresPlace, TaskOutcome};
 const RESERVE: u64 = 64 << 20;
 const MB: u64 = 1 << 20;
 
-/// What has been made.
+/// What has been made, read back and found whole.
 #[derive(Debug, Clone, Serialize)]
 pub struct Created {
     /// The file.
@@ -125,6 +125,9 @@ fn write(
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| Trouble::Said(error.to_string()))?;
     archive.append(MANIFEST, text.as_slice()).map_err(Trouble::Disk)?;
     let length = archive.seal().map_err(Trouble::Disk)?;
+    // What the disk gives back must be what went to it.
+    let check = || Archive::open(&unfinished.path())?.check_members(&manifest.members);
+    check().map_err(|words| Trouble::Said(format!("The backup was written, but cannot be read back: {words}")))?;
     Ok((length, manifest.total_rows()))
 }
 

@@ -186,7 +186,9 @@ fn replace(
     let journal = Journal::begin(data, &stamp, is_bundled, &names).map_err(told("writing the journal"))?;
     let done = || -> Result<(), String> {
         if place.app.is_some() {
-            progress("stopping the worker: from now on events wait in the queue");
+            if services == Services::Supervised {
+                progress("stopping the worker: from now on events wait in the queue");
+            }
             services.act("worker", "stop")?;
         }
         let aside = match external {

@@ -233,9 +233,9 @@ pub enum Language {
 pub struct BackupRules {
     /// One is made before each restart by schedule.
     pub nightly: bool,
-    /// So many of the newest are always kept.
+    /// At most so many are kept.
     pub keep: u32,
-    /// Of the others, those older than so many days are deleted.
+    /// And none that is older than so many days; but always the newest good one.
     pub max_age_days: u32,
 }
 

@@ -355,11 +355,31 @@ fn a_full_backup_disk_is_a_clear_error_and_nothing_is_left() {
         return;
     }
     let to = folder.display().to_string();
-    let output = instance.command("supervisor", &["backup", "create", "--to", &to]).output().unwrap();
-    let left = names(&folder);
-    drop(Command::new("umount").arg(&folder).output());
+    let create = || instance.command("supervisor", &["backup", "create", "--to", &to]).output().unwrap();
+    let unmount = || drop(Command::new("umount").arg(&folder).output());
+    let (output, left) = (create(), names(&folder));
+    unmount();
     refused(&output, "1 MB free");
     assert_eq!(left, Vec::<String>::new());
+    // Room enough at first, and taken by somebody else while the backup is written.
+    assert!(is_mounted("size=100m"));
+    let (output, left) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while names(&folder).is_empty() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            drop(Command::new("fallocate").args(["-l", "104853504"]).arg(folder.join("filler")).output());
+        });
+        (create(), names(&folder))
+    });
+    unmount();
+    if output.status.success() {
+        eprintln!("SKIPPED: the backup was written before the disk was full");
+    } else {
+        refused(&output, "is full");
+        assert!(left.iter().all(|name| name == "filler"), "{left:?}");
+    }
     // Another disk with room is fine; the path is relative to where the operator is.
     let mut command = instance.command("supervisor", &["backup", "create", "--to", "small", "--json"]);
     let output = command.current_dir(instance.root()).output().unwrap();
