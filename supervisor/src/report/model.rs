@@ -253,7 +253,7 @@ pub struct Backup {
     pub file: Option<String>,
     /// Its size.
     pub size: Option<u64>,
-    /// Whether it was read back and found whole.
+    /// Whether it was restored aside and compared; nobody has done so at this moment.
     pub verified: bool,
     /// How long it took.
     pub ms: u64,

@@ -8,12 +8,13 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::checks::{self, Findings};
-use super::model::{Action, Check, CheckStatus, KIND, Outcome, Queue, Report, SCHEMA, System};
+use super::model::{Action, Backup, Check, CheckStatus, KIND, Outcome, Queue, Report, SCHEMA, System};
 use super::recycle::{Recycled, recycle};
 use super::redact::Redactor;
 use super::store::Store;
-use super::text::block;
+use super::text::{block, bytes};
 use super::{deliver, facts, outbox::Outbox};
+use crate::backup::create;
 use crate::control::Client;
 use crate::state::ServiceStatus;
 use crate::task::{Place, Task, TaskOutcome, TaskRequest, Trigger};
@@ -57,7 +58,7 @@ pub fn run(request: &TaskRequest) -> TaskOutcome {
             report.reason = Some(error);
         }
         report.finished_at = Utc::now();
-        conclude(report, &request.place, dry_run).await
+        conclude(report, &request.place, dry_run)
     })
 }
 
@@ -116,6 +117,10 @@ async fn proceed(report: &mut Report, place: &Place, dry_run: bool) -> Result<()
         report.actions = present.iter().map(|name| plan(checks::find(&services, name), name)).collect();
         return look_at_machine(report, place, before).await;
     }
+    if report.trigger == Trigger::Schedule && place.backup.nightly {
+        report.backup = Some(back_up(place).await);
+    }
+
     let recycled = recycle(&present).await?;
     let after = until_well(place).await?;
     report.checks_after.clone_from(&after.checks);
@@ -172,6 +177,25 @@ fn plan(service: Option<&ServiceStatus>, name: &str) -> Action {
         new_pid: pid,
         old_rss: pid.and_then(facts::rss),
         ..Action::default()
+    }
+}
+
+async fn back_up(place: &Place) -> Backup {
+    say("making a backup");
+    let began = Instant::now();
+    let place = place.clone();
+    let made = tokio::task::spawn_blocking(move || create::create(&place, None, &mut |line| say(line))).await;
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match made.map_err(|error| error.to_string()).and_then(|made| made) {
+        Ok(made) => {
+            let name = made.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            say(&format!("backup {name}, {}", bytes(made.size_bytes)));
+            Backup { file: Some(name), size: Some(made.size_bytes), verified: false, ms, error: None }
+        }
+        Err(error) => {
+            say(&format!("WARN no backup: {error}"));
+            Backup { error: Some(error), ms, ..Backup::default() }
+        }
     }
 }
 
@@ -257,8 +281,8 @@ async fn last_lines() -> Vec<String> {
     lines.into_iter().rev().take(LOG_LINES).rev().collect()
 }
 
-/// Keeps the report, tells it, and has it sent.
-async fn conclude(report: Report, place: &Place, dry_run: bool) -> TaskOutcome {
+/// Keeps the report, tells it, and puts it where the supervisor finds it for delivery.
+fn conclude(report: Report, place: &Place, dry_run: bool) -> TaskOutcome {
     let mut report = redact(report, &Redactor::new(&place.secrets));
     if !dry_run {
         let kept = Store::make(Path::new(".")).and_then(|store| store.keep(&report));
@@ -269,23 +293,11 @@ async fn conclude(report: Report, place: &Place, dry_run: bool) -> TaskOutcome {
                 report.warnings.push(format!("the report could not be {what}: {error}"));
             }
         }
-        send_off().await;
     }
     for line in block(&report) {
         say(&line);
     }
     TaskOutcome { exit: report.result.exit(), result: json!(report) }
-}
-
-/// Has the supervisor deliver; when it does so already, the new letters are found by themselves.
-async fn send_off() {
-    let asked = async {
-        if let Ok(mut client) = Client::connect(Path::new(".")).await {
-            let _busy_is_fine = client.run_task(&Task::Deliver, |_| ()).await;
-        }
-    };
-    // Only the order matters: it is carried out without us.
-    let _ordered = timeout(Duration::from_millis(200), asked).await;
 }
 
 /// Takes secrets out of every text that is not our own.

@@ -6,7 +6,10 @@ mod bad_input;
 mod browser;
 mod instance;
 mod lifecycle;
+mod load;
+mod receiver;
 mod restarts;
+mod scheduled_restart;
 mod sdk;
 mod webdriver;
 
