@@ -48,14 +48,14 @@ RUN supervisor template
 RUN set -eu; \
     # Just-in-time compilation is off, clusters are the supervisor's, and nothing is installed later.
     dpkg --purge --force-depends --force-remove-essential --force-remove-protected \
-        $(dpkg-query -W -f '${Package} ' 'libllvm*' 'libz3-4' perl 'perl-modules-*' 'libperl5*' 'libgdbm*' \
+        $(dpkg-query -W -f '${Package} ' 'libllvm*' 'libz3-4' 'perl*' 'lib*-perl' 'libperl5*' 'libgdbm*' 'libdb5*' \
             postgresql-common 'postgresql-common-dev' postgresql-client-common ssl-cert ucf sensible-utils locales libc-l10n \
-            openssl lsb-release 2>/dev/null) >/dev/null 2>&1 || true; \
+            openssl lsb-release apt 'libapt-pkg*' sqv 'libsqlite3*' debconf 2>/dev/null) >/dev/null 2>&1 || true; \
     cd /usr/lib/postgresql/17; \
     rm -rf lib/bitcode lib/llvmjit* lib/pgxs bin/pgbench bin/vacuumlo bin/oid2name bin/pg_test_fsync bin/pg_test_timing; \
     rm -rf /usr/share/doc /usr/share/man /usr/share/info /usr/share/lintian /usr/share/locale /usr/share/i18n \
-        /usr/share/postgresql/17/man /usr/share/bug /usr/share/perl* /usr/lib/*/perl* /usr/share/debconf \
-        /usr/include /var/cache /var/lib/apt /var/log /var/lib/postgresql /var/lib/redis /etc/redis /etc/postgresql* /tmp/*; \
+        /usr/share/postgresql/17/man /usr/share/bug /usr/share/perl* /usr/lib/*/perl* /usr/share/debconf /usr/lib/*/gconv \
+        /usr/include /usr/lib/apt /etc/apt /var/cache /var/lib/apt /var/log /var/lib/postgresql /var/lib/redis /etc/redis /etc/postgresql* /tmp/*; \
     mkdir -m 1777 -p /tmp; \
     for program in bin/postgres bin/psql bin/pg_dump bin/pg_restore /usr/bin/redis-server /usr/bin/redis-cli /usr/local/bin/supervisor; do \
         if ldd "$program" | grep 'not found'; then exit 1; fi; \
