@@ -83,6 +83,12 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
         Level::Info,
         format!("starting in {} (supervisor {})", context.data.path.display(), env!("CARGO_PKG_VERSION")),
     );
+    let given = &context.settings.data_dir_given;
+    if *given != context.data.path {
+        let said = mount::link(given, &context.data.path);
+        let said = said.unwrap_or_else(|error| format!("Links in {} cannot be made: {error}.", given.display()));
+        log.say(Level::Warn, said);
+    }
     if mount::is_lost_with_container(&context.data.path) {
         for line in mount::warning(&context.data.path) {
             log.say(Level::Warn, line);

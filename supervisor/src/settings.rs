@@ -115,6 +115,8 @@ pub struct Overrides {
 pub struct Settings {
     /// `DATA_DIR` (`./data`), absolute, symbolic links left as they are.
     pub data_dir: PathBuf,
+    /// The same as it was given: `data_dir` may be a volume in it (`mount::root_of`).
+    pub data_dir_given: PathBuf,
     /// `PORT` (8000): where the appliance listens.
     pub port: u16,
     /// `LOG_FORMAT` (`text`): JSON lines on standard output.
@@ -182,7 +184,8 @@ impl Settings {
             );
         }
         let settings = Self {
-            data_dir,
+            data_dir: data_dir.clone(),
+            data_dir_given: data_dir,
             port,
             log_json: reader.choice("LOG_FORMAT", &["text", "json"]) == Some(1),
             timezone: reader.timezone(),

@@ -76,3 +76,33 @@ class EnvironmentFile(ContainerTest):
         self.assertIn("https://errors.example.com", container.logs())
         status, _ = container.http("/_health/", headers={"Host": "web.default.svc.cluster.local"})
         self.assertEqual(status, 200)
+
+
+class DockerLines(ContainerTest):
+    def test_volumes_on_the_folders_of_the_servers(self):
+        # Everything goes into the one of the database, so a new container with the same volumes has all of it.
+        for postgres, redis in (("/data/postgres", "/data/redis"), ("/data/postgres/data", "/data/redis/data")):
+            with self.subTest(postgres):
+                volumes = ("--volume", f"{self.volume()}:{postgres}", "--volume", f"{self.volume()}:{redis}")
+                container = self.container(*volumes).wait_until_ready()
+                self.assertIn(f"/data is no volume, but {postgres} is", container.logs())
+                key, token = container.dsn_key(), container.token()
+                container.send_event("kept in the database's volume", key)
+                container.wait_for_issue(token, "kept in the database's volume")
+                # Where people look for things.
+                container.exec("test", "-f", "/data/secrets/admin-password")
+                container.exec("test", "-f", "/data/logs/web.log")
+                self.assertEqual(container.stop()[0], 0)
+                container.remove()
+                again = self.container(*volumes).wait_until_ready()
+                self.assertEqual(again.dsn_key(), key)
+                again.wait_for_issue(token, "kept in the database's volume")
+
+    def test_everything_in_one_line_and_nothing_kept(self):
+        container = self.container(
+            "--rm", "--env", "SECRET_KEY=0123456789abcdef", "--env", "GLITCHTIP_DOMAIN=http://localhost:8000",
+            "--env", "EMAIL_URL=consolemail://", "--env", "DEFAULT_FROM_EMAIL=glitchtip@localhost", "--env", "DEBUG=true",
+            "--env", "ENABLE_USER_REGISTRATION=false", "--env", "DB_PASSWORD=0123456789abcdef",
+            "--env", "GLITCHTIP_MAX_EVENT_LIFE_DAYS=7", "--env", "ALLOWED_HOSTS=localhost,127.0.0.1",
+        ).wait_until_ready()
+        self.assertEqual({service["health"] for service in container.services().values()}, {"ok"})

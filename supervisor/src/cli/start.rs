@@ -14,7 +14,7 @@ use crate::spawn::spawn;
 use crate::state::Exit;
 use crate::task::BackupRules;
 use crate::users::Users;
-use crate::{postgres, reap, redis};
+use crate::{mount, postgres, reap, redis};
 
 /// The plan file's name in a `conf` folder.
 const FILE: &str = "supervisor.toml";
@@ -57,6 +57,7 @@ pub fn load_settings(start: &Start, plan: &mut Plan) -> Result<Settings, Fault> 
     let overrides = Overrides { data_dir: start.data_dir.clone(), port: start.port };
     let mut settings = Settings::from_env(std::env::vars_os(), &overrides)
         .map_err(|complaints| with_app_complaints(complaints, plan, &overrides))?;
+    settings.data_dir = mount::root_of(&settings.data_dir_given);
     settings.bundled_postgres &= plan.has_bundled("postgres");
     settings.bundled_redis &= plan.has_bundled("redis");
     for (name, wanted) in [("postgres", settings.bundled_postgres), ("redis", settings.bundled_redis)] {
