@@ -19,8 +19,8 @@ fn said(bytes: &[u8]) -> String {
 async fn mail_can_be_tried() {
     let sink = MailSink::start().await;
     let url = format!("smtp://me:pa55%20word-1@127.0.0.1:{}", sink.port());
-    let test = ["mail", "test", "--to", "Dev@localhost"];
-    let output = glitchbox(&test, &[("EMAIL_URL", &url)]).await;
+    let arguments = ["mail", "test", "--to", "Dev@localhost"];
+    let output = glitchbox(&arguments, &[("EMAIL_URL", &url)]).await;
     assert!(output.status.success(), "{}", said(&output.stderr));
     let mail = sink.wait_for("dev@localhost", 1).await.remove(0);
     assert_eq!(
@@ -28,12 +28,12 @@ async fn mail_can_be_tried() {
         ("glitchbox@localhost", "[glitchbox] Mail from glitchbox arrives")
     );
 
-    let output = glitchbox(&test, &[("EMAIL_URL", "consolemail://")]).await;
+    let output = glitchbox(&arguments, &[("EMAIL_URL", "consolemail://")]).await;
     assert!(said(&output.stdout).contains("Mail from glitchbox arrives"));
 
     drop(sink);
     for (url, wanted) in [(url.as_str(), "onnection refused"), ("", "EMAIL_URL is not set")] {
-        let output = glitchbox(&test, &[("EMAIL_URL", url)]).await;
+        let output = glitchbox(&arguments, &[("EMAIL_URL", url)]).await;
         assert_eq!(output.status.code(), Some(1));
         let text = said(&output.stderr);
         assert!(text.contains(wanted) && text.lines().count() == 1 && !text.contains("pa55"), "{text}");
