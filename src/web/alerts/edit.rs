@@ -99,15 +99,14 @@ async fn submit(
         Err(mistake) => return page(app, viewer, view, &form, stored, Some(&mistake)).await,
     };
     let project = view.project.id;
-    let saved = match stored {
-        Some(stored) => alert::update(&app.db, project, stored.id, &new).await?.ok_or(Failure::NotFound)?,
-        None => {
-            if alert::list(&app.db, project).await?.len() >= MAX_ALERTS {
-                let mistake = Mistake { at: Fault::Whole, text: lang.too_many_alerts(MAX_ALERTS) };
-                return page(app, viewer, view, &form, stored, Some(&mistake)).await;
-            }
-            alert::insert(&app.db, project, &new).await?
+    let saved = if let Some(stored) = stored {
+        alert::update(&app.db, project, stored.id, &new).await?.ok_or(Failure::NotFound)?
+    } else {
+        if alert::list(&app.db, project).await?.len() >= MAX_ALERTS {
+            let mistake = Mistake { at: Fault::Whole, text: lang.too_many_alerts(MAX_ALERTS) };
+            return page(app, viewer, view, &form, stored, Some(&mistake)).await;
         }
+        alert::insert(&app.db, project, &new).await?
     };
     tracing::info!(project.id = project.0, alert.id = saved.id.0, user.id = viewer.user.id.0, "alert saved");
     Ok(Redirect::to(&format!("{}alerts/?done=saved", view.path())).into_response())

@@ -9,18 +9,21 @@ use super::Instance;
 use super::webdriver::Browser;
 use crate::support::webhook::WebhookSink;
 
-/// Numbers of an alert and of its one recipient.
+/// Numbers of an alert and of its first recipient.
 struct OnCall {
     alert: i64,
     recipient: i64,
 }
 
 /// An alert that really tells somebody of what comes.
-async fn tell(instance: &Instance, url: &str) -> OnCall {
+async fn tell(instance: &Instance, hooks: &WebhookSink) -> OnCall {
     let arguments = ["token", "create", "--user", "admin@localhost", "--scope", "project:write"];
     let client = instance.client().with_token(instance.run("glitchbox", &arguments).trim());
-    let alert =
-        serde_json::json!({ "name": "On call", "alertRecipients": [{ "recipientType": "webhook", "url": url }] });
+    // The second recipient is broken, and the page has to say so.
+    let alert = serde_json::json!({ "name": "On call", "alertRecipients": [
+        { "recipientType": "webhook", "url": hooks.url("/chat/on-call") },
+        { "recipientType": "generic", "url": hooks.url("/500"), "secret": "not a real secret" },
+    ] });
     let made = client.post_json("/api/0/projects/default/default/alerts/", &alert).await.expect(201).json();
     let number = |value: &serde_json::Value| value.as_i64().unwrap();
     OnCall { alert: number(&made["id"]), recipient: number(&made["alertRecipients"][0]["id"]) }
@@ -66,9 +69,10 @@ async fn a_person_signs_in_opens_the_issue_and_resolves_it_in_both_languages() {
         instance.run("glitchbox", &["project", "create", name, "--org", "default", "--platform", platform]);
     }
     let hooks = WebhookSink::start().await;
-    let on_call = tell(&instance, &hooks.url("/chat/on-call")).await;
+    let on_call = tell(&instance, &hooks).await;
     send_corpus(&instance).await;
     hooks.wait_for("/chat/on-call", 4).await;
+    hooks.wait_for("/500", 1).await;
     for words in LANGUAGES {
         let browser = Browser::start(words.language).await;
         visit(&browser, &instance, &password, &on_call, &words).await;
@@ -159,6 +163,8 @@ async fn make_an_alert(browser: &Browser, site: &str, on_call: &OnCall, words: &
     browser.arrive(&format!("alerts/?test={}", on_call.recipient)).await;
     let result = browser.text(".note[role=status]").await;
     assert!(result.contains(words.test_delivered), "{result}");
+    let list = browser.text("main").await;
+    assert!(list.contains("500 Internal Server Error"), "{list}");
     photograph(browser, "alerts", words.language).await;
     browser.click(".alert + .alert + .alert .actions a").await;
     browser.find("input[name=url-1]").await;
