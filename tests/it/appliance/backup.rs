@@ -221,12 +221,11 @@ fn what_is_damaged_or_newer_is_refused_and_nothing_changes() {
     refused(&backup(&instance, &["restore", "--yes"], &instance.root().join("absent.tar")), "There is no backup");
 
     let schema = instance.sql("select max(version) from _sqlx_migrations");
-    let newest = "9".repeat(schema.len());
     let forgeries = [
         ("\"format\": 1", "\"format\": 2".to_owned(), "its format is 2"),
         (
-            &format!("\"schema_version\": {schema}"),
-            format!("\"schema_version\": {newest}"),
+            &format!("\"schema_version\": {schema},\n  "),
+            format!("\"schema_version\": {schema}999,"),
             "made by a newer glitchbox",
         ),
         ("\"postgres_major\": 1", "\"postgres_major\": 9".to_owned(), "newer than the PostgreSQL"),
