@@ -1,6 +1,7 @@
 """Environment files and docker lines of installations that this image replaces."""
 
 import tempfile
+from pathlib import Path
 
 from engine import ContainerTest
 
@@ -70,6 +71,11 @@ class EnvironmentFile(ContainerTest):
         token = container.token()
         container.send_event("from an old installation's settings")
         container.wait_for_issue(token, "from an old installation's settings")
+
+    def test_the_example_as_it_is(self):
+        container = self.start((Path(__file__).parents[2] / ".env.example").read_text())
+        self.assertIn("http://localhost:8000", container.logs())
+        self.assertEqual({service["health"] for service in container.services().values()}, {"ok"})
 
     def test_a_production_file(self):
         container = self.start(ENV_FILE + PRODUCTION)
