@@ -93,7 +93,7 @@ pub(super) fn facts(report: &Report, words: &Words) -> Vec<(&'static str, String
     let disks: Vec<String> = system
         .disk
         .iter()
-        .map(|disk| format!("{} {:.1}% ({} free)", disk.path, disk.used_percent, bytes(disk.free)))
+        .map(|disk| format!("{} {:.1}% ({} {})", disk.path, disk.used_percent, bytes(disk.free), words.free))
         .collect();
     let [one, five, fifteen] = system.load;
     let mut facts = vec![("CPU", format!("{:.1}%", system.cpu_percent)), (words.memory, share(system.mem))];

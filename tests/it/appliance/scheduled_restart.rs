@@ -1,7 +1,10 @@
 //! The scheduled restart: nobody notices, and everybody is told.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -158,6 +161,68 @@ async fn a_receiver_that_refuses_or_hangs_shows_as_failed_and_gets_the_report_la
     let card = String::from_utf8(card.to_vec()).unwrap();
     assert!(card.contains("Checks after the restart") && !card.contains("\"sign\""), "{card}");
     assert_no_secret(&instance, &[card, shown]);
+}
+
+#[test]
+fn the_schedule_backs_up_first_and_stays_away_from_an_appliance_that_is_not_well() {
+    let instance = Instance::started();
+    let [web, _] = pids(&instance);
+    let (exit, report) = by_schedule(&instance);
+    assert_eq!(exit, 0, "{report}");
+    let backup = report["backup"]["file"].as_str().unwrap();
+    assert!(instance.data().join("backups").join(backup).is_file(), "{report}");
+    assert_ne!(pids(&instance)[0], web);
+
+    let [web, worker] = pids(&instance);
+    instance.run("supervisor", &["stop", "redis"]);
+    let (exit, report) = by_schedule(&instance);
+    assert_eq!((exit, &report["result"]), (3, &"skipped".into()), "{report}");
+    assert_eq!(report["reason"], "Redis is not well: it is not running");
+    assert_eq!(report["checks_before"][1]["status"], "failed");
+    assert_eq!((&report["actions"], &report["backup"]), (&Value::Array(Vec::new()), &Value::Null));
+    assert_eq!(pids(&instance), [web, worker]);
+    instance.run("supervisor", &["start", "redis"]);
+    let list = instance.run_json("supervisor", &["report", "list", "--json"]);
+    let results: Vec<&str> = list.as_array().unwrap().iter().map(|row| row["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["skipped", "ok"], "the latest first");
+}
+
+#[test]
+fn a_second_restart_at_the_same_time_is_refused() {
+    let instance = Instance::started();
+    let mut first = instance.command("supervisor", &["scheduled-restart"]);
+    // Held in the middle of a slow upload, the old generation drains and the first restart goes on.
+    let mut upload = std::net::TcpStream::connect(instance.address()).unwrap();
+    let head = format!(
+        "POST /api/1/store/?sentry_key={} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{",
+        instance.public_key()
+    );
+    upload.write_all(head.as_bytes()).unwrap();
+    let mut child = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut progress = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(progress.any(|line| line.unwrap() == "restarting worker"));
+    let second = instance.command("supervisor", &["scheduled-restart"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&second.stdout).contains("Busy: "), "{second:?}");
+    upload.write_all(b"}").unwrap();
+    for _ in progress {}
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", instance.log());
+}
+
+/// What the schedule would have done now: the exit code and the report.
+fn by_schedule(instance: &Instance) -> (u64, Value) {
+    let body = r#"{"kind":"scheduled-restart","trigger":"schedule"}"#;
+    let mut socket = UnixStream::connect(instance.data().join("run/supervisor.sock")).unwrap();
+    let head = format!(
+        "POST /v1/tasks HTTP/1.1\r\nhost: supervisor\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let last = answer.lines().rfind(|line| line.starts_with("{\"exit\"")).unwrap_or_else(|| panic!("{answer}"));
+    let last: Value = serde_json::from_str(last).unwrap();
+    (last["exit"].as_u64().unwrap(), last["result"].clone())
 }
 
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
