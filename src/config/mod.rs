@@ -37,6 +37,9 @@ const DEFAULT_TRUSTED_PROXIES: &[&str] = &[
 /// Set by the supervisor and by nobody else; the rest of the environment is then as it has read it.
 const FROM_SUPERVISOR: &str = "GLITCHBOX_DATA_DIR_SHOWN";
 
+/// Connections to the database unless `DATABASE_POOL` says otherwise.
+const DEFAULT_POOL: u32 = 8;
+
 /// The settings of the application (not of the supervisor).
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -131,7 +134,7 @@ impl Config {
         let postgres_address = "an address such as postgres://user:password@host:5432/database";
         let database_url = reader.secret_url("DATABASE_URL", postgres_address, &["postgres", "postgresql"]);
         let database_pool =
-            reader.parsed("DATABASE_POOL", "a number from 1 to 1000", parse_pool_size).flatten().unwrap_or(8);
+            reader.parsed("DATABASE_POOL", "a number from 1 to 1000", parse_pool_size).unwrap_or(DEFAULT_POOL);
         let max_upload_bytes = reader
             .parsed("MAX_UPLOAD_SIZE", "a number of bytes, at least 1048576", parse_upload_size)
             .unwrap_or(20 * 1024 * 1024);
@@ -220,11 +223,11 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-/// A size, or nothing for a switch.
-fn parse_pool_size(text: &str) -> Option<Option<u32>> {
+/// A size; a switch, as some have it, says nothing about it.
+fn parse_pool_size(text: &str) -> Option<u32> {
     match text.parse() {
-        Ok(size) => (1..=1000).contains(&size).then_some(Some(size)),
-        Err(_) => reader::parse_flag(text).map(|_| None),
+        Ok(size) => (1..=1000).contains(&size).then_some(size),
+        Err(_) => reader::parse_flag(text).map(|_| DEFAULT_POOL),
     }
 }
 

@@ -23,8 +23,6 @@ pub struct Channel {
     pub error: Option<String>,
     /// How many have yet to be sent.
     pub waiting: i64,
-    /// The last try failed.
-    pub is_failing: bool,
 }
 
 /// The project's destinations that anything was to be sent to.
@@ -34,7 +32,7 @@ pub async fn channels(db: impl PgExecutor<'_>, project: ProjectId) -> Result<Vec
              select channel_id, state, tries, error, settled_at, coalesce(settled_at, first_tried_at, created_at) as at
              from notice_delivery where project_id = $1 order by id desc limit 1000
          )
-         select c.kind, c.destination, c.failures > 0 as is_failing,
+         select c.kind, c.destination,
              max(d.settled_at) filter (where d.state = 1) as sent_at,
              max(d.at) filter (where d.state in (0, 2) and d.error is not null) as failed_at,
              (array_agg(d.error order by d.at desc) filter (where d.state in (0, 2) and d.error is not null))[1] as error,

@@ -30,6 +30,10 @@ pub(super) enum Tab {
 impl ProjectView {
     /// The project that a path names by slugs or numbers.
     pub(super) async fn load(app: &App, viewer: &Viewer, organization: &str, project: &str) -> Result<Self, Failure> {
+        // PostgreSQL's text holds no NUL, so nothing stored can be called so.
+        if organization.contains('\0') || project.contains('\0') {
+            return Err(Failure::NotFound);
+        }
         let organization = organization::find_by_slug_or_id(&app.db, organization).await?.ok_or(Failure::NotFound)?;
         let role = scope::role(app, &viewer.user, organization.id).await?;
         let project = project::find_by_slug_or_id(&app.db, organization.id, project).await?;

@@ -112,6 +112,7 @@ async fn webhooks_are_added_and_removed_without_a_script() {
     let page = submit(&client, &new, &with("remove-0")).await.expect(200).text();
     assert!(!page.contains("http://a/") && page.contains(r#"name="url-0" value="http://b/""#), "{page}");
     assert!(stored(&test, 2).await.is_none(), "nothing is stored by these");
+    submit(&client, &new, &[("kind-0", "pigeon"), ("url-0", "http://a/")]).await.expect(400);
     submit(&client, &new, &with("save")).await.expect(303);
     assert_eq!(stored(&test, 2).await.unwrap().recipients.len(), 2);
 }
@@ -158,6 +159,7 @@ async fn members_see_alerts_and_administrators_change_them() {
     for path in ["new/", "2/"] {
         client.get(&format!("{ALERTS}{path}")).await.expect(404);
     }
+    client.get("/projects/default/%00/alerts/").await.expect(404);
     for path in ["new/", "2/", "2/switch/", "2/delete/", "2/test/"] {
         let form = [("csrf", csrf.as_str()), ("to", "off"), ("recipient", "2"), ("name", "x")];
         client.post_form(&format!("{ALERTS}{path}"), &form).await.expect(404);

@@ -83,7 +83,7 @@ async fn submit(
 ) -> Result<Response, Failure> {
     let viewer = &submission.viewer;
     let lang = viewer.lang();
-    let mut form = AlertForm::read(&submission.fields, stored);
+    let mut form = AlertForm::read(&submission.fields, stored)?;
     let pressed = Pressed::read(&submission.fields);
     if pressed != Pressed::Save {
         form.press(pressed);

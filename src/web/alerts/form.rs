@@ -5,6 +5,7 @@
 
 use maud::{Markup, html};
 
+use super::super::failure::Failure;
 use super::super::form::Fields;
 use super::super::text::Lang;
 use super::fault::{Fault, Mistake};
@@ -101,8 +102,8 @@ impl AlertForm {
         }
     }
 
-    /// As sent; `stored` is the alert as it is, none for a new one.
-    pub(super) fn read(fields: &Fields, stored: Option<&Alert>) -> Self {
+    /// As sent; `stored` is the alert as it is, none for a new one. A kind that no page offers makes no sense.
+    pub(super) fn read(fields: &Fields, stored: Option<&Alert>) -> Result<Self, Failure> {
         let row = |place: usize| {
             let field = |name: &str| fields.get(&format!("{name}-{place}")).to_owned();
             let kind = RecipientKind::from_name(&field("kind")).filter(|kind| ROW_KINDS.contains(kind))?;
@@ -117,15 +118,17 @@ impl AlertForm {
                 forgets_secret: !field("forget").is_empty(),
             })
         };
-        Self {
+        let is_there = |place: &usize| !fields.get(&format!("kind-{place}")).is_empty();
+        let rows = (0..MAX_RECIPIENTS).take_while(is_there).map(row).collect::<Option<Vec<_>>>();
+        Ok(Self {
             name: fields.get("name").trim().to_owned(),
             is_enabled: stored.is_none_or(|alert| alert.is_enabled),
             is_many: fields.get("when") == "many",
             quantity: fields.get("quantity").trim().to_owned(),
             minutes: fields.get("minutes").trim().to_owned(),
             mail: !fields.get("mail").is_empty(),
-            rows: (0..MAX_RECIPIENTS).map_while(row).collect(),
-        }
+            rows: rows.ok_or(Failure::BadRequest)?,
+        })
     }
 
     /// Shows one more row, or one less.
