@@ -111,6 +111,18 @@ fn the_programs_share_no_code() {
     assert_none(&faults);
 }
 
+/// The programs share no code, but the restart's report tells how much is in the application's queue.
+#[test]
+fn the_report_asks_for_the_queue_by_its_names() {
+    let words = |path: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        text.split('"').filter(|word| word.starts_with("q:ingest") || *word == "workers").map(str::to_owned).collect()
+    };
+    let asked = words("supervisor/src/report/queue.rs");
+    assert_eq!(asked.len(), 3);
+    assert!(asked.is_subset(&words("src/queue/keys.rs")), "{asked:?}");
+}
+
 #[test]
 fn only_the_store_speaks_sql_and_only_the_queue_speaks_redis() {
     let mut faults = BTreeSet::new();
