@@ -41,8 +41,8 @@ async fn a_draining_process_tells_its_numbers_until_its_last_request_is_over() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (traffic, shutdown) = (Arc::new(Traffic::default()), Shutdown::new());
-    let router = health::router().with_state(Arc::clone(&app.app));
-    let status = StatusSocket::open(&socket, Arc::clone(&traffic), router).unwrap();
+    let health = health::router().with_state(Arc::clone(&app.app));
+    let status = StatusSocket::open(&socket, Arc::clone(&traffic), health).unwrap();
     let routes = web_routes().with_state(Arc::clone(&app.app));
     let config = Arc::new(app.app.config.clone());
     let serving = tokio::spawn(server::serve(listener, routes, config, traffic, shutdown.clone()));

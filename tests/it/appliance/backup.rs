@@ -19,8 +19,14 @@ use crate::support::{TestDatabase, is_root};
 /// Events sent one after the other until told to stop: the ids of those that were answered 200, and other answers.
 struct Sender {
     stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<(Vec<(Instant, String)>, Vec<String>)>,
+    thread: std::thread::JoinHandle<Sent>,
 }
+
+/// When which event was sent that was answered 200, and the other answers.
+type Sent = (Vec<(Instant, String)>, Vec<String>);
+
+/// Whether a restore has come so far, by what lies in the data directory.
+type IsReached = Box<dyn Fn(&Path) -> bool>;
 
 impl Sender {
     fn start(instance: &Instance) -> Self {
@@ -281,7 +287,7 @@ fn a_restore_that_is_killed_leaves_the_old_data_served() {
     let sender = Sender::start(&instance);
     instance.wait_for_events(50);
     let has_begun = |name: &'static str| move |data: &Path| names(data).iter().any(|known| known.starts_with(name));
-    let moments: [(&str, Box<dyn Fn(&Path) -> bool>); 3] = [
+    let moments: [(&str, IsReached); 3] = [
         ("the journal is written", Box::new(has_begun("restore.journal"))),
         ("the cluster is made", Box::new(|data: &Path| data.join("restore.tmp/postgres").exists())),
         ("the old cluster is aside", Box::new(has_begun("postgres.before-restore-"))),

@@ -125,14 +125,13 @@ async fn over_kept(
     path: &str,
     body: String,
 ) -> Result<u16, String> {
-    let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
-        Some(sender) => sender,
-        None => {
-            let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
-            let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-            tokio::spawn(connection);
-            sender
-        }
+    let mut sender = if let Some(sender) = connection.take().filter(|sender| !sender.is_closed()) {
+        sender
+    } else {
+        let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        tokio::spawn(connection);
+        sender
     };
     sender.ready().await.map_err(|error| format!("ready: {error}"))?;
     let request = hyper::Request::post(path).header("host", address.to_string());

@@ -17,6 +17,20 @@ use super::receiver::{Mood, receiver};
 const HOOK: &str = "/open-apis/bot/v2/hook/5b0f6f1c-3a7e-4c55-9d52-token-of-the-robot";
 const SIGNING_SECRET: &str = "signing-secret-of-the-robot";
 
+/// A green card in Chinese, signed, that names old and new processes.
+fn assert_card(card: &Value, before: &[Value; 2], after: &[Value; 2]) {
+    assert!(card.to_string().len() < 20_000);
+    assert_eq!((&card["msg_type"], &card["card"]["schema"]), (&"interactive".into(), &"2.0".into()));
+    assert_eq!(card["card"]["header"]["template"], "green");
+    let timestamp: i64 = card["timestamp"].as_str().unwrap().parse().unwrap();
+    assert_eq!(card["sign"], glitchbox_notify::feishu::signature(SIGNING_SECRET, timestamp));
+    let words = card["card"]["body"]["elements"].to_string();
+    for wanted in ["重启前健康检查", "重启后健康检查", "Asia/Shanghai", &format!("PID: {} → {}", before[0], after[0])]
+    {
+        assert!(words.contains(wanted), "{wanted} is not in {words}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_no_request_fails_no_event_is_lost_and_one_report_goes_to_each_receiver() {
     let (feishu, cards) = receiver(Vec::new()).await;
@@ -93,16 +107,7 @@ async fn under_load_no_request_fails_no_event_is_lost_and_one_report_goes_to_eac
     // One card.
     let (_, card) = cards.first().await;
     let card: Value = serde_json::from_slice(&card).unwrap();
-    assert!(card.to_string().len() < 20_000);
-    assert_eq!((&card["msg_type"], &card["card"]["schema"]), (&"interactive".into(), &"2.0".into()));
-    assert_eq!(card["card"]["header"]["template"], "green");
-    let timestamp: i64 = card["timestamp"].as_str().unwrap().parse().unwrap();
-    assert_eq!(card["sign"], glitchbox_notify::feishu::signature(SIGNING_SECRET, timestamp));
-    let words = card["card"]["body"]["elements"].to_string();
-    for wanted in ["重启前健康检查", "重启后健康检查", "Asia/Shanghai", &format!("PID: {} → {}", before[0], after[0])]
-    {
-        assert!(words.contains(wanted), "{wanted} is not in {words}");
-    }
+    assert_card(&card, &before, &after);
 
     // One document, signed.
     let (headers, document) = documents.first().await;
