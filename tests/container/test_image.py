@@ -42,7 +42,7 @@ class Start(ContainerTest):
         self.assertLessEqual(healthy, 3.0)
 
         log = container.logs()
-        self.assertLessEqual(len(log.splitlines()), 28, log)
+        self.assertLessEqual(len(log.splitlines()), 30, log)
         self.assertEqual(re.findall(r"(?m)^.*(?:ERROR|FATAL|PANIC|panicked).*$", log), [])
         self.assertNotIn("NO VOLUME", log)
         password = container.exec("cat", "/data/secrets/admin-password")
