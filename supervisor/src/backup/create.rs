@@ -16,7 +16,7 @@ use super::keep;
 use super::manifest::{FORMAT, Instance, Manifest, Tools};
 use super::{FOLDER, contents};
 use crate::files;
-use crate::task::{Place, PostgresPlace, TaskOutcome};
+use crate::task::{BackupRules, Place, PostgresPlace, TaskOutcome};
 
 /// Free bytes that a backup must leave on its disk: the database may be on the same one.
 const RESERVE: u64 = 64 << 20;
@@ -33,7 +33,7 @@ pub struct Created {
     pub ms: u64,
     /// Rows of all tables in it.
     pub rows: u64,
-    /// Older backups that were deleted since they are no longer kept.
+    /// Older backups that were deleted: no longer kept, or in the way of this one on a full disk.
     pub removed: Vec<String>,
 }
 
@@ -46,7 +46,8 @@ pub fn run(place: &Place, to: Option<&Path>) -> TaskOutcome {
 }
 
 /// Makes a backup of the appliance in the working directory, in its folder `backups` or in the absolute path `to`.
-/// In its own folder, backups that are no longer kept are deleted afterwards. Each step is told to `progress`.
+/// In its own folder, backups that are too old, or that leave it no room, are deleted before, and those that are no
+/// longer kept afterwards; the newest good one stays. Each step is told to `progress`.
 ///
 /// # Errors
 /// One sentence. Nothing of the backup is left then.
@@ -64,12 +65,17 @@ pub fn create(place: &Place, to: Option<&Path>, progress: &mut dyn FnMut(&str)) 
     let (connection, tools) = database::reach(place).map_err(sentence)?;
     let snapshot = Snapshot::take(connection, tools).map_err(sentence)?;
     let estimate = snapshot.table_bytes + contents::uploads_bytes(&directory);
-    if let Some(free) = database::free_bytes(folder).filter(|free| *free < estimate.saturating_add(RESERVE)) {
+    let needed = estimate.saturating_add(RESERVE);
+    let mut removed = match to {
+        Some(_) => Vec::new(),
+        None => make_room(place, folder, needed, progress),
+    };
+    if let Some(free) = database::free_bytes(folder).filter(|free| *free < needed) {
         return Err(format!(
             "The disk of {} has {} MB free, and a backup may need {} MB: nothing was written.",
             shown.display(),
             free / MB,
-            estimate.saturating_add(RESERVE) / MB
+            needed / MB
         ));
     }
 
@@ -78,10 +84,10 @@ pub fn create(place: &Place, to: Option<&Path>, progress: &mut dyn FnMut(&str)) 
     let written = write(place, &directory, snapshot, &unfinished, progress);
     let (size_bytes, rows) = written.map_err(|trouble| trouble.explain(&shown))?;
     let name = unfinished.finish().map_err(|error| Trouble::Disk(error).explain(&shown))?;
-    let removed = match to {
-        Some(_) => Vec::new(),
-        None => tidy(place, folder, progress),
-    };
+    if to.is_none() {
+        let old = keep::prune(folder, place.backup, Utc::now(), Some(&name));
+        removed.extend(deleted(old, "is no longer kept", progress));
+    }
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Created { file: shown.join(name), size_bytes, ms, rows, removed })
 }
@@ -131,13 +137,23 @@ fn write(
     Ok((length, manifest.total_rows()))
 }
 
-/// Deletes what is no longer kept. That it cannot be deleted does not make the new backup worse.
-fn tidy(place: &Place, folder: &Path, progress: &mut dyn FnMut(&str)) -> Vec<String> {
-    let rules = place.backup;
-    match keep::prune(folder, rules.keep, rules.max_age_days, Utc::now()) {
+/// Deletes old backups before a new one is written: those that are too old, and if `needed` bytes are not free then,
+/// others. A disk that is full of backups would else never take another.
+fn make_room(place: &Place, folder: &Path, needed: u64, progress: &mut dyn FnMut(&str)) -> Vec<String> {
+    let by_age = BackupRules { keep: u32::MAX, ..place.backup };
+    let mut removed = deleted(keep::prune(folder, by_age, Utc::now(), None), "is too old", progress);
+    if let Some(missing) = database::free_bytes(folder).and_then(|free| needed.checked_sub(free)) {
+        removed.extend(deleted(keep::make_room(folder, missing, Utc::now()), "makes room for a new one", progress));
+    }
+    removed
+}
+
+/// Tells what was deleted. That something cannot be deleted does not make the new backup worse.
+fn deleted(old: io::Result<Vec<String>>, reason: &str, progress: &mut dyn FnMut(&str)) -> Vec<String> {
+    match old {
         Ok(removed) => {
             for name in &removed {
-                progress(&format!("deleted {name}, which is no longer kept"));
+                progress(&format!("deleted {name}, which {reason}"));
             }
             removed
         }
