@@ -79,14 +79,19 @@ async fn redis(place: &Place) -> (Check, Option<Depth>) {
 }
 
 async fn web(place: &Place, services: &[ServiceStatus]) -> Check {
-    if find(services, "web").is_none() {
-        return absent("web");
+    match find(services, "web") {
+        None => return absent("web"),
+        Some(service) if is_stopped(service) => return stopped(service),
+        Some(_) => {}
     }
     timed::<()>("web", with_nothing(web::health(place.port))).await.0
 }
 
 fn worker(services: &[ServiceStatus]) -> Check {
     let Some(service) = find(services, "worker") else { return absent("worker") };
+    if is_stopped(service) {
+        return stopped(service);
+    }
     let status = if service.is_well() { CheckStatus::Ok } else { CheckStatus::Failed };
     let detail = if service.is_well() {
         format!("{}, generation {}", service.state, service.generation)
@@ -94,6 +99,11 @@ fn worker(services: &[ServiceStatus]) -> Check {
         format!("{}: {}", service.state, service.health)
     };
     Check { name: "worker".to_owned(), status, ms: 0, detail }
+}
+
+/// Whether an operator has taken it down.
+pub(super) fn is_stopped(service: &ServiceStatus) -> bool {
+    matches!(service.state.as_str(), "stopped" | "stopping")
 }
 
 /// The row of one service.
@@ -119,4 +129,8 @@ async fn timed<T>(name: &str, answer: impl Future<Output = Result<(String, Optio
 
 fn absent(name: &str) -> Check {
     Check { name: name.to_owned(), status: CheckStatus::Absent, ms: 0, detail: String::new() }
+}
+
+fn stopped(service: &ServiceStatus) -> Check {
+    Check { detail: service.state.clone(), ..absent(&service.name) }
 }

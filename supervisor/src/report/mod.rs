@@ -21,6 +21,7 @@ mod recycle;
 mod redact;
 mod restart;
 mod retry;
+mod skip;
 mod sql;
 mod store;
 mod text;

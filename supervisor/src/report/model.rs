@@ -74,7 +74,7 @@ pub enum Outcome {
     Degraded,
     /// Web or worker could not be replaced, or something is not well afterwards.
     Failed,
-    /// Nothing was done.
+    /// Web and worker are as they were, for the reason told.
     Skipped,
 }
 
@@ -121,7 +121,7 @@ pub enum CheckStatus {
     Ok,
     /// It is not.
     Failed,
-    /// The appliance has none of its own and nobody to ask.
+    /// The appliance has none of its own and nobody to ask, or an operator has stopped it.
     Absent,
 }
 

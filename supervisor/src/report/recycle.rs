@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::model::{Action, Requests};
-use super::restart::say;
+use super::restart::{CONTROL_LIMIT, say};
 use super::text::action_line;
 use super::web::{self, Counts};
 use super::{checks, facts};
@@ -168,7 +168,8 @@ async fn see_off(
 
 async fn row(name: &str) -> Result<ServiceStatus, String> {
     let status = async { Client::connect(Path::new(".")).await?.status().await };
-    let status = status.await.map_err(|failure| failure.0)?;
+    let silent = |_| "the supervisor does not answer".to_owned();
+    let status = timeout(CONTROL_LIMIT, status).await.map_err(silent)?.map_err(|failure| failure.0)?;
     checks::find(&status.services, name).cloned().ok_or_else(|| format!("there is no service {name}"))
 }
 

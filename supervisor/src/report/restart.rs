@@ -3,31 +3,35 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::checks::{self, Findings};
-use super::model::{Action, Backup, Check, CheckStatus, KIND, Outcome, Queue, Report, SCHEMA, System};
+use super::model::{Action, Backup, CheckStatus, KIND, Outcome, Queue, Report, SCHEMA, System};
 use super::recycle::{Recycled, recycle};
 use super::redact::Redactor;
 use super::store::Store;
 use super::text::{block, bytes};
-use super::{deliver, facts, outbox::Outbox};
+use super::{deliver, facts, outbox::Outbox, skip};
 use crate::backup::create;
 use crate::control::Client;
+use crate::reap;
 use crate::state::ServiceStatus;
 use crate::task::{Place, Task, TaskOutcome, TaskRequest, Trigger};
 
 /// What is restarted, in this order.
 const SERVICES: [&str; 2] = ["web", "worker"];
 
-/// A data disk fuller than this, in percent, stops a restart by schedule; one fuller than the second is told.
-const DISK_FULL: f64 = 95.0;
+/// A disk fuller than this, in percent, is told.
 const DISK_TIGHT: f64 = 90.0;
 
-/// After a restart that failed, the schedule waits for so many hours: somebody should look first.
-const BREAKER_HOURS: i64 = 24;
+/// A backup that takes longer counts as failed, and the restart goes on; its programs then have a moment to end.
+const BACKUP_WITHIN: Duration = Duration::from_hours(2);
+const BACKUP_ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Nothing takes longer than this: whatever hangs, other tasks have their turn again.
+const ALL_WITHIN: Duration = Duration::from_mins(150);
 
 /// How long everything may take to be well afterwards, and the pause between two looks.
 const WELL_WITHIN: Duration = Duration::from_mins(1);
@@ -40,7 +44,7 @@ const OLD_TRANSACTION: u64 = 1_000_000_000;
 const LOG_LINES: usize = 8;
 
 /// Answers of the supervisor come at once, unless it is ending.
-const CONTROL_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CONTROL_LIMIT: Duration = Duration::from_secs(5);
 
 /// In a process of its own, whose working directory is the data directory.
 pub fn run(request: &TaskRequest) -> TaskOutcome {
@@ -51,15 +55,20 @@ pub fn run(request: &TaskRequest) -> TaskOutcome {
         Ok(runtime) => runtime,
         Err(error) => return TaskOutcome::failed(format!("The restart cannot be started: {error}.")),
     };
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut report = begin(&request.place, trigger, scheduled_for, dry_run);
-        if let Err(error) = proceed(&mut report, &request.place, dry_run).await {
+        let silent = |_| Err(format!("it was not over within {} min", ALL_WITHIN.as_secs() / 60));
+        let done = timeout(ALL_WITHIN, proceed(&mut report, &request.place, dry_run)).await.unwrap_or_else(silent);
+        if let Err(error) = done {
             report.result = Outcome::Failed;
             report.reason = Some(error);
         }
         report.finished_at = Utc::now();
         conclude(report, &request.place, dry_run)
-    })
+    });
+    // A backup that hangs is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn begin(place: &Place, trigger: Trigger, scheduled_for: Option<DateTime<Utc>>, dry_run: bool) -> Report {
@@ -102,25 +111,30 @@ async fn proceed(report: &mut Report, place: &Place, dry_run: bool) -> Result<()
     let before = checks::look(place, &services).await;
     report.checks_before.clone_from(&before.checks);
     report.queue.before = before.depth;
-    let full = facts::disks(&place.shown).first().map(|disk| disk.used_percent);
-    let skip = skip_reason(&before.checks, &services, full, last_failure(report.started_at));
-    if let Some(reason) = skip {
-        if report.trigger == Trigger::Schedule {
+    let is_scheduled = report.trigger == Trigger::Schedule;
+    let reason = skip::reason(&before.checks, &services, &place.shown, report.started_at);
+    if is_scheduled && place.backup.nightly && !dry_run {
+        // Whatever keeps web and worker as they are: a night without a restart needs its backup all the same.
+        match skip::backup_reason(&before.checks, &services) {
+            None => report.backup = Some(back_up(place).await),
+            Some(reason) => report.warnings.push(format!("no backup was made: {reason}")),
+        }
+    }
+    if let Some(reason) = reason {
+        if is_scheduled {
             report.result = Outcome::Skipped;
             report.reason = Some(reason);
             return look_at_machine(report, place, before).await;
         }
         report.warnings.push(format!("by schedule this restart would be skipped: {reason}"));
     }
-    let present: Vec<&str> = SERVICES.into_iter().filter(|name| checks::find(&services, name).is_some()).collect();
+    // Asked again, for the backup may have taken long.
+    let services = self::services().await?;
+    let present = to_restart(&services, &mut report.warnings);
     if dry_run {
         report.actions = present.iter().map(|name| plan(checks::find(&services, name), name)).collect();
         return look_at_machine(report, place, before).await;
     }
-    if report.trigger == Trigger::Schedule && place.backup.nightly {
-        report.backup = Some(back_up(place).await);
-    }
-
     let recycled = recycle(&present).await?;
     let after = until_well(place).await?;
     report.checks_after.clone_from(&after.checks);
@@ -129,42 +143,27 @@ async fn proceed(report: &mut Report, place: &Place, dry_run: bool) -> Result<()
     look_at_machine(report, place, after).await
 }
 
+/// The services there are to restart: what an operator has stopped stays stopped.
+fn to_restart(services: &[ServiceStatus], warnings: &mut Vec<String>) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for name in SERVICES {
+        match checks::find(services, name) {
+            Some(service) if checks::is_stopped(service) => {
+                warnings.push(format!("{name} is {}: it is left as it is", service.state));
+            }
+            Some(_) => names.push(name),
+            None => {}
+        }
+    }
+    names
+}
+
 /// What the supervisor says of its services.
 async fn services() -> Result<Vec<ServiceStatus>, String> {
     let asked = async { Client::connect(Path::new(".")).await?.status().await };
     let silent = |_| "the supervisor does not answer".to_owned();
     let status = timeout(CONTROL_LIMIT, asked).await.map_err(silent)?;
     Ok(status.map_err(|failure| failure.0)?.services)
-}
-
-/// Why a restart by schedule does not take place.
-fn skip_reason(
-    checks: &[Check],
-    services: &[ServiceStatus],
-    disk_percent: Option<f64>,
-    failed_hours_ago: Option<i64>,
-) -> Option<String> {
-    for (name, shown) in [("postgres", "PostgreSQL"), ("redis", "Redis")] {
-        let bad = checks.iter().find(|check| check.name == name && check.status == CheckStatus::Failed);
-        if let Some(check) = bad {
-            return Some(format!("{shown} is not well: {}", check.detail));
-        }
-    }
-    if let Some(migrate) = checks::find(services, "migrate").filter(|service| service.state != "done") {
-        return Some(format!("the database is being migrated ({})", migrate.state));
-    }
-    if let Some(percent) = disk_percent.filter(|percent| *percent > DISK_FULL) {
-        return Some(format!("the disk of the data directory is {percent:.1}% full"));
-    }
-    failed_hours_ago.map(|hours| format!("the last restart failed {hours} h ago"))
-}
-
-/// How many hours ago the last restart failed, if it did and nothing has gone well since.
-fn last_failure(now: DateTime<Utc>) -> Option<i64> {
-    let reports = Store::open(Path::new(".")).ok()?.list().ok()?;
-    let last = reports.into_iter().find(|report| report.result != Outcome::Skipped)?;
-    let age = now - last.finished_at;
-    (last.result == Outcome::Failed && age < TimeDelta::hours(BREAKER_HOURS)).then_some(age.num_hours().max(0))
 }
 
 fn plan(service: Option<&ServiceStatus>, name: &str) -> Action {
@@ -184,9 +183,17 @@ async fn back_up(place: &Place) -> Backup {
     say("making a backup");
     let began = Instant::now();
     let place = place.clone();
-    let made = tokio::task::spawn_blocking(move || create::create(&place, None, &mut |line| say(line))).await;
+    let mut making = tokio::task::spawn_blocking(move || create::create(&place, None, &mut |line| say(line)));
+    let made = if let Ok(made) = timeout(BACKUP_WITHIN, &mut making).await {
+        made.map_err(|error| error.to_string()).and_then(|made| made)
+    } else {
+        // Its programs are the only ones of this process now. Without them it ends, unless the folder itself hangs.
+        reap::kill_all(&reap::descendants());
+        let _ = timeout(BACKUP_ENDS_WITHIN, making).await;
+        Err(format!("it was not made within {} min", BACKUP_WITHIN.as_secs() / 60))
+    };
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match made.map_err(|error| error.to_string()).and_then(|made| made) {
+    match made {
         Ok(made) => {
             let name = made.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             say(&format!("backup {name}, {}", bytes(made.size_bytes)));
@@ -329,33 +336,20 @@ mod tests {
     use super::*;
     use crate::settings::Secret;
 
-    fn check(name: &str, status: CheckStatus) -> Check {
-        Check { name: name.to_owned(), status, ms: 1, detail: "it is not running".to_owned() }
-    }
-
-    fn service(name: &str, state: &str) -> ServiceStatus {
-        serde_json::from_value(json!({
-            "name": name, "state": state, "pid": null, "generation": 1, "uptime_s": null, "restarts": 0,
-            "health": "ok", "last_exit": null, "ready_ms": null, "draining": [],
-        }))
-        .unwrap()
-    }
-
     #[test]
-    fn a_restart_by_schedule_is_skipped_for_a_reason_and_only_then() {
-        let well = [
-            check("postgres", CheckStatus::Ok),
-            check("redis", CheckStatus::Absent),
-            check("web", CheckStatus::Failed),
-        ];
-        let services = [service("migrate", "done")];
-        assert_eq!(skip_reason(&well, &services, Some(95.0), None), None, "web that is ill is what a restart is for");
-        let redis = [check("postgres", CheckStatus::Ok), check("redis", CheckStatus::Failed)];
-        assert_eq!(skip_reason(&redis, &services, None, None).unwrap(), "Redis is not well: it is not running");
-        let migrating = skip_reason(&well, &[service("migrate", "running")], None, None).unwrap();
-        assert!(migrating.contains("migrated (running)"), "{migrating}");
-        assert!(skip_reason(&well, &services, Some(95.1), None).unwrap().contains("95.1% full"));
-        assert_eq!(skip_reason(&well, &services, None, Some(3)).unwrap(), "the last restart failed 3 h ago");
+    fn what_an_operator_has_stopped_is_left_as_it_is_with_a_warning() {
+        let service = |name: &str, state: &str| {
+            serde_json::from_value(json!({
+                "name": name, "state": state, "pid": null, "generation": 1, "uptime_s": null, "restarts": 0,
+                "health": "-", "last_exit": null, "ready_ms": null, "draining": [],
+            }))
+            .unwrap()
+        };
+        let mut warnings = Vec::new();
+        let names = to_restart(&[service("web", "ready"), service("worker", "stopped")], &mut warnings);
+        assert_eq!((names, warnings), (vec!["web"], vec!["worker is stopped: it is left as it is".to_owned()]));
+        let names = to_restart(&[service("worker", "failed")], &mut Vec::new());
+        assert_eq!(names, ["worker"]);
     }
 
     fn report() -> Report {

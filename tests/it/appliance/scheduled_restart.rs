@@ -169,12 +169,12 @@ async fn a_receiver_that_refuses_or_hangs_shows_as_failed_and_gets_the_report_la
 }
 
 #[test]
-fn the_schedule_backs_up_first_and_stays_away_from_an_appliance_that_is_not_well() {
+fn the_schedule_backs_up_and_stays_away_from_what_is_not_well_or_was_stopped() {
     let instance = Instance::started();
     let [web, _] = pids(&instance);
     let (exit, report) = by_schedule(&instance);
     assert_eq!(exit, 0, "{report}");
-    let backup = report["backup"]["file"].as_str().unwrap();
+    let backup = report["backup"]["file"].as_str().unwrap_or_else(|| panic!("{report}"));
     assert!(instance.data().join("backups").join(backup).is_file(), "{report}");
     assert_ne!(pids(&instance)[0], web);
 
@@ -184,12 +184,24 @@ fn the_schedule_backs_up_first_and_stays_away_from_an_appliance_that_is_not_well
     assert_eq!((exit, &report["result"]), (3, &"skipped".into()), "{report}");
     assert_eq!(report["reason"], "Redis is not well: it is not running");
     assert_eq!(report["checks_before"][1]["status"], "failed");
-    assert_eq!((&report["actions"], &report["backup"]), (&Value::Array(Vec::new()), &Value::Null));
-    assert_eq!(pids(&instance), [web, worker]);
+    assert_eq!(report["actions"], Value::Array(Vec::new()));
+    let backup = report["backup"]["file"].as_str().unwrap_or_else(|| panic!("{report}"));
+    assert!(instance.data().join("backups").join(backup).is_file(), "a night without a restart has its backup");
+    assert_eq!(pids(&instance), [web.clone(), worker]);
     instance.run("supervisor", &["start", "redis"]);
     let list = instance.run_json("supervisor", &["report", "list", "--json"]);
     let results: Vec<&str> = list.as_array().unwrap().iter().map(|row| row["result"].as_str().unwrap()).collect();
     assert_eq!(results, ["skipped", "ok"], "the latest first");
+
+    // What an operator has stopped stays stopped.
+    instance.run("supervisor", &["stop", "worker"]);
+    let (exit, report) = by_schedule(&instance);
+    assert_eq!(exit, 0, "{report}");
+    assert_eq!(report["actions"].as_array().unwrap().len(), 1, "{report}");
+    assert!(report["warnings"].to_string().contains("worker is stopped: it is left as it is"), "{report}");
+    let [new, worker] = pids(&instance);
+    assert_ne!(new, web);
+    assert_eq!(worker, Value::Null);
 }
 
 #[test]
