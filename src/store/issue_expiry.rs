@@ -5,20 +5,24 @@
 //! of it changes, as the writers of events do it and in their order; so both may run at the same time, and counters
 //! are right at every moment.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::Result;
 use crate::ids::{IssueId, ProjectId};
 
 /// Issues in one transaction; a batch of events that has one of them waits for so long.
-const ISSUES: i64 = 200;
+const ISSUES: i64 = 20;
 
 /// Old rows of `issue_hourly` looked at to find them.
 const HOURS: i64 = 5_000;
 
-/// Tags, and users, deleted in one transaction.
+/// Tags, users, and hours deleted in one transaction.
 const CHILDREN: i64 = 20_000;
+
+/// A tag knows when an event had it last by the sender's clock. So far may that lie before the event's receipt: an
+/// event that says it is older is taken for one of the time of its receipt.
+const SENDERS_DELAY: TimeDelta = TimeDelta::days(30);
 
 /// What has been removed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub struct Removed {
 type Key = (ProjectId, IssueId);
 
 /// Removes some of what was received before `before`: issues without a later event, and of the others the counts of
-/// those hours and the tag values not seen since. None when there is nothing left to remove.
+/// those hours and the tag values that no event has any more. None when there is nothing left to remove.
 pub async fn remove_some(pool: &PgPool, before: DateTime<Utc>) -> Result<Option<Removed>> {
     let mut transaction = pool.begin().await?;
     let db = &mut *transaction;
@@ -48,7 +52,7 @@ pub async fn remove_some(pool: &PgPool, before: DateTime<Utc>) -> Result<Option<
     let users = remove_users(db, &dead).await?;
     let tags = remove_tags(db, &keys, &dead, before).await?;
     let mut removed = Removed { tags, users, ..Removed::default() };
-    // An issue can have a million of either: the old hours then stay, to lead here again.
+    // An issue can have a million of each: the old hours then stay, to lead here again.
     if users.max(tags) < CHILDREN.unsigned_abs() {
         removed.hours = remove_hours(db, &keys, before).await?;
         removed.issues = remove_issues(db, &dead).await?;
@@ -135,7 +139,7 @@ async fn remove_tags(db: &mut PgConnection, keys: &[Key], dead: &[Key], before: 
     )
     .bind(projects)
     .bind(issues)
-    .bind(before)
+    .bind(before.checked_sub_signed(SENDERS_DELAY).unwrap_or(before))
     .bind(dead)
     .bind(CHILDREN)
     .execute(db)
@@ -146,22 +150,28 @@ async fn remove_tags(db: &mut PgConnection, keys: &[Key], dead: &[Key], before: 
 async fn remove_hours(db: &mut PgConnection, keys: &[Key], before: DateTime<Utc>) -> Result<u64> {
     let (projects, issues) = columns(keys);
     let done = sqlx::query(
-        "delete from issue_hourly h using unnest($1::bigint[], $2::bigint[]) as k (project_id, issue_id)
-         where h.project_id = k.project_id and h.issue_id = k.issue_id and h.hour < $3",
+        "delete from issue_hourly where ctid = any (array(
+             select h.ctid from unnest($1::bigint[], $2::bigint[]) as k (project_id, issue_id)
+             join issue_hourly h on h.project_id = k.project_id and h.issue_id = k.issue_id
+             where h.hour < $3
+             limit $4))",
     )
     .bind(projects)
     .bind(issues)
     .bind(before)
+    .bind(CHILDREN)
     .execute(db)
     .await?;
     Ok(done.rows_affected())
 }
 
+/// Of the dead those whose last hour is gone: nothing leads to them any more.
 async fn remove_issues(db: &mut PgConnection, dead: &[Key]) -> Result<u64> {
     let (projects, issues) = columns(dead);
     let done = sqlx::query(
         "delete from issue i using unnest($1::bigint[], $2::bigint[]) as k (project_id, id)
-         where i.project_id = k.project_id and i.id = k.id",
+         where i.project_id = k.project_id and i.id = k.id and not exists (
+             select from issue_hourly h where h.project_id = k.project_id and h.issue_id = k.id)",
     )
     .bind(projects)
     .bind(issues)
