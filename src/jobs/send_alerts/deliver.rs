@@ -105,8 +105,15 @@ async fn single(
     window: Window,
 ) -> anyhow::Result<Option<Outgoing>> {
     let Some(next) = delivery::next(&app.db, channel.id).await.context("read a delivery")? else { return Ok(None) };
-    let event =
-        event_lookup::latest(&app.db, next.project_id, next.issue_id).await.context("read the issue's latest event")?;
+    let event = match event_lookup::latest(&app.db, next.project_id, next.issue_id).await {
+        Err(error) if error.is_retryable() => return Err(error).context("read the issue's latest event"),
+        // The issue is worth telling of without it, and others wait behind it.
+        Err(error) => {
+            tracing::warn!(issue = %next.issue_id, %error, "an alert message goes without its event, which is unreadable");
+            None
+        }
+        Ok(event) => event,
+    };
     let language = content::language_of(channel, addressee);
     let event = event.as_ref().map(|stored| &stored.event);
     Ok(Some(Outgoing {
@@ -126,11 +133,16 @@ async fn digest(
     window: Window,
 ) -> anyhow::Result<Option<Outgoing>> {
     let all = delivery::all(&app.db, channel.id, DIGEST_LIMIT).await.context("read deliveries")?;
-    let Some(oldest) = all.iter().min_by_key(|delivery| delivery.id) else { return Ok(None) };
+    let (Some(oldest), Some(newest)) =
+        (all.iter().min_by_key(|delivery| delivery.id), all.iter().map(|delivery| delivery.id).max())
+    else {
+        return Ok(None);
+    };
     let language = content::language_of(channel, addressee);
     Ok(Some(Outgoing {
         content: content::digest(&all, addressee, language, &app.config.public_origin()),
-        id: message_id(oldest, "digest"),
+        // A digest that tells more by now is another message: a receiver that knows the first still takes it.
+        id: format!("{}.{newest}.{}", message_id(oldest, "digest"), all.len()),
         deliveries: all.iter().map(|delivery| delivery.id).collect(),
         thread: None,
         is_digest: true,
