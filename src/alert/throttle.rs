@@ -22,6 +22,9 @@ pub struct Policy {
 /// The bounds that the README states.
 pub const POLICY: Policy = Policy { singles: 10, window: TimeDelta::minutes(10), gather: TimeDelta::minutes(1) };
 
+/// A clock is set back by so much in the usual course of things.
+const CLOCK_STEP: TimeDelta = TimeDelta::minutes(1);
+
 /// What to do for a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -38,7 +41,8 @@ pub enum Action {
 /// Decides.
 pub fn decide(policy: &Policy, window: Window, waiting: Waiting, now: DateTime<Utc>) -> Action {
     let Some(since) = waiting.since.filter(|_| waiting.count > 0) else { return Action::Rest };
-    let end = window.started_at.map(|at| at + policy.window);
+    // A window that begins in the future was opened by a clock that was ahead: there is none.
+    let end = window.started_at.filter(|at| *at <= now + CLOCK_STEP).map(|at| at + policy.window);
     let Some(end) = end.filter(|end| now < *end) else {
         // What was held back goes out together; else this is the first message for a while.
         let was_held_back = waiting.count > 1 && end.is_some_and(|end| since < end);
@@ -130,6 +134,14 @@ mod tests {
         assert_eq!(told.len(), 10 + digests.len());
         // Nothing is dropped: all but what came after the last digest has been told.
         assert_eq!(told.iter().map(|message| message.2).sum::<i64>(), 3001);
+    }
+
+    #[test]
+    fn a_window_of_a_clock_that_was_ahead_holds_nothing_back() {
+        let window = Window { started_at: Some(noon() + TimeDelta::days(400)), singles: 10, digests: 1 };
+        let waiting = Waiting { count: 3, since: Some(noon()) };
+        let begun = Window { started_at: Some(noon()), singles: 1, digests: 0 };
+        assert_eq!(decide(&POLICY, window, waiting, noon()), Action::Single(begun));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | job | when | what |
 //! |---|---|---|
 //! | `store_events` | always | queue -> process -> PostgreSQL, in batches |
-//! | `send_alerts` | when there is news, else every two minutes | notices -> mail and webhooks |
+//! | `send_alerts` | when there is news, else every ten minutes | notices -> mail and webhooks |
 //! | `send_tests` | when somebody asks on the page of an alert | a test message -> mail or webhook |
 //! | `make_partitions` | hourly, in one worker | the event table's partitions of the coming days |
 //! | `prune_notices` | daily, in one worker | forgets what was told 30 days ago |

@@ -5,6 +5,7 @@
 //! Destinations that fail are tried again by themselves, in slots of their own: they keep nobody waiting.
 
 mod deliver;
+mod frequency;
 pub mod transport;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::alert::throttle::Policy;
 use crate::app::App;
@@ -35,10 +36,7 @@ const SLOTS: [(Group, usize); 4] = [
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 
 /// Looks again after this long though nothing said so: another worker may have died.
-const IDLE: Duration = Duration::from_mins(2);
-
-/// Alerts that want a number of events are looked at this often while events come.
-const FREQUENCY_PAUSE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_mins(10);
 
 /// So much news comes at once that a moment's patience saves work.
 const GATHER: Duration = Duration::from_millis(100);
@@ -54,15 +52,13 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(25);
 
 /// Sends what is to be told, until `shutdown`; `policy` bounds the number of messages.
 pub async fn run(app: &Arc<App>, policy: Policy, shutdown: &Shutdown) {
+    tokio::join!(send(app, policy, shutdown), frequency::run(app, shutdown));
+}
+
+async fn send(app: &Arc<App>, policy: Policy, shutdown: &Shutdown) {
     let transport = Arc::new(Transport::new(&app.config));
-    let mut sender = Sender {
-        app: Arc::clone(app),
-        transport,
-        policy,
-        running: JoinSet::new(),
-        claimed: HashMap::new(),
-        frequency: Frequency { next: Instant::now(), is_first: true },
-    };
+    let mut sender =
+        Sender { app: Arc::clone(app), transport, policy, running: JoinSet::new(), claimed: HashMap::new() };
     let mut failures = 0_u32;
     loop {
         let pause = match sender.turn().await {
@@ -95,56 +91,31 @@ struct Sender {
     running: JoinSet<()>,
     /// What each running task serves.
     claimed: HashMap<tokio::task::Id, (Group, i64)>,
-    frequency: Frequency,
-}
-
-/// When alerts that want a number of events are looked at next.
-struct Frequency {
-    next: Instant,
-    /// Nothing is known yet of what happened before this process.
-    is_first: bool,
 }
 
 impl Sender {
     /// Does what is due, and says how long there is nothing to do.
     async fn turn(&mut self) -> anyhow::Result<Duration> {
-        self.note_frequent().await?;
         let app = Arc::clone(&self.app);
         let db = &app.db;
-        let mut outlook = notice::outlook(db).await.context("look for notices")?;
+        let mut outlook = notice::outlook(db, Utc::now()).await.context("look for notices")?;
         if outlook.is_unrouted {
             let with_mail = self.transport.has_mail();
             while notice::route(db, with_mail, Utc::now()).await.context("route notices")? >= ROUTE_LIMIT {}
-            outlook = notice::outlook(db).await.context("look for notices")?;
+            outlook = notice::outlook(db, Utc::now()).await.context("look for notices")?;
         }
         let now = Utc::now();
         if outlook.next_due.is_some_and(|due| due <= now) {
             for (group, slots) in SLOTS {
                 self.serve(group, slots, now).await?;
             }
-            outlook = notice::outlook(db).await.context("look for notices")?;
+            outlook = notice::outlook(db, Utc::now()).await.context("look for notices")?;
         }
         let until_due = outlook.next_due.map_or(IDLE, |due| {
             // What is due now waits for a slot; the end of a task wakes us too.
             (due - Utc::now()).to_std().unwrap_or_default().max(Duration::from_secs(1))
         });
-        let until_frequency = if self.app.alerts.is_busy() {
-            self.frequency.next.saturating_duration_since(Instant::now())
-        } else {
-            IDLE
-        };
-        Ok(until_due.min(until_frequency).min(IDLE))
-    }
-
-    async fn note_frequent(&mut self) -> anyhow::Result<()> {
-        if Instant::now() < self.frequency.next || !(self.frequency.is_first || self.app.alerts.is_busy()) {
-            return Ok(());
-        }
-        let busy = self.app.alerts.take_busy();
-        let projects = (!self.frequency.is_first).then_some(busy.as_slice());
-        notice::note_frequent(&self.app.db, projects, Utc::now()).await.context("count for alerts")?;
-        self.frequency = Frequency { next: Instant::now() + FREQUENCY_PAUSE, is_first: false };
-        Ok(())
+        Ok(until_due.min(IDLE))
     }
 
     async fn serve(&mut self, group: Group, slots: usize, now: DateTime<Utc>) -> anyhow::Result<()> {

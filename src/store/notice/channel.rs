@@ -75,7 +75,8 @@ pub struct Waiting {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Claims up to `limit` due channels of a group until `until`; those due longest first.
+/// Claims up to `limit` due channels of a group until `until`; those due longest first. What was put off for longer
+/// than anybody does (an hour; a lease: two minutes) was so by a clock that was ahead, and is due.
 pub async fn claim(
     pool: &PgPool,
     group: Group,
@@ -86,7 +87,8 @@ pub async fn claim(
     let rows = sqlx::query_as(
         "update notice_channel c set leased_until = $2
          from (select k.id from notice_channel k
-               where k.due_at <= $1 and (k.leased_until is null or k.leased_until <= $1)
+               where (k.due_at <= $1 or k.due_at > $1 + interval '1 hour')
+                   and (k.leased_until is null or k.leased_until <= $1 or k.leased_until > $1 + interval '2 minutes')
                    and (k.kind = 'email') = $3 and (k.failures > 0) = $4
                order by k.due_at limit $5 for update of k skip locked) n
          where c.id = n.id
@@ -132,18 +134,31 @@ pub async fn addressee(pool: &PgPool, channel: &Channel) -> Result<Option<Addres
     }))
 }
 
-/// Counts what waits, after dropping what is about issues that are ignored by now.
+/// Counts what waits, after dropping what is about issues that are ignored by now, and what no alert tells this
+/// destination any more.
 pub async fn waiting(pool: &PgPool, channel: i64, now: DateTime<Utc>) -> Result<Waiting> {
     let row = sqlx::query_as(
-        "with ignored as (
-             update notice_delivery d set state = $3, settled_at = $2, error = 'the issue is ignored'
-             from issue i
-             where d.channel_id = $1 and d.state = 0 and i.project_id = d.project_id and i.id = d.issue_id
-                 and i.status = 2
+        "with unwanted as (
+             select d.id, i.status = 2 as is_ignored
+             from notice_delivery d
+             join notice_channel c on c.id = d.channel_id
+             join issue i on i.project_id = d.project_id and i.id = d.issue_id
+             where d.channel_id = $1 and d.state = 0 and (i.status = 2 or not exists (
+                 select from notice n
+                 join alert a on a.id = n.alert_id and a.is_enabled
+                 join alert_recipient r on r.alert_id = a.id
+                 where n.project_id = d.project_id and n.issue_id = d.issue_id and n.reason = d.reason
+                     and n.regression = d.regression and (d.alert_id = 0 or n.alert_id = d.alert_id)
+                     and r.kind = c.kind and (r.kind = 'email' or r.url = c.destination)))
+         ),
+         dropped as (
+             update notice_delivery d set state = $3, settled_at = $2,
+                 error = case when u.is_ignored then 'the issue is ignored' else 'the recipient was removed' end
+             from unwanted u where d.id = u.id
              returning d.id
          )
          select count(*) as count, min(created_at) as since from notice_delivery
-         where channel_id = $1 and state = 0 and id not in (select id from ignored)",
+         where channel_id = $1 and state = 0 and id not in (select id from dropped)",
     )
     .bind(channel)
     .bind(now)

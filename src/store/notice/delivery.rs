@@ -117,7 +117,7 @@ pub async fn next(pool: &PgPool, channel: i64) -> Result<Option<Delivery>> {
          left join lateral (
              select a.name, a.quantity, a.timespan_minutes from notice n join alert a on a.id = n.alert_id
              where n.project_id = d.project_id and n.issue_id = d.issue_id and n.reason = d.reason
-                 and n.regression = d.regression
+                 and n.regression = d.regression and (d.alert_id = 0 or n.alert_id = d.alert_id)
              order by a.id limit 1
          ) a on true
          where d.channel_id = $1 and d.state = 0

@@ -8,7 +8,7 @@ mod route;
 
 use sqlx::PgConnection;
 
-pub use frequency::note_frequent;
+pub use frequency::{NOTE_LIMIT, note_frequent};
 pub use route::{Outlook, ROUTE_LIMIT, outlook, route};
 
 use super::Result;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use super::Reason;
 use crate::ids::{IssueId, ProjectId};
 use crate::store::Result;
 
@@ -20,7 +21,8 @@ pub struct Outlook {
     pub next_due: Option<DateTime<Utc>>,
 }
 
-/// One notice for one destination. Two alerts with the same destination give equal ones.
+/// One notice for one destination. Two alerts with the same destination give equal ones, unless they want a number of
+/// events: each of those tells something of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, sqlx::FromRow)]
 struct Target {
     project_id: ProjectId,
@@ -29,14 +31,20 @@ struct Target {
     issue_id: IssueId,
     reason: i16,
     regression: i32,
+    /// 0: any.
+    alert_id: i64,
 }
 
-/// Looks at what waits.
-pub async fn outlook(pool: &PgPool) -> Result<Outlook> {
+/// Looks at what waits. What a clock that was ahead has put off is due, as [`super::channel::claim`] sees it.
+pub async fn outlook(pool: &PgPool, now: DateTime<Utc>) -> Result<Outlook> {
     let row = sqlx::query_as(
         "select exists (select from notice where routed_at is null) as is_unrouted,
-             (select min(greatest(due_at, leased_until)) from notice_channel where due_at is not null) as next_due",
+             (select min(greatest(
+                  case when due_at > $1 + interval '1 hour' then $1 else due_at end,
+                  case when leased_until <= $1 + interval '2 minutes' then leased_until end))
+              from notice_channel where due_at is not null) as next_due",
     )
+    .bind(now)
     .fetch_one(pool)
     .await?;
     Ok(row)
@@ -57,7 +65,8 @@ pub async fn route(pool: &PgPool, with_mail: bool, now: DateTime<Utc>) -> Result
         return Ok(0);
     }
     let targets: Vec<Target> = sqlx::query_as(
-        "select distinct n.project_id, t.kind, t.destination, n.issue_id, n.reason, n.regression
+        "select distinct n.project_id, t.kind, t.destination, n.issue_id, n.reason, n.regression,
+             case when n.reason = $3 then n.alert_id else 0 end as alert_id
          from notice n
          join alert a on a.id = n.alert_id and a.is_enabled
          join issue i on i.project_id = n.project_id and i.id = n.issue_id and i.status <> 2
@@ -73,6 +82,7 @@ pub async fn route(pool: &PgPool, with_mail: bool, now: DateTime<Utc>) -> Result
     )
     .bind(&ids)
     .bind(with_mail)
+    .bind(Reason::Frequency.code())
     .fetch_all(&mut *db)
     .await?;
     deliver(db, &targets, now).await?;
@@ -106,12 +116,12 @@ async fn deliver(db: &mut PgConnection, targets: &[Target], now: DateTime<Utc>) 
     .execute(&mut *db)
     .await?;
     sqlx::query(
-        "insert into notice_delivery (channel_id, project_id, issue_id, reason, regression, created_at)
-         select c.id, t.project_id, t.issue_id, t.reason, t.regression, $7
-         from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::integer[])
-             as t (project_id, kind, destination, issue_id, reason, regression)
+        "insert into notice_delivery (channel_id, project_id, issue_id, reason, regression, alert_id, created_at)
+         select c.id, t.project_id, t.issue_id, t.reason, t.regression, t.alert_id, $8
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::integer[], $7::bigint[])
+             as t (project_id, kind, destination, issue_id, reason, regression, alert_id)
          join notice_channel c on c.project_id = t.project_id and c.kind = t.kind and c.destination = t.destination
-         order by t.issue_id, c.id
+         order by t.issue_id, c.id, t.alert_id
          on conflict do nothing",
     )
     .bind(targets.iter().map(|to| to.project_id).collect::<Vec<_>>())
@@ -120,6 +130,7 @@ async fn deliver(db: &mut PgConnection, targets: &[Target], now: DateTime<Utc>) 
     .bind(targets.iter().map(|to| to.issue_id).collect::<Vec<_>>())
     .bind(targets.iter().map(|to| to.reason).collect::<Vec<_>>())
     .bind(targets.iter().map(|to| to.regression).collect::<Vec<_>>())
+    .bind(targets.iter().map(|to| to.alert_id).collect::<Vec<_>>())
     .bind(now)
     .execute(db)
     .await?;

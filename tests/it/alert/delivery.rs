@@ -137,6 +137,7 @@ async fn a_frequent_issue_is_told_once_until_it_comes_back() {
     let pool = app.database.pool();
     let count = async |project| {
         glitchbox::store::notice::note_frequent(pool, project, chrono::Utc::now()).await.unwrap();
+        app.app.alerts.noted();
         sqlx::query_scalar::<_, i64>("select count(*) from notice where reason = 2").fetch_one(pool).await.unwrap()
     };
     let project = [app.project.id];
@@ -147,6 +148,7 @@ async fn a_frequent_issue_is_told_once_until_it_comes_back() {
     }
     // Events of an hour ago do not count.
     sqlx::query("update event set received_at = received_at - interval '1 hour'").execute(pool).await.unwrap();
+    sqlx::query("update issue_hourly set hour = hour - interval '1 hour'").execute(pool).await.unwrap();
     resolve_all(&app).await;
     for sent in 1..=5 {
         app.send_event(&error("Often")).await.expect(200);
@@ -156,4 +158,37 @@ async fn a_frequent_issue_is_told_once_until_it_comes_back() {
     let posts = hooks.wait_for("/ok", 2).await;
     assert!(posts[0].json()["body"].as_str().unwrap().contains("5 events or more within 10 minutes"));
     assert_eq!(posts[0].json()["kind"], "issue.frequency");
+}
+
+#[tokio::test]
+async fn each_alert_that_wants_a_number_is_told_and_a_deleted_one_is_not() {
+    let hooks = WebhookSink::start().await;
+    let url = hooks.url("/ok");
+    let app = TestApp::start().await;
+    let (db, pool) = (&app.app.db, app.database.pool());
+    let mut ids = Vec::new();
+    for (name, quantity) in [("Some", 2), ("Many", 3), ("Gone", 3)] {
+        let new = NewAlert {
+            name: name.to_owned(),
+            is_enabled: true,
+            timespan_minutes: Some(10),
+            quantity: Some(quantity),
+            recipients: vec![NewRecipient { kind: RecipientKind::Generic, url: url.clone(), secret: None }],
+        };
+        ids.push(alert::insert(db, app.project.id, &new).await.unwrap().id);
+    }
+    for _ in 0..3 {
+        app.send_event(&error("Often")).await.expect(200);
+        app.drain().await;
+    }
+    let now = chrono::Utc::now();
+    assert_eq!(glitchbox::store::notice::note_frequent(pool, None, now).await.unwrap(), 3);
+    glitchbox::store::notice::route(db, false, now).await.unwrap();
+    alert::delete(db, app.project.id, ids[2]).await.unwrap();
+    app.send_alerts(POLICY);
+    hooks.wait_for("/ok", 2).await;
+    let told = |part: &str| {
+        hooks.posts("/ok").iter().filter(|post| post.json()["body"].as_str().unwrap().contains(part)).count()
+    };
+    assert_eq!((told("2 events or more"), told("3 events or more")), (1, 1));
 }
