@@ -1,5 +1,6 @@
 //! Reading an archive: first whether it is whole, then what is in it.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -19,6 +20,8 @@ pub struct Archive {
     file: File,
     length: u64,
     entries: Vec<Entry>,
+    /// Where in `entries` a name is; there may be very many uploads.
+    places: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -41,7 +44,11 @@ impl Archive {
         }
         let length = metadata.len();
         let entries = index(&file).map_err(|error| format!("it is damaged or not a backup: {error}"))?;
-        Ok(Self { file, length, entries })
+        let mut places = HashMap::with_capacity(entries.len());
+        for (place, entry) in entries.iter().enumerate() {
+            places.entry(entry.name.clone()).or_insert(place);
+        }
+        Ok(Self { file, length, entries, places })
     }
 
     /// Opens a backup and reads every byte of it against its checksum.
@@ -86,8 +93,9 @@ impl Archive {
                 return Err(format!("{} in it is damaged", member.name));
             }
         }
-        let is_known = |name: &str| [MANIFEST, SEAL].contains(&name) || members.iter().any(|known| known.name == name);
-        match self.entries.iter().find(|entry| !is_known(&entry.name)) {
+        let mut known: HashSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
+        known.extend([MANIFEST, SEAL]);
+        match self.entries.iter().find(|entry| !known.contains(entry.name.as_str())) {
             Some(entry) => Err(format!("{} in it is not in its manifest", entry.name)),
             None => Ok(()),
         }
@@ -106,7 +114,7 @@ impl Archive {
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == name)
+        self.entries.get(*self.places.get(name)?)
     }
 
     fn reader(&self, entry: &Entry) -> Section<'_> {
