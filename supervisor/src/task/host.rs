@@ -255,7 +255,11 @@ impl Listener {
                 }
             }
         };
-        let outcome = conclude(exit.ok(), &self.log.clean(String::from_utf8_lossy(&written).into_owned()));
+        let outcome = conclude(exit.ok(), &written, |text| self.log.clean(text));
+        // Nobody may be waiting for the result.
+        if let Some(reason) = outcome.result.get("error").and_then(Value::as_str).filter(|_| outcome.exit != 0) {
+            self.log.task_line(&self.name, format!("ERROR {}", reason.replace('\n', " ")).as_bytes());
+        }
         let _ = messages.send(Message::TaskEnded { number: self.number, exit: outcome.exit });
         let _ = self.news.send(News::End(outcome)).await;
     }
@@ -278,18 +282,31 @@ async fn collect(stdout: OwnedFd, written: &mut Vec<u8>) {
     let _ = tokio::io::copy(pipe.get_mut(), &mut tokio::io::sink()).await;
 }
 
-fn conclude(exit: Option<Exit>, written: &str) -> TaskOutcome {
+/// `clean` takes secrets out of the result's texts. Not out of the JSON: a number may look like a secret.
+fn conclude(exit: Option<Exit>, written: &[u8], clean: impl Fn(String) -> String) -> TaskOutcome {
     let code = match exit {
         Some(Exit::Code(code)) => u8::try_from(code).unwrap_or(exit::FAILED),
         _ => exit::FAILED,
     };
     let how = exit.map_or_else(|| "it could not be waited for".to_owned(), |exit| exit.to_string());
-    match serde_json::from_str::<Value>(written) {
-        Ok(result) => TaskOutcome { exit: code, result },
+    match serde_json::from_slice::<Value>(written) {
+        Ok(mut result) => {
+            clean_texts(&mut result, &clean);
+            TaskOutcome { exit: code, result }
+        }
         Err(_) => TaskOutcome {
             exit: if code == 0 { exit::FAILED } else { code },
             result: json!({ "error": format!("The task ended without a result ({how}).") }),
         },
+    }
+}
+
+fn clean_texts(value: &mut Value, clean: &impl Fn(String) -> String) {
+    match value {
+        Value::String(text) => *text = clean(std::mem::take(text)),
+        Value::Array(values) => values.iter_mut().for_each(|value| clean_texts(value, clean)),
+        Value::Object(members) => members.values_mut().for_each(|value| clean_texts(value, clean)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -299,13 +316,23 @@ mod tests {
 
     #[test]
     fn a_task_without_a_result_has_failed() {
-        let outcome = conclude(Some(Exit::Code(2)), "{\"a\":1}\n");
+        let outcome = conclude(Some(Exit::Code(2)), b"{\"a\":1}\n", |text| text);
         assert_eq!((outcome.exit, &outcome.result), (2, &json!({ "a": 1 })));
         for (exit, written) in [(Some(Exit::Code(0)), ""), (Some(Exit::Signal(Signal::SIGKILL)), "{\"a\""), (None, "")]
         {
-            let outcome = conclude(exit, written);
+            let outcome = conclude(exit, written.as_bytes(), |text| text);
             assert_eq!(outcome.exit, 1);
             assert!(outcome.result["error"].as_str().unwrap().contains("without a result"), "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn secrets_are_taken_out_of_texts_and_leave_numbers_alone() {
+        let written =
+            json!({ "12345678": 12_345_678, "rows": [123_456_789], "deep": { "file": "at 12345678, \"x\"" } });
+        let clean = |text: String| text.replace("12345678", "***").replace("\"x\"", "***");
+        let outcome = conclude(Some(Exit::Code(0)), written.to_string().as_bytes(), clean);
+        let expected = json!({ "12345678": 12_345_678, "rows": [123_456_789], "deep": { "file": "at ***, ***" } });
+        assert_eq!(outcome, TaskOutcome::done(expected));
     }
 }

@@ -31,6 +31,8 @@ fn a_task_runs_as_a_child_and_its_result_comes_back() {
     assert_ne!(outcome.exit, 0, "{outcome:?}");
     assert!(outcome.result["error"].is_string(), "{outcome:?}");
     appliance.until_said("supervisor | backup: started (process ");
+    // Nobody may have waited for the answer.
+    appliance.until_said(&format!("backup | ERROR {}", outcome.result["error"].as_str().unwrap()));
     appliance.until_said(&format!("(exit {})", outcome.exit));
     assert_eq!(appliance.stop(), 0);
 }
