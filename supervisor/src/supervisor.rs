@@ -41,6 +41,8 @@ pub enum Message {
     },
     /// Something is due by the clock.
     Due(Due),
+    /// It is time to try again to clear up after a task that was killed.
+    Recover,
     /// A task has ended and been heard.
     TaskEnded {
         /// The number of the task.
@@ -168,6 +170,10 @@ fn take(state: State, world: &mut World, message: Message) -> State {
         }
         Message::Due(due) => {
             world.begin_scheduled(&due);
+            feed(state, world, Event::Tick)
+        }
+        Message::Recover => {
+            world.recover();
             feed(state, world, Event::Tick)
         }
         Message::TaskEnded { number, exit } => {

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::backup::swap;
 use crate::launcher::{Launcher, mark};
 use crate::log::{Log, Stream, pump};
 use crate::notify::Channel;
@@ -28,6 +29,10 @@ const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::f
 
 /// A process that cannot be killed for so long is stuck in the kernel; we go on without it.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// So often, and with this pause, the supervisor tries to clear up after a restore that was killed.
+const RECOVERIES: u32 = 5;
+const RECOVERY_PAUSE: Duration = Duration::from_secs(3);
 
 /// Where reports wait to be delivered, in the data directory.
 const OUTBOX: &str = "spool/reports";
@@ -49,6 +54,8 @@ pub struct World {
     tasks: Tasks,
     /// A report was written while reports were being delivered.
     deliver_again: bool,
+    /// Attempts to clear up after a task that was killed.
+    recoveries: u32,
     answers: HashMap<u64, oneshot::Sender<Result<String, String>>>,
     last_token: u64,
     pumps: JoinSet<()>,
@@ -98,6 +105,7 @@ impl World {
         Self {
             tasks: Tasks::new(log.clone(), messages.clone()),
             deliver_again: false,
+            recoveries: 0,
             plan,
             launcher,
             log,
@@ -213,13 +221,13 @@ impl World {
     /// A task has nothing more to say.
     pub fn task_ended(&mut self, number: u64, exit: u8) {
         let task = self.tasks.concluded(number, exit);
-        // Its journal is still there: it was killed, and services may be down.
-        let is_broken_off = matches!(task, Some(Task::BackupRestore { .. }))
-            && crate::backup::swap::is_unfinished(&self.launcher.context().data.dir);
-        if is_broken_off
-            && let Err(Refusal::Busy(reason) | Refusal::Failed(reason)) = self.begin_task(Task::BackupRecover)
-        {
-            self.say(Level::Error, format!("the data before the restore come back with the next start: {reason}"));
+        match task {
+            Some(Task::BackupRestore { .. } | Task::BackupVerify { .. }) => {
+                self.recoveries = 0;
+                self.recover();
+            }
+            Some(Task::BackupRecover) if exit != 0 => self.recover_later("the recovery failed"),
+            _ => {}
         }
         self.pending.push_back(Event::Tasks { running: !self.tasks.is_empty() });
         let again = std::mem::take(&mut self.deliver_again);
@@ -228,6 +236,29 @@ impl World {
             Some(Task::Deliver) if again => self.deliver(),
             _ => self.deliver_again = again,
         }
+    }
+
+    /// Clears up after a restore or verification that was killed: services may be down.
+    pub fn recover(&mut self) {
+        if swap::has_left(&self.launcher.context().data.dir) {
+            self.recoveries += 1;
+            if let Err(refusal) = self.begin_task(Task::BackupRecover) {
+                self.recover_later(&refusal.to_string());
+            }
+        }
+    }
+
+    /// Tries again after a pause, unless that has been done often enough.
+    fn recover_later(&mut self, reason: &str) {
+        if self.recoveries >= RECOVERIES {
+            let text = format!("what a restore or verification left is cleared up with the next start: {reason}");
+            return self.say(Level::Error, text);
+        }
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RECOVERY_PAUSE).await;
+            let _ = messages.send(Message::Recover);
+        });
     }
 
     /// Sends the reports that wait, if there are any. One that a running delivery may have overlooked is sent after it.

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! read every byte -> pause the worker -> restore into a cluster aside, compare, migrate
-//!     -> stop PostgreSQL -> exchange -> start PostgreSQL -> start the worker -> done: replace web, delete the old data
+//!     -> stop PostgreSQL -> exchange -> start PostgreSQL, ask it -> done: start the worker, replace web, delete the old data
 //! ```
 //!
 //! Web and Redis run on: what is sent meanwhile waits in the queue and is stored in the restored database. Whatever
-//! fails before the end, the old data are in their place again.
+//! fails before it is done, the old data are in their place again. The worker comes after: what it takes from the queue
+//! must not be in a database that is then thrown away.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -93,15 +94,31 @@ pub fn run(place: &Place, file: &Path, dry_run: bool) -> TaskOutcome {
     }
 }
 
-/// Brings the old data back after a restore that was killed, beside a running supervisor.
+/// Clears up after a restore or verification that was killed, beside a running supervisor: brings the old data back
+/// unless the restored ones count already, and deletes what is not needed.
 pub fn recover(place: &Place) -> TaskOutcome {
-    let recovered = data_directory().and_then(|data| {
+    let failed = |what: &str, words: String| TaskOutcome::failed(sentence(format!("{what}: {words}")));
+    let ended = data_directory().and_then(|data| {
         leftovers::end_scratch(&data).map_err(|error| error.to_string())?;
-        go_back(place, &data, Services::Supervised)
+        Ok(data)
     });
-    match recovered {
+    let data = match ended {
+        Ok(data) => data,
+        Err(words) => return failed("What a killed task left cannot be ended", words),
+    };
+    if swap::is_unfinished(&data) {
+        super::say("bringing back the data before a restore that was broken off");
+        if let Err(words) = go_back(place, &data, Services::Supervised) {
+            return failed("The old data cannot be brought back", words);
+        }
+    }
+    if swap::is_committed(&data) {
+        super::say("finishing a restore that was killed when its data were in place");
+        serve(place, Services::Supervised, &mut super::say);
+    }
+    match swap::tidy(&data) {
         Ok(()) => TaskOutcome::done(json!({})),
-        Err(words) => TaskOutcome::failed(sentence(format!("The old data cannot be brought back: {words}"))),
+        Err(error) => failed("What a killed task left cannot be deleted", error.to_string()),
     }
 }
 
@@ -137,6 +154,12 @@ pub fn restore(
     };
     if !dry_run {
         leftovers::end_scratch(&data).map_err(|error| error.to_string())?;
+        if swap::is_unfinished(&data) {
+            progress("bringing back the data before a restore that was broken off");
+            go_back(place, &data, services).map_err(|words| {
+                sentence(format!("An earlier restore was broken off, and its old data cannot be brought back: {words}"))
+            })?;
+        }
         let replaced = replace(place, &data, &sound, external, services, progress);
         restored.warnings =
             replaced.map_err(|words| sentence(format!("The backup {} was not restored: {words}", file.display())))?;
@@ -191,13 +214,7 @@ fn replace(
             }
             services.act("worker", "stop")?;
         }
-        let aside = match external {
-            None => Some(build_aside(place, data, sound, progress)?),
-            Some(mut session) => {
-                restore_external(place, sound, &mut session, progress)?;
-                None
-            }
-        };
+        let aside = if is_bundled { Some(build_aside(place, data, sound, progress)?) } else { None };
         put_uploads(place, data, &sound.archive).map_err(told("restoring uploads"))?;
         if aside.is_some() {
             progress("exchanging the data");
@@ -210,34 +227,77 @@ fn replace(
             journal.exchange_cluster(data, scratch.folder()).map_err(told("exchanging the clusters"))?;
             keep_passwords(place, data, roles).map_err(told("keeping the passwords"))?;
             services.act("postgres", "start")?;
+            if services == Services::Supervised {
+                check_served(place, sound)?;
+            }
         }
-        if place.app.is_some() {
-            services.act("worker", "start")?;
+        // The last step: what is in that database cannot be taken out again.
+        if let Some(mut session) = external {
+            restore_external(place, sound, &mut session, progress)?;
         }
         Ok(())
     };
     let committed = done().and_then(|()| swap::commit(data).map_err(told("finishing")));
     if let Err(words) = committed {
         return match go_back(place, data, services) {
-            Ok(()) => Err(format!("{words}; the data are as they were before")),
+            Ok(()) if is_bundled || is_still_empty(place) => Err(format!("{words}; the data are as they were before")),
+            Ok(()) => Err(format!(
+                "{words}; the database of DATABASE_URL may be filled: empty the database before you try again; all else is as it was before"
+            )),
             Err(more) => Err(format!(
                 "{words}; and the old data could not be brought back yet: {more}; they are kept, and the next start brings them back"
             )),
         };
     }
-    let mut warnings = Vec::new();
-    if place.app.is_some()
-        && let Err(words) = services.act("web", "restart")
-    {
-        warnings.push(format!("web could not be replaced, so what it remembers may be old for some seconds: {words}"));
-    }
+    let mut warnings = serve(place, services, progress);
     if let Err(error) = swap::tidy(data) {
-        warnings.push(format!("the old data are still there, and the next start deletes them: {error}"));
+        let warning = format!("the old data are still there, and the next start deletes them: {error}");
+        progress(&format!("WARN {warning}"));
+        warnings.push(warning);
+    }
+    Ok(warnings)
+}
+
+/// Has the restored data served. Returns what a person should know.
+fn serve(place: &Place, services: Services, progress: &mut dyn FnMut(&str)) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if place.app.is_some() {
+        if let Err(words) = services.act("worker", "start") {
+            warnings.push(format!(
+                "the worker could not be started, so events wait in the queue until `supervisor start worker` succeeds: {words}"
+            ));
+        }
+        if let Err(words) = services.act("web", "restart") {
+            warnings
+                .push(format!("web could not be replaced, so what it remembers may be old for some seconds: {words}"));
+        }
     }
     for warning in &warnings {
         progress(&format!("WARN {warning}"));
     }
-    Ok(warnings)
+    warnings
+}
+
+/// Whether the server that runs now has the restored database, and takes the installation's passwords.
+fn check_served(place: &Place, sound: &Sound) -> Result<(), String> {
+    let (connection, tools) = database::reach(place)?;
+    let mut session = Session::open(&connection, &tools.path("psql"))
+        .map_err(|error| format!("the restored database cannot be reached: {error}"))?;
+    let version = session.value("select coalesce(max(version), 0) from _sqlx_migrations where success;")?;
+    session.close();
+    if version.parse().is_ok_and(|version: i64| version >= sound.manifest.schema_version) {
+        return Ok(());
+    }
+    Err(format!("the server has a database of migration {version}, and not the restored one"))
+}
+
+/// Whether the database of `DATABASE_URL` is known to have no table.
+fn is_still_empty(place: &Place) -> bool {
+    let asked = database::reach(place).and_then(|(connection, tools)| {
+        let mut session = Session::open(&connection, &tools.path("psql"))?;
+        database::is_empty(&mut session)
+    });
+    asked == Ok(true)
 }
 
 /// The restored cluster, of this version and with everything in it, stopped; and the passwords of its roles.

@@ -1,7 +1,8 @@
 //! Putting restored data in the place of the old, so that at any moment either can be had whole.
 //!
 //! A journal in the data directory says that a restore is under way. As long as it is there, the old data count:
-//! whoever finds it puts them back, again and again if need be. The restore has succeeded when it is removed.
+//! whoever finds it puts them back, again and again if need be. The restore has succeeded when it is renamed; under its
+//! new name it stays until services run on the restored data and the old are deleted.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,6 +23,8 @@ const ASIDE: &str = "postgres.before-restore-";
 const UNWANTED: &str = "postgres.failed-restore";
 /// How the old value of a secret is called meanwhile; its name follows.
 const OLD_SECRET: &str = ".before-restore-";
+/// What the journal becomes when the restored data count: services wait for them, and the old data are to be deleted.
+const DONE: &str = "restore.done";
 /// Longest journal, in bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -51,6 +54,10 @@ struct OldSecret {
 impl Journal {
     /// Notes durably what is going to be replaced. From now on [`undo`] brings it back.
     pub(super) fn begin(data: &OwnedFd, stamp: &str, has_cluster: bool, secrets: &[&str]) -> io::Result<Self> {
+        if files::look(data, JOURNAL)?.is_some() {
+            // Its old data are nowhere else: they must not be taken for what an earlier restore has left.
+            return Err(io::Error::other("an earlier restore is not undone yet"));
+        }
         tidy(data)?;
         let exists = |folder: &OwnedFd, name: &str| files::look(folder, name).map(|stat| stat.is_some());
         let cluster = if has_cluster {
@@ -103,9 +110,27 @@ impl Journal {
 }
 
 /// The restored data count from now on.
+///
+/// # Errors
+/// When the old data still count.
 pub(super) fn commit(data: &OwnedFd) -> io::Result<()> {
-    files::remove(data, JOURNAL)?;
-    files::sync_folder(data)
+    renameat(data, JOURNAL, data, DONE)?;
+    // Nobody finds the journal any more, so there is no way back, whatever the disk says. `tidy` asks it again before it
+    // deletes the old data.
+    let _ = files::sync_folder(data);
+    Ok(())
+}
+
+/// Whether there is something to be cleared up of a restore or verification that is over.
+pub fn has_left(data: impl AsFd) -> bool {
+    [JOURNAL, DONE, restore::FOLDER, verify::FOLDER]
+        .into_iter()
+        .any(|name| files::look(&data, name).is_ok_and(|stat| stat.is_some()))
+}
+
+/// Whether restored data count, but what comes after that is not finished.
+pub(super) fn is_committed(data: &OwnedFd) -> bool {
+    files::look(data, DONE).is_ok_and(|stat| stat.is_some())
 }
 
 /// Whether a restore was begun and neither finished nor undone.
@@ -165,18 +190,23 @@ pub fn tidy(data: &OwnedFd) -> io::Result<()> {
     if is_unfinished(data) {
         return Ok(());
     }
+    if is_committed(data) {
+        files::sync_folder(data)?;
+    }
     for (name, is_folder) in files::entries(data)? {
         let is_ours = name.starts_with(ASIDE) || [UNWANTED, restore::FOLDER, verify::FOLDER].contains(&name.as_str());
         if is_folder && is_ours {
             files::remove_folder(data, &name)?;
         }
     }
-    let Ok(folder) = files::open_folder(data, SECRETS) else { return Ok(()) };
-    for (name, is_folder) in files::entries(&folder)? {
-        if !is_folder && name.starts_with(OLD_SECRET) {
-            files::remove(&folder, &name)?;
+    if let Ok(folder) = files::open_folder(data, SECRETS) {
+        for (name, is_folder) in files::entries(&folder)? {
+            if !is_folder && name.starts_with(OLD_SECRET) {
+                files::remove(&folder, &name)?;
+            }
         }
     }
+    files::remove(data, DONE)?;
     Ok(())
 }
 
@@ -243,7 +273,9 @@ mod tests {
                 journal.exchange_cluster(&data, &restored).unwrap();
                 assert_eq!(read(folder, "postgres/PG_VERSION").unwrap(), "new");
             }
-            assert!(is_unfinished(&data));
+            assert!(is_unfinished(&data) && has_left(&data));
+            let again = Journal::begin(&data, STAMP, true, &["secret-key"]).unwrap_err();
+            assert!(again.to_string().contains("not undone"), "{again}");
             for _again in 0..2 {
                 undo(&data).unwrap();
                 assert_eq!(read(folder, "postgres/PG_VERSION").as_deref(), has_old.then_some("old"), "step {count}");
@@ -265,8 +297,10 @@ mod tests {
         journal.exchange_cluster(&data, &restored).unwrap();
         journal.replace_secret(&data, "secret-key", b"new", None).unwrap();
         commit(&data).unwrap();
+        assert!(is_committed(&data) && has_left(&data) && !is_unfinished(&data));
         undo(&data).unwrap();
         tidy(&data).unwrap();
+        assert!(!is_committed(&data) && !has_left(&data));
         assert_eq!(read(folder, "postgres/PG_VERSION").unwrap(), "new");
         assert_eq!(names(folder), ["kept", "postgres", "secrets"]);
         assert_eq!(names(&folder.join("secrets")), ["secret-key"]);

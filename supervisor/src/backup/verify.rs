@@ -1,5 +1,6 @@
 //! Proving that a backup can be restored, by restoring it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use super::create::sentence;
 use super::trial;
+use crate::leftovers;
 use crate::secrets::{self, Role};
 use crate::task::{Place, TaskOutcome};
 
@@ -53,6 +55,8 @@ pub fn verify(place: &Place, file: &Path, progress: &mut dyn FnMut(&str)) -> Res
     progress("reading every byte");
     let sound = trial::examine(place, file)?;
     trial::check_room(place, &sound)?;
+    let left = |error: std::io::Error| format!("What an earlier verification left cannot be ended: {error}.");
+    leftovers::end_scratch(File::open(".").map_err(left)?).map_err(left)?;
     let roles = Role::ALL.into_iter().map(|role| (role, secrets::generate())).collect();
     let failed = |words: String| sentence(format!("The backup {} cannot be restored: {words}", file.display()));
     let scratch = trial::restore(place, &sound, FOLDER, roles, progress).map_err(failed)?;

@@ -56,7 +56,7 @@ pub enum Task {
         #[serde(default)]
         dry_run: bool,
     },
-    /// Bring the old data back after a restore that was killed: begun by the supervisor itself.
+    /// Clear up after a restore or verification that was killed: begun by the supervisor itself.
     BackupRecover,
     /// Send the reports that wait in `spool/reports/`; ends when none is left or all hope is lost.
     Deliver,
@@ -85,7 +85,7 @@ impl Task {
             Self::BackupCreate { .. } => "a backup",
             Self::BackupVerify { .. } => "the verification of a backup",
             Self::BackupRestore { .. } => "a restore",
-            Self::BackupRecover => "the recovery from a restore that was killed",
+            Self::BackupRecover => "the recovery from a restore or verification that was killed",
             Self::Deliver => "the delivery of reports",
         }
     }

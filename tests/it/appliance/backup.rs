@@ -194,8 +194,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn forged(file: &Path, from: &str, to: &str) -> PathBuf {
     assert_eq!(from.len(), to.len());
     let mut bytes = std::fs::read(file).unwrap();
-    let manifest = bytes.windows(15).rposition(|window| window == b"\"table_bytes\": ").unwrap();
-    let place = bytes[..manifest].windows(from.len()).rposition(|window| window == from.as_bytes()).unwrap();
+    let place = bytes.windows(from.len()).rposition(|window| window == from.as_bytes()).unwrap();
     bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
     let body = bytes.len() - 2048;
     let seal = hex::encode(Sha256::digest(&bytes[..body]));
@@ -342,6 +341,41 @@ fn a_restore_that_is_killed_leaves_the_old_data_served() {
     assert_eq!(left, 0, "{:?}", names(instance.data()));
 }
 
+#[test]
+fn what_a_killed_task_leaves_is_cleared_up_at_once() {
+    let instance = Instance::started();
+    let file = create(&instance).display().to_string();
+    let moments: [(&[&str], &str); 2] =
+        [(&["verify", &file], "verify.tmp/postgres"), (&["restore", "--yes", &file], "restore.done")];
+    for (arguments, mark) in moments {
+        let mut command = instance.command("supervisor", &[&["backup"], arguments].concat());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !instance.data().join(mark).exists() {
+            assert!(Instant::now() < deadline, "never: {mark}\n{}", instance.log());
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        if let Some(pid) = task(&instance) {
+            signal("KILL", pid);
+        }
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            eprintln!("{mark}: it was faster");
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let is_left = |name: &String| name.contains("restore") || name.contains("verify");
+        while names(instance.data()).iter().any(is_left) || task(&instance).is_some() || !is_well(&instance) {
+            assert!(Instant::now() < deadline, "{mark}: {:?}\n{}", names(instance.data()), instance.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    // The restored data count, and the worker stores again what web takes.
+    let sender = Sender::start(&instance);
+    instance.wait_for_events(20);
+    let sent = sender.stop().into_iter().map(|(_, id)| id).collect();
+    wait_for(&instance, &sent);
+}
+
 fn is_well(instance: &Instance) -> bool {
     instance.command("supervisor", &["status"]).output().unwrap().status.success()
 }
@@ -395,12 +429,14 @@ fn a_full_backup_disk_is_a_clear_error_and_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_external_database_is_backed_up_and_restored_only_into_an_empty_one() {
-    let (database, other) = (TestDatabase::new().await, TestDatabase::new().await);
-    let urls = (database.url(), other.url());
-    sqlx::raw_sql("drop schema analytics cascade; drop schema public cascade; create schema public")
-        .execute(other.pool())
-        .await
-        .unwrap();
+    let (database, other, third) = (TestDatabase::new().await, TestDatabase::new().await, TestDatabase::new().await);
+    let urls = (database.url(), other.url(), third.url());
+    for empty in [&other, &third] {
+        sqlx::raw_sql("drop schema analytics cascade; drop schema public cascade; create schema public")
+            .execute(empty.pool())
+            .await
+            .unwrap();
+    }
     tokio::task::spawn_blocking(move || {
         let mut instance = Instance::new();
         instance.set_env("DATABASE_URL", &urls.0);
@@ -416,6 +452,13 @@ async fn an_external_database_is_backed_up_and_restored_only_into_an_empty_one()
         assert!(restored.status.success(), "{}", describe(&restored));
         second.start();
         assert_eq!(second.public_key(), key);
+        // What fails once that database is filled cannot be undone there, and says so.
+        let mut fourth = Instance::new();
+        fourth.set_env("DATABASE_URL", &urls.2);
+        let forged = forged(&file, "\"public.organization\": 1", "\"public.organization\": 2");
+        let words = "empty the database before you try again";
+        refused(&backup(&fourth, &["restore", "--yes"], &forged), words);
+        refused(&backup(&fourth, &["restore", "--yes"], &file), "is not empty");
         // And into an appliance with a PostgreSQL of its own.
         let mut third = Instance::new();
         let restored = backup(&third, &["restore", "--yes"], &file);
