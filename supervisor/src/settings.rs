@@ -294,11 +294,18 @@ impl Reader {
         let text = address.expose();
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let has_host = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['));
-        if has_host && !text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Some(address);
+        if !has_host || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            self.complain(name, "is not an address that begins with http:// or https://");
+            return None;
         }
-        self.complain(name, "is not an address that begins with http:// or https://");
-        None
+        // As the delivery reads it.
+        match text.parse::<reqwest::Url>() {
+            Ok(_) => Some(address),
+            Err(error) => {
+                self.complain(name, &format!("is not an address: {error}"));
+                None
+            }
+        }
     }
 
     fn channels(&mut self) -> Channels {

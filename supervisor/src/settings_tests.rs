@@ -174,7 +174,13 @@ fn the_channels_of_reports_are_the_supervisors_alone() {
 
 #[test]
 fn a_malformed_receiver_is_named_but_not_shown() {
-    for bad in ["open.feishu.cn/hook/token0123", "ftp://h/token0123", "https:///token0123", "https://h/token 0123"] {
+    for bad in [
+        "open.feishu.cn/hook/token0123",
+        "ftp://h/token0123",
+        "https:///token0123",
+        "https://h/token 0123",
+        "https://h:99999/token0123",
+    ] {
         let errors = read(&[("RESTART_WEBHOOK_URL", bad), ("REPORT_LANGUAGE", "fr")]).unwrap_err();
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].starts_with("RESTART_WEBHOOK_URL: ") && !errors.concat().contains("token"), "{errors:?}");

@@ -1,5 +1,6 @@
 //! Sends what waits in the outbox, again and again, until nothing is left to send or to hope for.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -49,15 +50,22 @@ async fn deliver(place: &Place) -> TaskOutcome {
     };
     let redactor = Redactor::new(&place.secrets);
     let (mut delivered, mut given_up) = (0_u64, 0_u64);
+    // What became of letters and could not be written down: none is settled. The disk may be full for a while.
+    let mut unwritten: HashMap<String, Option<Letter>> = HashMap::new();
     loop {
         let letters = match outbox.letters() {
             Ok(letters) => letters,
             Err(error) => return TaskOutcome::failed(format!("The reports to send cannot be read: {error}.")),
         };
+        let known = letters.into_iter().filter_map(|letter| match unwritten.get(&letter.file_name()) {
+            Some(known) => known.clone(),
+            None => Some(letter),
+        });
+        let letters: Vec<Letter> = known.collect();
         let Some(next) = letters.iter().map(|letter| letter.next_at).min() else { break };
         let now = Utc::now();
         let mut sending = JoinSet::new();
-        for letter in letters.into_iter().filter(|letter| letter.next_at <= now) {
+        for letter in letters.into_iter().filter(|letter| retry::is_due(letter.next_at, now)) {
             let place = place.clone();
             sending.spawn(async move { (send(&place, &letter).await, letter) });
         }
@@ -65,13 +73,28 @@ async fn deliver(place: &Place) -> TaskOutcome {
             tokio::time::sleep((next - now).to_std().unwrap_or_default().min(LOOK)).await;
             continue;
         }
-        while let Some(Ok((result, letter))) = sending.join_next().await {
-            match conclude(&outbox, &redactor, letter, result) {
-                Ok(Some(true)) => delivered += 1,
-                Ok(Some(false)) => given_up += 1,
-                Ok(None) => {}
+        while let Some(sent) = sending.join_next().await {
+            let Ok((result, mut letter)) = sent else {
+                // A fault of ours: this letter is tried again, the others go on.
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            let fate = conclude(&redactor, &mut letter, result);
+            match fate {
+                Fate::Delivered => delivered += 1,
+                Fate::GivenUp(_) => given_up += 1,
+                Fate::Again => {}
+            }
+            let (name, is_settled) = (letter.file_name(), !matches!(fate, Fate::Again));
+            match write_down(&outbox, &letter, &fate) {
+                Ok(()) => drop(unwritten.remove(&name)),
                 Err(error) => {
-                    return TaskOutcome::failed(format!("A report's delivery cannot be written down: {error}."));
+                    eprintln!(
+                        "WARN {}: what became of {} cannot be written: {error}",
+                        letter.channel.name(),
+                        letter.report
+                    );
+                    unwritten.insert(name, (!is_settled).then_some(letter));
                 }
             }
         }
@@ -80,34 +103,44 @@ async fn deliver(place: &Place) -> TaskOutcome {
     if given_up == 0 { TaskOutcome::done(result) } else { TaskOutcome { exit: crate::task::exit::FAILED, result } }
 }
 
-/// Writes down what an attempt came to: delivered, given up, or to be tried again.
-fn conclude(
-    outbox: &Outbox,
-    redactor: &Redactor,
-    mut letter: Letter,
-    result: Result<(), Refused>,
-) -> std::io::Result<Option<bool>> {
+/// What becomes of a letter after an attempt.
+enum Fate {
+    Delivered,
+    /// For this reason.
+    GivenUp(String),
+    Again,
+}
+
+/// Tells what an attempt came to, and decides when there is another one.
+fn conclude(redactor: &Redactor, letter: &mut Letter, result: Result<(), Refused>) -> Fate {
     let now = Utc::now();
     let name = letter.channel.name();
     letter.attempts += 1;
     let Err(refused) = result else {
         eprintln!("{name}: {} delivered (attempt {})", letter.report, letter.attempts);
-        outbox.settle(&letter, None)?;
-        return Ok(Some(true));
+        return Fate::Delivered;
     };
     let error = redactor.text(&refused.error);
+    // The clock may have been set back meanwhile.
+    letter.created_at = letter.created_at.min(now);
     let next = retry::next(letter.created_at, now, letter.attempts, refused.wish, rand::random());
     let Some(next) = next.filter(|_| !refused.for_good) else {
         eprintln!("ERROR {name}: {} given up after attempt {}: {error}", letter.report, letter.attempts);
-        outbox.settle(&letter, Some(&error))?;
-        return Ok(Some(false));
+        return Fate::GivenUp(error);
     };
     let pause = seconds(u64::try_from((next - now).num_milliseconds()).unwrap_or(0));
     eprintln!("WARN {name}: {} not taken (attempt {}): {error}; again in {pause}", letter.report, letter.attempts);
     letter.next_at = next;
     letter.last_error = Some(error);
-    outbox.put(&letter)?;
-    Ok(None)
+    Fate::Again
+}
+
+fn write_down(outbox: &Outbox, letter: &Letter, fate: &Fate) -> std::io::Result<()> {
+    match fate {
+        Fate::Delivered => outbox.settle(letter, None),
+        Fate::GivenUp(reason) => outbox.settle(letter, Some(reason)),
+        Fate::Again => outbox.put(letter),
+    }
 }
 
 /// Why a receiver did not take a letter.

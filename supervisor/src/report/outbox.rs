@@ -59,6 +59,13 @@ pub(super) struct Letter {
     pub(super) body: Value,
 }
 
+impl Letter {
+    /// The name of its file.
+    pub(super) fn file_name(&self) -> String {
+        format!("{}.{}.json", self.report, self.channel.name())
+    }
+}
+
 /// How far a report has come on one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -115,7 +122,7 @@ impl Outbox {
     /// When the disk does not take it.
     pub(super) fn put(&self, letter: &Letter) -> io::Result<()> {
         let Some(folder) = &self.letters else { return Err(io::ErrorKind::NotFound.into()) };
-        files::write(folder, &name(letter), &serde_json::to_vec(letter)?, MODE, None)
+        files::write(folder, &letter.file_name(), &serde_json::to_vec(letter)?, MODE, None)
     }
 
     /// Every letter, the oldest first; what cannot be read is none.
@@ -128,17 +135,23 @@ impl Outbox {
         names.retain(|name| name.split('.').next().is_some_and(is_id));
         names.sort_unstable();
         let read = |name: &String| serde_json::from_slice(&files::read(folder, name, LONGEST).ok()??).ok();
-        let mut letters: Vec<Letter> = names.iter().filter_map(read).collect();
-        while letters.len() > MOST {
-            self.settle(&letters.remove(0), Some("too many others are waiting"))?;
+        let kept = names.split_off(names.len().saturating_sub(MOST));
+        for name in names {
+            let given_up = match read(&name) {
+                Some(letter) => self.settle(&letter, Some("too many others are waiting")),
+                None => std::fs::remove_file(files::proc_path(folder).join(&name)),
+            };
+            if let Err(error) = given_up {
+                eprintln!("WARN {name} waits among too many others and cannot be given up: {error}");
+            }
         }
-        Ok(letters)
+        Ok(kept.iter().filter_map(read).collect())
     }
 
     /// Takes a letter out: delivered, or given up for that reason.
     ///
     /// # Errors
-    /// When the disk does not take it; the letter may then be sent again.
+    /// When the disk does not take it: the letter is out all the same, unless it cannot be removed either.
     pub(super) fn settle(&self, letter: &Letter, given_up: Option<&str>) -> io::Result<()> {
         let delivery = Delivery {
             channel: letter.channel,
@@ -149,9 +162,12 @@ impl Outbox {
             settled_at: Some(Utc::now()),
         };
         let name_of_delivery = format!("{}.{}.delivery", letter.report, letter.channel.name());
-        files::write(self.reports.folder(), &name_of_delivery, &serde_json::to_vec(&delivery)?, MODE, None)?;
-        let Some(folder) = &self.letters else { return Ok(()) };
-        std::fs::remove_file(files::proc_path(folder).join(name(letter)))
+        let text = serde_json::to_vec(&delivery)?;
+        let written = files::write(self.reports.folder(), &name_of_delivery, &text, MODE, None);
+        if let Some(folder) = &self.letters {
+            std::fs::remove_file(files::proc_path(folder).join(letter.file_name()))?;
+        }
+        written
     }
 
     /// How far a report has come: a line for each channel it was meant for.
@@ -178,10 +194,6 @@ impl Outbox {
         }
         found
     }
-}
-
-fn name(letter: &Letter) -> String {
-    format!("{}.{}.json", letter.report, letter.channel.name())
 }
 
 #[cfg(test)]
@@ -240,5 +252,17 @@ mod tests {
         assert_eq!((letters.len(), letters[0].report.as_str()), (200, "restart-0002"));
         let gone = &outbox.deliveries("restart-0000")[0];
         assert_eq!(gone.status, "failed");
+    }
+
+    #[test]
+    fn a_delivered_letter_is_out_even_when_that_cannot_be_written_down() {
+        let data = data_dir();
+        let outbox = Outbox::make(data.path()).unwrap();
+        let letter = letter(1, Channel::Webhook);
+        outbox.put(&letter).unwrap();
+        // Where the note would be written first, something else lies in the way.
+        std::fs::create_dir(data.path().join("logs/reports/.restart-0001.webhook.delivery.tmp")).unwrap();
+        outbox.settle(&letter, None).unwrap_err();
+        assert!(outbox.letters().unwrap().is_empty());
     }
 }

@@ -366,6 +366,27 @@ mod tests {
         .unwrap()
     }
 
+    #[test]
+    fn of_a_report_that_is_gone_nothing_is_kept() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::create_dir(data.path().join("logs")).unwrap();
+        let store = Store::make(data.path()).unwrap();
+        let folder = data.path().join("logs/reports");
+        for name in ["restart-0.webhook.delivery", "restart-1.webhook.delivery", "notes.txt"] {
+            std::fs::write(folder.join(name), "{}").unwrap();
+        }
+        store.keep(&report()).unwrap();
+        let is_there = |name: &str| folder.join(name).exists();
+        assert!(!is_there("restart-0.webhook.delivery") && is_there("restart-1.webhook.delivery"));
+        assert!(is_there("restart-1.json") && is_there("notes.txt"));
+        // Then there are more than are kept.
+        for number in 100..190 {
+            store.keep(&Report { id: format!("restart-{number}"), ..report() }).unwrap();
+        }
+        assert!(!is_there("restart-1.json") && !is_there("restart-1.webhook.delivery"));
+        assert_eq!(store.list().unwrap().len(), 90);
+    }
+
     fn judged(change: impl FnOnce(&mut Report, &mut Recycled)) -> (Outcome, String) {
         let mut report = report();
         let action = Action { service: "web".to_owned(), ok: true, ..Action::default() };

@@ -13,6 +13,9 @@ const PATIENCE_HOURS: i64 = 24;
 /// A receiver who asks for a longer pause gets at most this.
 const LONGEST_WISH: Duration = Duration::from_hours(1);
 
+/// No pause is longer: an hour, and a fifth.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(72);
+
 /// The pause for a receiver who says that there is too much, without saying for how long.
 pub(super) const RATE_LIMITED: Duration = Duration::from_mins(1);
 
@@ -32,6 +35,12 @@ pub(super) fn next(
     let pause = pause.max(wish.unwrap_or_default().min(LONGEST_WISH));
     let at = now + TimeDelta::from_std(pause).ok()?;
     (at - created <= TimeDelta::hours(PATIENCE_HOURS)).then_some(at)
+}
+
+/// Whether a letter whose next attempt was put at `next_at` is tried now. One further ahead than any pause goes back to a
+/// clock that was wrong.
+pub(super) fn is_due(next_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    next_at <= now || next_at - now > LONGEST_PAUSE
 }
 
 #[cfg(test)]
@@ -59,5 +68,12 @@ mod tests {
         assert_eq!(pause(1, Some(Duration::from_secs(7)), 0.0), 7_000);
         assert_eq!(pause(3, Some(Duration::from_secs(7)), 1.0), 36_000);
         assert_eq!(pause(1, Some(Duration::from_secs(1_000_000)), 0.0), 3_600_000);
+    }
+
+    #[test]
+    fn a_letter_is_due_in_time_and_when_the_clock_was_set_back() {
+        let now = DateTime::from_timestamp(1_784_000_000, 0).unwrap();
+        let longest = next(now, now, 9, None, 1.0).unwrap();
+        assert!(is_due(now, now) && !is_due(longest, now) && is_due(longest + TimeDelta::days(1), now));
     }
 }

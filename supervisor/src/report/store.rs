@@ -50,11 +50,15 @@ impl Store {
         let mut text = serde_json::to_vec_pretty(report)?;
         text.push(b'\n');
         files::write(&self.folder, &format!("{}.json", report.id), &text, MODE, None)?;
-        let ids = self.ids()?;
-        for id in ids.iter().skip(MOST) {
-            for name in self.names()?.iter().filter(|name| name.split('.').next() == Some(id)) {
-                std::fs::remove_file(files::proc_path(&self.folder).join(name))?;
-            }
+        let mut ids = self.ids()?;
+        ids.truncate(MOST);
+        // Also what was written of a report's delivery when the report itself had gone already.
+        let is_over = |name: &&String| {
+            let id = name.strip_suffix(".json").or_else(|| Some(name.strip_suffix(".delivery")?.split_once('.')?.0));
+            id.is_some_and(|id| is_id(id) && !ids.iter().any(|kept| kept == id))
+        };
+        for name in self.names()?.iter().filter(is_over) {
+            std::fs::remove_file(files::proc_path(&self.folder).join(name))?;
         }
         Ok(())
     }
