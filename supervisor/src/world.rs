@@ -240,11 +240,16 @@ impl World {
 
     /// Clears up after a restore or verification that was killed: services may be down.
     pub fn recover(&mut self) {
-        if swap::has_left(&self.launcher.context().data.dir) {
+        if !swap::has_left(&self.launcher.context().data.dir) {
+            return;
+        }
+        let begun = self.begin_task(Task::BackupRecover);
+        // Another task does not run for ever.
+        if !matches!(begun, Err(Refusal::Busy(_))) {
             self.recoveries += 1;
-            if let Err(refusal) = self.begin_task(Task::BackupRecover) {
-                self.recover_later(&refusal.to_string());
-            }
+        }
+        if let Err(refusal) = begun {
+            self.recover_later(&refusal.to_string());
         }
     }
 

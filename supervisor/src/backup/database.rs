@@ -25,6 +25,9 @@ and not exists (
     select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
 )";
 
+/// The number of the last migration.
+const SCHEMA_VERSION: &str = "select coalesce(max(version), 0) from _sqlx_migrations where success;";
+
 /// How to reach the database of an appliance, and with what.
 ///
 /// # Errors
@@ -77,12 +80,11 @@ impl Snapshot {
         }
         session.ask("begin isolation level repeatable read read only;")?;
         let id = session.value("select pg_export_snapshot();")?;
-        let schema = "select coalesce(max(version), 0) from _sqlx_migrations where success;";
         let is_ours = "select to_regclass('_sqlx_migrations') is not null;";
         if session.value(is_ours)? != "t" {
             return Err("The database holds no tables of glitchbox: there is nothing to back up".to_owned());
         }
-        let schema_version = session.value(schema)?.parse().unwrap_or(0);
+        let schema_version = session.value(SCHEMA_VERSION)?.parse().unwrap_or(0);
         let bytes = format!("select coalesce(sum(pg_table_size(c.oid)), 0)::bigint {TABLES};");
         let table_bytes = session.value(&bytes)?.parse().unwrap_or(0);
         Ok(Self { session, connection, tools, id, server_version, server_major, schema_version, table_bytes })
@@ -140,6 +142,32 @@ pub(super) fn count(session: &mut Session) -> Result<BTreeMap<String, u64>, Stri
 /// Whether a database has no table yet.
 pub(super) fn is_empty(session: &mut Session) -> Result<bool, String> {
     Ok(session.value(&format!("select not exists (select {TABLES});"))? == "t")
+}
+
+/// Whether the database of an appliance can be reached and has no table.
+pub(super) fn is_known_empty(place: &Place) -> bool {
+    let asked = reach(place).and_then(|(connection, tools)| {
+        let mut session = Session::open(&connection, &tools.path("psql"))?;
+        is_empty(&mut session)
+    });
+    asked == Ok(true)
+}
+
+/// Whether the server that runs has a restored database, whose last migration was at least this one, and takes the
+/// installation's password.
+///
+/// # Errors
+/// One sentence.
+pub(super) fn check_served(place: &Place, schema_version: i64) -> Result<(), String> {
+    let (connection, tools) = reach(place)?;
+    let mut session = Session::open(&connection, &tools.path("psql"))
+        .map_err(|error| format!("the restored database cannot be reached: {error}"))?;
+    let version = session.value(SCHEMA_VERSION)?;
+    session.close();
+    if version.parse().is_ok_and(|version: i64| version >= schema_version) {
+        return Ok(());
+    }
+    Err(format!("the server has a database of migration {version}, and not the restored one"))
 }
 
 /// What is restored, and as whom.

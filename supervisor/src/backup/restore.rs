@@ -228,7 +228,7 @@ fn replace(
             keep_passwords(place, data, roles).map_err(told("keeping the passwords"))?;
             services.act("postgres", "start")?;
             if services == Services::Supervised {
-                check_served(place, sound)?;
+                database::check_served(place, sound.manifest.schema_version)?;
             }
         }
         // The last step: what is in that database cannot be taken out again.
@@ -240,7 +240,9 @@ fn replace(
     let committed = done().and_then(|()| swap::commit(data).map_err(told("finishing")));
     if let Err(words) = committed {
         return match go_back(place, data, services) {
-            Ok(()) if is_bundled || is_still_empty(place) => Err(format!("{words}; the data are as they were before")),
+            Ok(()) if is_bundled || database::is_known_empty(place) => {
+                Err(format!("{words}; the data are as they were before"))
+            }
             Ok(()) => Err(format!(
                 "{words}; the database of DATABASE_URL may be filled: empty the database before you try again; all else is as it was before"
             )),
@@ -276,28 +278,6 @@ fn serve(place: &Place, services: Services, progress: &mut dyn FnMut(&str)) -> V
         progress(&format!("WARN {warning}"));
     }
     warnings
-}
-
-/// Whether the server that runs now has the restored database, and takes the installation's passwords.
-fn check_served(place: &Place, sound: &Sound) -> Result<(), String> {
-    let (connection, tools) = database::reach(place)?;
-    let mut session = Session::open(&connection, &tools.path("psql"))
-        .map_err(|error| format!("the restored database cannot be reached: {error}"))?;
-    let version = session.value("select coalesce(max(version), 0) from _sqlx_migrations where success;")?;
-    session.close();
-    if version.parse().is_ok_and(|version: i64| version >= sound.manifest.schema_version) {
-        return Ok(());
-    }
-    Err(format!("the server has a database of migration {version}, and not the restored one"))
-}
-
-/// Whether the database of `DATABASE_URL` is known to have no table.
-fn is_still_empty(place: &Place) -> bool {
-    let asked = database::reach(place).and_then(|(connection, tools)| {
-        let mut session = Session::open(&connection, &tools.path("psql"))?;
-        database::is_empty(&mut session)
-    });
-    asked == Ok(true)
 }
 
 /// The restored cluster, of this version and with everything in it, stopped; and the passwords of its roles.

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use glitchbox_supervisor::control::Client;
 use glitchbox_supervisor::task::{Task, TaskOutcome};
@@ -34,6 +35,23 @@ fn a_task_runs_as_a_child_and_its_result_comes_back() {
     // Nobody may have waited for the answer.
     appliance.until_said(&format!("backup | ERROR {}", outcome.result["error"].as_str().unwrap()));
     appliance.until_said(&format!("(exit {})", outcome.exit));
+    assert_eq!(appliance.stop(), 0);
+}
+
+#[test]
+fn old_data_that_could_not_be_brought_back_are_tried_again() {
+    let mut appliance = Appliance::start(PLAN);
+    appliance.until_said("supervisor | ready in");
+    let journal = appliance.path("data/restore.journal");
+    std::fs::write(&journal, "not to be understood").unwrap();
+    run(&appliance, &Task::BackupRestore { file: "/nowhere/at-all.tar".into(), dry_run: false });
+    appliance.until_said("backup | ERROR The old data cannot be brought back: ");
+    std::fs::write(&journal, "{\"cluster\":null,\"secrets\":[]}").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while journal.exists() {
+        assert!(Instant::now() < deadline, "{}", appliance.output());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(appliance.stop(), 0);
 }
 
