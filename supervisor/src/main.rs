@@ -19,7 +19,7 @@ use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
 use glitchbox_supervisor::{capabilities, files, listener, mount, prepare, reap, task, tuning};
 use nix::sys::stat::{Mode, umask};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 fn main() -> ExitCode {
     let began = Instant::now();
@@ -97,13 +97,16 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
 
     let plan = Arc::new(plan);
     let (messages, inbox) = mpsc::unbounded_channel();
-    let desk = Desk { plan: Arc::clone(&plan), port, log: log.clone(), messages: messages.clone() };
+    let (upcoming, schedules_seen) = watch::channel(Vec::new());
+    let desk =
+        Desk { plan: Arc::clone(&plan), port, log: log.clone(), messages: messages.clone(), upcoming: schedules_seen };
     control::serve(&context.data.run, desk)
         .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
     let zone = context.settings.timezone.as_deref().map_or(Ok(Zone::UTC), Zone::parse);
     let zone = zone.map_err(|error| Fault::configuration(format!("TZ: {error}")))?;
     let schedules = plan.schedules.clone();
-    tokio::spawn(schedule::keep(schedules, zone, Arc::clone(&context.data.run), log.clone(), messages.clone()));
+    let run = Arc::clone(&context.data.run);
+    tokio::spawn(schedule::keep(schedules, zone, run, log.clone(), messages.clone(), upcoming));
     let world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener);
     Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox)))
 }

@@ -212,9 +212,15 @@ impl World {
     pub fn begin_scheduled(&mut self, due: &Due) {
         let wall = due.moment.wall;
         self.say(Level::Info, format!("schedule {}: due at {wall}", due.name));
-        if let Err(refusal) = self.begin_task(due.work.task(due.moment)) {
-            let text = format!("schedule {}: {wall} is skipped: {refusal}", due.name);
-            self.say(Level::Warn, text);
+        let task = due.work.task(due.moment);
+        let is_restart = matches!(task, Task::ScheduledRestart { .. });
+        let Err(refusal) = self.begin_task(task) else { return };
+        self.say(Level::Warn, format!("schedule {}: {wall} is skipped: {refusal}", due.name));
+        if let Refusal::Busy(reason) = refusal
+            && is_restart
+            && let Err(refusal) = self.begin_task(Task::ReportSkipped { scheduled_for: due.moment.at, reason })
+        {
+            self.say(Level::Warn, format!("schedule {}: that is not reported: {refusal}", due.name));
         }
     }
 
@@ -232,7 +238,7 @@ impl World {
         self.pending.push_back(Event::Tasks { running: !self.tasks.is_empty() });
         let again = std::mem::take(&mut self.deliver_again);
         match task {
-            Some(Task::ScheduledRestart { .. }) => self.deliver(),
+            Some(Task::ScheduledRestart { .. } | Task::ReportSkipped { .. }) => self.deliver(),
             Some(Task::Deliver) if again => self.deliver(),
             _ => self.deliver_again = again,
         }

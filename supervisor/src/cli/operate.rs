@@ -13,12 +13,14 @@ use tokio::time::timeout;
 use super::{Target, table};
 use crate::control::{Client, Failure};
 use crate::notify;
+use crate::schedule::Upcoming;
 use crate::state::ServiceStatus;
 
 /// What `status --json` prints.
 #[derive(Serialize)]
 struct Shown<'a> {
     services: &'a [ServiceStatus],
+    schedules: &'a [Upcoming],
 }
 
 /// How long a health check waits.
@@ -27,9 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn status(data_dir: PathBuf, json: bool) -> Result<u8, Failure> {
     let status = Client::connect(&data_dir).await?.status().await?;
     if json {
-        print(&serde_json::to_string(&Shown { services: &status.services }).unwrap_or_default());
+        print(
+            &serde_json::to_string(&Shown { services: &status.services, schedules: &status.schedules })
+                .unwrap_or_default(),
+        );
     } else {
         print(&table::render(&status.services));
+        for schedule in &status.schedules {
+            print(&format!("schedule {}: {}", schedule.name, schedule.shown));
+        }
     }
     Ok(u8::from(!status.services.iter().all(ServiceStatus::is_well)))
 }

@@ -1,7 +1,7 @@
 //! The control socket: JSON over HTTP/1.1 on `run/supervisor.sock`, for the owner of the appliance only.
 //!
 //! ```text
-//! GET  /v1/status                                   {"pid", "port", "services": [...]}
+//! GET  /v1/status                                   {"pid", "port", "services": [...], "schedules": [...]}
 //! POST /v1/services/NAME/start|stop|restart         {"ok", "message"}, once it is done
 //! GET  /v1/logs?service=NAME&lines=N&follow=true    lines of text
 //! POST /v1/tasks                                    a task as JSON; {"progress"} lines, at last {"exit", "result"}
@@ -15,6 +15,7 @@ pub use server::{Desk, serve};
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::Upcoming;
 use crate::state::ServiceStatus;
 use crate::task::TaskOutcome;
 
@@ -30,6 +31,9 @@ pub struct Status {
     pub port: u16,
     /// All services, in the plan's order.
     pub services: Vec<ServiceStatus>,
+    /// What comes next by schedule.
+    #[serde(default)]
+    pub schedules: Vec<Upcoming>,
 }
 
 /// One line of the answer to `POST /v1/tasks`.

@@ -19,12 +19,13 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Outcome, SOCKET, Status, TaskLine};
 use crate::files;
 use crate::log::Log;
 use crate::plan::{Plan, closest};
+use crate::schedule::Upcoming;
 use crate::state::Verb;
 use crate::supervisor::Message;
 use crate::task::{News, Refusal, Task};
@@ -48,6 +49,8 @@ pub struct Desk {
     pub log: Log,
     /// The way to the loop.
     pub messages: mpsc::UnboundedSender<Message>,
+    /// What comes next by schedule.
+    pub upcoming: watch::Receiver<Vec<Upcoming>>,
 }
 
 /// Makes the socket, with mode 0600, and answers on it from now on.
@@ -110,7 +113,10 @@ async fn status(desk: &Desk) -> Response<Body> {
     let (reply, answer) = oneshot::channel();
     let _ = desk.messages.send(Message::Status(reply));
     match answer.await {
-        Ok(services) => json(StatusCode::OK, &Status { pid: std::process::id(), port: desk.port, services }),
+        Ok(services) => {
+            let schedules = desk.upcoming.borrow().clone();
+            json(StatusCode::OK, &Status { pid: std::process::id(), port: desk.port, services, schedules })
+        }
         Err(_) => ending(),
     }
 }

@@ -34,6 +34,6 @@ pub use model::{
 };
 pub use outbox::{Channel, Delivery, Outbox};
 pub use redact::Redactor;
-pub use restart::run as restart;
+pub use restart::{run as restart, skipped};
 pub use store::Store;
 pub use text::{block, headline};

@@ -71,6 +71,29 @@ pub fn run(request: &TaskRequest) -> TaskOutcome {
     outcome
 }
 
+/// `Task::ReportSkipped`: the report of a restart that did not take place, since another task was running.
+pub fn skipped(place: &Place, scheduled_for: DateTime<Utc>, reason: &str) -> TaskOutcome {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return TaskOutcome::failed(format!("The report cannot be made: {error}.")),
+    };
+    runtime.block_on(async {
+        let mut report = begin(place, Trigger::Schedule, Some(scheduled_for), false);
+        report.result = Outcome::Skipped;
+        report.reason = Some(reason.to_owned());
+        if place.backup.nightly {
+            report.warnings.push("no backup was made before the restart, for the same reason".to_owned());
+        }
+        // The other task may have taken the servers down: the machine is all there is to look at.
+        let nothing = Findings { checks: Vec::new(), database: None, depth: None };
+        if let Err(error) = look_at_machine(&mut report, place, nothing).await {
+            report.warnings.push(error);
+        }
+        report.finished_at = Utc::now();
+        conclude(report, place, false)
+    })
+}
+
 fn begin(place: &Place, trigger: Trigger, scheduled_for: Option<DateTime<Utc>>, dry_run: bool) -> Report {
     let now = Utc::now();
     Report {

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
 
 use super::alarm::Alarm;
 use super::{Moment, Planner, Schedule, Work, Zone};
@@ -35,6 +36,17 @@ pub struct Due {
     pub moment: Moment,
 }
 
+/// What comes next of one schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upcoming {
+    /// The name of the schedule.
+    pub name: String,
+    /// When; none when its line names no time to come.
+    pub next: Option<DateTime<Utc>>,
+    /// The same for people, with the zone.
+    pub shown: String,
+}
+
 struct Kept {
     name: String,
     work: Work,
@@ -43,13 +55,15 @@ struct Kept {
     announced: Option<Moment>,
 }
 
-/// Waits for what `schedules` name, and tells the loop; never returns while there are any. `zone` is the appliance's.
+/// Waits for what `schedules` name, and tells the loop; never returns while there are any. `zone` is the appliance's;
+/// what comes next can be seen in `upcoming`.
 pub async fn keep(
     schedules: Vec<Schedule>,
     zone: Zone,
     run: Arc<OwnedFd>,
     log: Log,
     messages: mpsc::UnboundedSender<Message>,
+    upcoming: watch::Sender<Vec<Upcoming>>,
 ) {
     if schedules.is_empty() {
         return;
@@ -73,22 +87,24 @@ pub async fn keep(
             announced: None,
         })
         .collect();
-    if let Err(error) = watch(&mut kept, &run, &log, &messages).await {
+    if let Err(error) = attend(&mut kept, &run, &log, &messages, &upcoming).await {
         log.say(Level::Error, format!("schedules are not kept any more: the timer fails: {error}"));
     }
 }
 
-async fn watch(
+async fn attend(
     kept: &mut [Kept],
     run: &Arc<OwnedFd>,
     log: &Log,
     messages: &mpsc::UnboundedSender<Message>,
+    upcoming: &watch::Sender<Vec<Upcoming>>,
 ) -> io::Result<()> {
     let alarm = Alarm::new()?;
     loop {
         let now = Utc::now();
         let mut due = Vec::new();
         let mut next: Option<DateTime<Utc>> = None;
+        let mut coming = Vec::new();
         for schedule in &mut *kept {
             let decision = schedule.planner.look(now);
             due.extend(decision.due.map(|moment| Due { name: schedule.name.clone(), work: schedule.work, moment }));
@@ -99,8 +115,14 @@ async fn watch(
                 schedule.announced = decision.next;
                 log.say(Level::Info, announcement(schedule, decision.next));
             }
+            coming.push(Upcoming {
+                name: schedule.name.clone(),
+                next: decision.next.map(|moment| moment.at),
+                shown: shown(schedule, decision.next),
+            });
             next = next.into_iter().chain(decision.next.map(|moment| moment.at)).min();
         }
+        upcoming.send_replace(coming);
         if !due.is_empty() {
             // First on disk, then done: a crash in between leaves it out rather than doing it twice.
             remember(kept, run, log).await;
@@ -113,13 +135,17 @@ async fn watch(
 }
 
 fn announcement(schedule: &Kept, next: Option<Moment>) -> String {
+    format!("schedule {}: {}", schedule.name, shown(schedule, next))
+}
+
+fn shown(schedule: &Kept, next: Option<Moment>) -> String {
     let what = Work::ALL.iter().find(|(_, work)| *work == schedule.work).map_or("", |(name, _)| name);
     match next {
         Some(moment) => {
             let (wall, zone) = (moment.wall.format("%Y-%m-%d %H:%M:%S"), schedule.planner.zone());
-            format!("schedule {}: next {what} at {wall} ({zone})", schedule.name)
+            format!("next {what} at {wall} ({zone})")
         }
-        None => format!("schedule {}: no {what} any more", schedule.name),
+        None => format!("no {what} any more"),
     }
 }
 

@@ -18,7 +18,7 @@ mod line;
 mod planner;
 mod zone;
 
-pub use keeper::{Due, keep};
+pub use keeper::{Due, Upcoming, keep};
 pub use line::Line;
 pub use planner::{Decision, Moment, Planner};
 pub use zone::Zone;

@@ -105,7 +105,7 @@ impl Tasks {
         if self.closed {
             return Err(Refusal::Failed("The appliance is stopping.".to_owned()));
         }
-        let in_the_way = self.running.iter().find(|running| running.task.is_exclusive() == task.is_exclusive());
+        let in_the_way = self.running.iter().find(|running| running.task.excludes(&task));
         if let Some(running) = in_the_way {
             let seconds = running.since.elapsed().as_secs();
             let sentence = format!("Busy: {} has been running for {seconds} s.", running.task.shown());

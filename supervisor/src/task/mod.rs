@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A task runs as the supervisor's own user in the data directory. Passwords are on no command line and in no
-//! environment. Of the tasks that work on the data only one runs at a time; the delivery of reports runs beside them.
+//! environment. Of the tasks that work on the data only one runs at a time; reports are
+//! delivered, and skipped nights reported, beside them.
 
 mod host;
 mod request;

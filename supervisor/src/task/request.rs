@@ -58,6 +58,13 @@ pub enum Task {
     },
     /// Clear up after a restore or verification that was killed: begun by the supervisor itself.
     BackupRecover,
+    /// Only report that a restart by schedule did not take place: begun by the supervisor itself.
+    ReportSkipped {
+        /// The moment the schedule named.
+        scheduled_for: DateTime<Utc>,
+        /// Why not: one sentence.
+        reason: String,
+    },
     /// Send the reports that wait in `spool/reports/`; ends when none is left or all hope is lost.
     Deliver,
 }
@@ -66,7 +73,7 @@ impl Task {
     /// Its name in the logs, which is also the name of its log file.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::ScheduledRestart { .. } => "scheduled-restart",
+            Self::ScheduledRestart { .. } | Self::ReportSkipped { .. } => "scheduled-restart",
             Self::BackupCreate { .. }
             | Self::BackupVerify { .. }
             | Self::BackupRestore { .. }
@@ -86,13 +93,19 @@ impl Task {
             Self::BackupVerify { .. } => "the verification of a backup",
             Self::BackupRestore { .. } => "a restore",
             Self::BackupRecover => "the recovery from a restore or verification that was killed",
+            Self::ReportSkipped { .. } => "the report of a restart that was skipped",
             Self::Deliver => "the delivery of reports",
         }
     }
 
-    /// Whether it works on the data, so that no other such task may run beside it.
-    pub fn is_exclusive(&self) -> bool {
-        !matches!(self, Self::Deliver)
+    /// Whether the other one may not begin while this one runs: of those that work on the data there is one at a time,
+    /// and one delivery.
+    pub fn excludes(&self, other: &Self) -> bool {
+        let works_on_data = |task: &Self| !matches!(task, Self::Deliver | Self::ReportSkipped { .. });
+        match (self, other) {
+            (Self::Deliver, Self::Deliver) => true,
+            _ => works_on_data(self) && works_on_data(other),
+        }
     }
 }
 

@@ -32,6 +32,7 @@ fn carry_out(request: &TaskRequest) -> TaskOutcome {
         Task::BackupVerify { file } => backup::verify::run(&request.place, file),
         Task::BackupRestore { file, dry_run } => backup::restore::run(&request.place, file, *dry_run),
         Task::BackupRecover => backup::restore::recover(&request.place),
+        Task::ReportSkipped { scheduled_for, reason } => report::skipped(&request.place, *scheduled_for, reason),
         Task::Deliver => report::deliver(&request.place),
     }
 }

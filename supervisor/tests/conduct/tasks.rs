@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use glitchbox_supervisor::control::Client;
 use glitchbox_supervisor::task::{Task, TaskOutcome};
 
-use super::appliance::Appliance;
+use super::appliance::{Appliance, wait_until};
 
 const PLAN: &str = "[service.quiet]\nkind = \"exec\"\ncommand = [\"sleep\", \"1000\"]\n";
 
@@ -95,4 +95,35 @@ fn a_stop_ends_the_running_task_first_and_meanwhile_no_other_begins() {
     let place = |text: &str| output.find(text).unwrap_or_else(|| panic!("{text} in:\n{output}"));
     assert!(place("stopping everything: SIGTERM") < place("backup: ended after"));
     assert!(place("backup: ended after") < place("quiet: stopped"), "{output}");
+}
+
+#[test]
+fn a_restart_that_is_due_while_another_task_runs_is_reported_as_skipped() {
+    let plan = format!("[schedule.often]\ncron = \"*/2 * * * * *\"\ntask = \"scheduled-restart\"\n{PLAN}");
+    let mut appliance = Appliance::start(&plan);
+    appliance.until_said("supervisor | ready in");
+    let status = appliance.done(&["status"]);
+    assert!(status.contains("schedule often: next scheduled-restart at "), "{status}");
+    let pipe = appliance.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            // One of the restarts may be running now.
+            while run(&appliance, &Task::BackupVerify { file: pipe.clone() }).0.exit == 4 {}
+        });
+        appliance.until_said("is skipped: Busy: the verification of a backup has been running for ");
+        let skipped = || appliance.done(&["report", "list"]).contains(" skipped after ");
+        wait_until(skipped, || appliance.output());
+        appliance.signal(nix::sys::signal::Signal::SIGTERM);
+        waiting.join().unwrap();
+    });
+    assert_eq!(appliance.exit_code(), 0);
+    let folder = appliance.path("data/logs/reports");
+    let texts = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let reports = texts.filter_map(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let skipped: Vec<_> = reports.filter(|report| report["result"] == "skipped").collect();
+    let reason = |report: &serde_json::Value| report["reason"].as_str().unwrap().to_owned();
+    let busy = skipped.iter().find(|report| reason(report).starts_with("Busy: the verification"));
+    let busy = busy.unwrap_or_else(|| panic!("{skipped:?}"));
+    assert!(busy["scheduled_for"].is_string() && busy["trigger"] == "schedule", "{busy}");
 }
