@@ -18,11 +18,8 @@ use super::keys::{DATA, GROUP, MAX_DEAD, MAX_DEAD_BYTES, Queue};
 use super::reply;
 use crate::config::Config;
 
-/// How long a read waits for new work.
-const BLOCK: Duration = Duration::from_secs(2);
-
-/// Time for a command; more than a read may block.
-const COMMAND_LIMIT: Duration = Duration::from_secs(6);
+/// Time for a command, besides what a read may block.
+const COMMAND_LIMIT: Duration = Duration::from_secs(4);
 
 /// Pending entries are looked for this often, besides at the start and after reconnections.
 const RESCAN: Duration = Duration::from_mins(1);
@@ -82,7 +79,7 @@ impl Consumer {
     /// Starts connecting in the background; succeeds with Redis away. `slot` tells workers that run side
     /// by side apart, and stays the same from one start to the next. Call inside the runtime.
     pub fn connect(settings: &Config, queue: Queue, slot: &str) -> Result<Self, QueueError> {
-        let reader = super::client::connect(settings, COMMAND_LIMIT)?;
+        let reader = super::client::connect(settings, queue.block() + COMMAND_LIMIT)?;
         let settler =
             Settler { queue, client: super::client::connect(settings, COMMAND_LIMIT)?, held: Held::default() };
         Ok(Self {
@@ -112,7 +109,7 @@ impl Consumer {
     }
 
     /// Up to `max` entries: first what this consumer was given before and has not finished, then new ones,
-    /// waiting up to 2 s for them if `wait`. Empty when there is nothing. Dropping the future loses
+    /// waiting for them if `wait`, as long as the queue wants. Empty when there is nothing. Dropping the future loses
     /// nothing: what Redis gave meanwhile is pending.
     pub async fn read(&mut self, max: usize, wait: bool) -> Result<Vec<Entry>, QueueError> {
         loop {
@@ -125,7 +122,7 @@ impl Consumer {
             // A read that is dropped or fails may have been answered: look among the pending entries next.
             match std::mem::replace(&mut self.position, Position::Pending("0".to_owned())) {
                 Position::New => {
-                    let block = if wait { u64::try_from(BLOCK.as_millis()).ok() } else { None };
+                    let block = if wait { u64::try_from(self.queue.block().as_millis()).ok() } else { None };
                     let entries = self.fetch(max, block, ">").await?;
                     self.position = Position::New;
                     self.settler.hold(&entries);

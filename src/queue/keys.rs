@@ -1,5 +1,7 @@
 //! The names used in Redis.
 
+use std::time::Duration;
+
 /// A work queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
@@ -27,6 +29,15 @@ impl Queue {
         match self {
             Self::Ingest => "q:ingest",
             Self::Notify => "q:notify",
+        }
+    }
+
+    /// How long a read waits for new work. It ends as soon as there is some; only the idle time between matters:
+    /// every end wakes the worker and Redis.
+    pub(super) const fn block(self) -> Duration {
+        match self {
+            Self::Ingest => Duration::from_secs(2),
+            Self::Notify => Duration::from_mins(1),
         }
     }
 
