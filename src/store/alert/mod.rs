@@ -112,7 +112,8 @@ pub struct NewRecipient {
     pub kind: RecipientKind,
     /// Where to (at most [`MAX_URL`] characters); empty for e-mail.
     pub url: String,
-    /// None: as it is (for a new recipient: none). An empty one takes the secret away.
+    /// None: as it is (for a new recipient: none). An empty one takes the secret away. The project's other recipients
+    /// of this kind and address get the same: what arrives there is signed in one way.
     pub secret: Option<Secret>,
 }
 
@@ -281,10 +282,27 @@ async fn write_recipients(db: &mut PgConnection, alert: AlertId, recipients: &[N
     .bind(&secrets)
     .execute(&mut *db)
     .await?;
+    // An address is one destination, whichever alert tells it something.
+    sqlx::query(
+        "update alert_recipient r set secret = n.secret
+         from unnest($2::text[], $3::text[], $4::text[]) as n (kind, url, secret), alert own, alert other
+         where own.id = $1 and other.project_id = own.project_id and r.alert_id = other.id
+             and r.kind = n.kind and r.url = n.url and n.secret is not null and r.secret is distinct from n.secret",
+    )
+    .bind(alert)
+    .bind(&kinds)
+    .bind(&urls)
+    .bind(&secrets)
+    .execute(&mut *db)
+    .await?;
     // An empty secret says that there is none.
-    sqlx::query("update alert_recipient set secret = null where alert_id = $1 and secret = ''")
-        .bind(alert)
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "update alert_recipient r set secret = null
+         from alert own join alert other on other.project_id = own.project_id
+         where own.id = $1 and r.alert_id = other.id and r.secret = ''",
+    )
+    .bind(alert)
+    .execute(db)
+    .await?;
     Ok(())
 }

@@ -83,3 +83,23 @@ async fn half_a_frequency_is_refused() {
         assert!(matches!(refused, Err(StoreError::Data(_))), "{timespan_minutes:?} {quantity:?}");
     }
 }
+
+#[tokio::test]
+async fn an_address_has_one_secret_in_all_alerts_of_a_project() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let project = new_project(pool).await;
+    let hook = |secret: Option<&str>| NewRecipient {
+        kind: RecipientKind::Generic,
+        url: "https://example.com/hook".to_owned(),
+        secret: secret.map(Secret::new),
+    };
+    let first = alert::insert(pool, project, &named("First", vec![hook(Some("old"))])).await.unwrap().id;
+    let second = alert::insert(pool, project, &named("Second", vec![hook(Some("new"))])).await.unwrap().id;
+    let secret = async |id| alert::find(pool, project, id).await.unwrap().unwrap().recipients[0].secret.clone();
+    assert_eq!(secret(first).await, Some(Secret::new("new")));
+    alert::update(pool, project, second, &named("Second", vec![hook(None)])).await.unwrap();
+    assert_eq!(secret(first).await, Some(Secret::new("new")));
+    alert::update(pool, project, second, &named("Second", vec![hook(Some(""))])).await.unwrap();
+    assert_eq!((secret(first).await, secret(second).await), (None, None));
+}
