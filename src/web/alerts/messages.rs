@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::super::component::{badge, time};
 use super::super::text::Lang;
 use super::kind_name;
+use super::why::why;
 use crate::store::alert::RecipientKind;
 use crate::store::alert_draft::masked;
 use crate::store::notice::Reason;
@@ -66,6 +67,6 @@ fn state(lang: Lang, row: &LogRow) -> Markup {
     };
     html! {
         (badge(class, text))
-        @if let Some(error) = row.error.as_ref().filter(|_| row.state != State::Sent) { div.why { (error) } }
+        @if let Some(error) = row.error.as_ref().filter(|_| row.state != State::Sent) { div.why { (why(lang, error)) } }
     }
 }

@@ -6,6 +6,7 @@ mod fault;
 mod form;
 mod messages;
 mod recipient;
+mod why;
 
 use std::sync::Arc;
 

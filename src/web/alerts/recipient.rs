@@ -9,6 +9,7 @@ use super::super::component::time;
 use super::super::failure::Failure;
 use super::super::project_head::ProjectView;
 use super::super::text::Lang;
+use super::why::why;
 use super::{can_mail, kind_name};
 use crate::app::App;
 use crate::ids::AlertRecipientId;
@@ -122,7 +123,7 @@ pub(super) fn show(lang: Lang, recipient: &Recipient, deliveries: &Deliveries) -
             (text)
             @if let Some(at) = state(recipient, deliveries).at() { " " (time::relative(lang, now, at)) }
             @if waiting > 0 { " · " (lang.deliveries_wait(waiting)) }
-            @if let Some(error) = error { span.why { (error) } }
+            @if let Some(error) = error { span.why { (why(lang, error)) } }
         }
     }
 }
@@ -152,7 +153,7 @@ pub(super) fn test_note(lang: Lang, alerts: &[Alert], tested: AlertRecipientId, 
             // The script looks again every few seconds and shows the page anew once it is settled.
             (None, _) => p.note.waiting data-waiting role="status" { span.pulse {} span { (lang.test_waits(to)) } },
             (Some(_), None) => p.note.good role="status" { (lang.test_sent_to(to)) },
-            (Some(_), Some(error)) => p.note.bad role="alert" { (lang.test_failed_to(to)) " " (error) },
+            (Some(_), Some(error)) => p.note.bad role="alert" { (lang.test_failed_to(to)) " " (why(lang, error)) },
         }
     }
 }

@@ -238,6 +238,13 @@ texts! {
     message_in_digest => "sent in a digest", "已汇总发送";
     message_failed => "failed", "失败";
     message_dropped => "dropped", "已取消";
+    why_recipient_removed => "the recipient was removed", "通知对象已被移除";
+    why_issue_ignored => "the issue is ignored", "问题已被忽略";
+    why_no_mail => "EMAIL_URL is not set", "未设置 EMAIL_URL";
+    why_webhook_answered(status) => "the webhook answered {status}", "Webhook 返回 {status}";
+    why_webhook_refused(reason) => "the webhook refused it: {reason}", "Webhook 拒绝接收：{reason}";
+    why_mail_server(reason) => "the mail server: {reason}", "邮件服务器：{reason}";
+    why_mail_server_slow(limit) => "the mail server took more than {limit}", "邮件服务器超过 {limit} 未响应";
     reason_new => "new", "新问题";
     reason_regressed => "back again", "复发";
     reason_frequency => "many events", "频繁";
