@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::time::sleep;
@@ -14,10 +14,13 @@ use crate::app::App;
 use crate::config::Config;
 use crate::retention::{Kept, start_of};
 use crate::store::outcome::{self, Counted};
-use crate::store::{self, issue_expiry, partition, payload_dictionary, session, settled_ingest};
+use crate::store::{self, issue_expiry, job_run, partition, payload_dictionary, session, settled_ingest};
 
 /// The job's name in the beat table.
 pub const NAME: &str = "clean_up";
+
+/// Since when clean-up is on hold, as if it were a job.
+const HOLD: &str = "clean_up_hold";
 
 /// Rows deleted in one statement.
 const BATCH: i64 = 5_000;
@@ -48,7 +51,29 @@ type Done = (u64, store::Result<()>);
 
 /// The job.
 pub(super) async fn run(app: Arc<App>) -> anyhow::Result<()> {
+    if is_on_hold(&app.db, &app.config).await? {
+        return Ok(());
+    }
     sum_up(&remove_all(&app.db, &app.config).await)
+}
+
+/// True when nothing is to be removed yet: the last clean-up was longer ago than a month, or than the life of events.
+/// Either nobody was there for so long, or the clock is ahead and all would go that is there. One day from then on
+/// there is time to set the clock right; after that, it is believed.
+pub async fn is_on_hold(db: &PgPool, config: &Config) -> anyhow::Result<bool> {
+    let last = job_run::find(db, NAME).await?;
+    // The daily run may be late by a day and surprise nobody.
+    let surprising = TimeDelta::days(i64::from(config.event_life_days).clamp(2, 30));
+    if let Some(before) = last.succeeded_at
+        && last.now - before > surprising
+    {
+        let now = last.now;
+        tracing::error!(%before, %now, "the clock is far ahead of the last clean-up: it waits a day, in case the clock is wrong");
+        job_run::note(db, HOLD).await?;
+        return Ok(true);
+    }
+    let hold = job_run::find(db, HOLD).await?;
+    Ok(hold.succeeded_at.is_some_and(|began| began <= hold.now && hold.now - began < TimeDelta::days(1)))
 }
 
 /// Logs what was removed; an error when a rule failed.

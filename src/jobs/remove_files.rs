@@ -16,6 +16,9 @@ use crate::retention::Kept;
 
 /// The job.
 pub(super) async fn run(app: Arc<App>) -> anyhow::Result<()> {
+    if super::clean_up::is_on_hold(&app.db, &app.config).await? {
+        return Ok(());
+    }
     let config = app.config.clone();
     let removed = tokio::task::spawn_blocking(move || remove_old(&config)).await.context("look through the files")?;
     super::clean_up::sum_up(&[removed])

@@ -38,6 +38,18 @@ pub async fn find(db: impl PgExecutor<'_>, name: &str) -> Result<JobRun> {
     Ok(found)
 }
 
+/// Notes that what is called `name` happens now.
+pub async fn note(db: impl PgExecutor<'_>, name: &str) -> Result<()> {
+    sqlx::query(
+        "insert into job_run (name, succeeded_at) values ($1, clock_timestamp())
+         on conflict (name) do update set succeeded_at = excluded.succeeded_at",
+    )
+    .bind(name)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// The right to run a job, while it lives.
 #[derive(Debug)]
 pub struct Turn {

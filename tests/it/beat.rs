@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use glitchbox::app::App;
+use glitchbox::config::Config;
 use glitchbox::jobs::BEATS;
 use glitchbox::jobs::beat::{Beat, When};
 use glitchbox::jobs::clean_up;
 use glitchbox::store::job_run;
 use tokio::sync::Semaphore;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, TestDatabase};
 
 /// A worker's half of an instance, as another process has it.
 fn another(app: &TestApp) -> Arc<App> {
@@ -178,4 +179,31 @@ async fn the_workers_of_an_instance_share_the_beat_table() {
     })
     .await;
     shutdown.stop();
+}
+
+#[tokio::test]
+async fn after_a_leap_of_the_clock_clean_up_waits_a_day() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    let life = |name: &str| (name == "GLITCHTIP_MAX_EVENT_LIFE_DAYS").then(|| "7".to_owned());
+    let week = Config::from_lookup(&life).unwrap();
+    let is_on_hold = async || clean_up::is_on_hold(pool, &week).await.unwrap();
+    let set = async |name: &str, ago: &str| {
+        let sql = "insert into job_run (name, succeeded_at) values ($1, now() - $2::interval)
+                   on conflict (name) do update set succeeded_at = excluded.succeeded_at";
+        sqlx::query(sql).bind(name).bind(ago).execute(pool).await.unwrap();
+    };
+    assert!(!is_on_hold().await, "nobody has cleaned up before");
+    set("clean_up", "6 days").await;
+    assert!(!is_on_hold().await);
+    set("clean_up", "8 days").await;
+    assert!(is_on_hold().await);
+    // As the job does at the end of a run; the next one comes too early.
+    set("clean_up", "0 days").await;
+    assert!(is_on_hold().await);
+    set("clean_up_hold", "25 hours").await;
+    assert!(!is_on_hold().await, "nobody has set the clock right, so it is");
+    // Set back, it had been ahead.
+    set("clean_up_hold", "-400 days").await;
+    assert!(!is_on_hold().await);
 }
