@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::{Message, sign};
 
-/// The header that carries the [`signature`].
-pub const SIGNATURE_HEADER: &str = "X-Signature";
+/// The headers that carry the [`signature`], each the same: receivers look for the one or for the other.
+pub const SIGNATURE_HEADERS: [&str; 2] = ["X-Signature", "X-Signature-256"];
 /// The header with which a receiver recognises a repetition.
 pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 /// Raised when a field changes its meaning; a new field does not raise it.
@@ -27,7 +27,7 @@ pub fn body(message: &Message, kind: &str) -> Vec<u8> {
     serde_json::to_vec(&Envelope { version: VERSION, kind, message }).unwrap_or_default()
 }
 
-/// The value of [`SIGNATURE_HEADER`] for exactly these bytes of `body`: `sha256=` and HMAC-SHA256 in hexadecimal.
+/// The value of the [`SIGNATURE_HEADERS`] for exactly these bytes of `body`: `sha256=` and HMAC-SHA256 in hexadecimal.
 pub fn signature(secret: &str, body: &[u8]) -> String {
     let mut value = "sha256=".to_owned();
     for byte in sign(secret.as_bytes(), body) {

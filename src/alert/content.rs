@@ -49,9 +49,9 @@ pub struct Content {
     pub footer: String,
     /// For everything that a form adds.
     pub language: Language,
-    /// For programs: `issue.new`, `issue.regressed`, `issue.frequency`, `issue.digest`.
+    /// For programs: `issue.new`, `issue.regression`, `issue.frequency`, `issue.digest`, `test`.
     pub kind: &'static str,
-    /// For programs: the same as numbers and names.
+    /// For programs: the same as numbers and names, an object with none of the names that [`Message`] has.
     pub data: Value,
 }
 
@@ -70,6 +70,11 @@ pub struct Item {
 pub fn language_of(channel: &Channel, addressee: &Addressee) -> Language {
     let is_chinese = channel.kind == RecipientKind::Feishu && !channel.destination.contains("larksuite.com");
     language(&addressee.language).unwrap_or(if is_chinese { Language::Chinese } else { Language::English })
+}
+
+/// The page of a project's alerts; `origin` is our public address.
+pub fn alerts_page(origin: &str, organization: &str, project: &str) -> String {
+    format!("{origin}/projects/{organization}/{project}/alerts/")
 }
 
 /// Tells of one issue. `event` is its latest, as far as it is still kept; `origin` is our public address.
@@ -99,16 +104,19 @@ pub fn single(
     let link = issue_link(origin, delivery);
     let kind = match delivery.reason {
         Reason::New => "issue.new",
-        Reason::Regressed => "issue.regressed",
+        Reason::Regressed => "issue.regression",
         Reason::Frequency => "issue.frequency",
     };
     let data = json!({
-        "organization": addressee.organization,
-        "project": addressee.project,
-        "alert": delivery.alert,
+        "organization": { "slug": addressee.organization },
+        "project": { "slug": addressee.project, "name": line(&addressee.project_name, TITLE) },
+        "alert": {
+            "name": delivery.alert,
+            "quantity": delivery.quantity,
+            "timespanMinutes": delivery.timespan_minutes,
+        },
         "issue": issue_data(delivery, &short_id, &link),
-        "environment": event.and_then(|event| event.environment.as_deref()),
-        "release": event.and_then(|event| event.release.as_deref()),
+        "event": event.map(event_data),
     });
     Content {
         title: format!("{}{title}", headline(lang, delivery.reason)),
@@ -163,15 +171,17 @@ pub fn digest(deliveries: &[Delivery], addressee: &Addressee, lang: Language, or
         (Language::Chinese, _) => format!("另有 {rest} 个"),
     };
     let data = json!({
-        "organization": addressee.organization,
-        "project": addressee.project,
-        "issues": told.len(),
-        "new": count_of(Reason::New),
-        "regressed": count_of(Reason::Regressed),
-        "frequency": count_of(Reason::Frequency),
-        "top": named
-            .map(|delivery| issue_data(delivery, &short_id(addressee, delivery), &issue_link(origin, delivery)))
-            .collect::<Vec<_>>(),
+        "organization": { "slug": addressee.organization },
+        "project": { "slug": addressee.project, "name": project },
+        "digest": {
+            "issues": told.len(),
+            "new": count_of(Reason::New),
+            "regression": count_of(Reason::Regressed),
+            "frequency": count_of(Reason::Frequency),
+            "top": named
+                .map(|delivery| issue_data(delivery, &short_id(addressee, delivery), &issue_link(origin, delivery)))
+                .collect::<Vec<_>>(),
+        },
     });
     let title = match lang {
         Language::English => format!("{} in {project}", issues(lang, told.len())),
@@ -305,6 +315,16 @@ fn issue_data(delivery: &Delivery, short_id: &str, link: &str) -> Value {
         "firstSeen": delivery.first_seen,
         "lastSeen": delivery.last_seen,
         "link": link,
+    })
+}
+
+fn event_data(event: &Event) -> Value {
+    json!({
+        "id": event.event_id.to_string(),
+        "timestamp": event.timestamp,
+        "platform": event.platform,
+        "environment": event.environment,
+        "release": event.release,
     })
 }
 

@@ -23,6 +23,8 @@ pub struct Envelope<'a> {
     pub id: &'a str,
     /// What the mails of an issue share; none of a digest.
     pub thread: Option<String>,
+    /// The page on which the reader, or somebody for them, says that this is not wanted.
+    pub alerts_page: Option<String>,
     /// `PROJECT.ORGANIZATION`
     pub list: String,
 }
@@ -43,6 +45,9 @@ pub fn build(content: &Content, envelope: &Envelope<'_>) -> Result<Message, Stri
         .message_id(Some(format!("<{}@{domain}>", envelope.id)))
         .header(AutoSubmitted)
         .header(ListId(format!("<{}.{domain}>", envelope.list)));
+    if let Some(page) = &envelope.alerts_page {
+        mail = mail.header(ListUnsubscribe(format!("<{page}>")));
+    }
     if let Some(thread) = &envelope.thread {
         let root = format!("<{thread}@{domain}>");
         mail = mail.in_reply_to(root.clone()).references(root);
@@ -105,6 +110,24 @@ struct ListId(String);
 impl Header for ListId {
     fn name() -> HeaderName {
         HeaderName::new_from_ascii_str("List-Id")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+/// `List-Unsubscribe`: what mail programs offer beside the sender.
+#[derive(Clone)]
+struct ListUnsubscribe(String);
+
+impl Header for ListUnsubscribe {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe")
     }
 
     fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {

@@ -3,7 +3,7 @@
 use glitchbox_notify::{Language, Level};
 use serde_json::json;
 
-use super::content::Content;
+use super::content::{Content, alerts_page};
 use super::words::{language, pick};
 use crate::store::alert_test::ClaimedTest;
 
@@ -29,7 +29,7 @@ pub fn test_message(test: &ClaimedTest, origin: &str) -> Content {
         stack: Vec::new(),
         items: Vec::new(),
         more: String::new(),
-        link: format!("{origin}/projects/{}/{}/alerts/", test.organization_slug, test.project_slug),
+        link: alerts_page(origin, &test.organization_slug, &test.project_slug),
         project: test.project_name.clone(),
         footer: pick(
             lang,
@@ -40,9 +40,9 @@ pub fn test_message(test: &ClaimedTest, origin: &str) -> Content {
         language: lang,
         kind: "test",
         data: json!({
-            "organization": test.organization_slug,
-            "project": test.project_slug,
-            "alert": test.alert_name,
+            "organization": { "slug": test.organization_slug },
+            "project": { "slug": test.project_slug, "name": test.project_name },
+            "alert": { "name": test.alert_name },
         }),
     }
 }

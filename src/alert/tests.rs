@@ -113,6 +113,7 @@ fn headers_of_a_mail() {
         host: "errors.example.com",
         id: "notice.1.2",
         thread: Some("issue.142".to_owned()),
+        alerts_page: Some(content::alerts_page(ORIGIN, "acme", "shop")),
         list: "shop.acme".to_owned(),
     };
     let mail = mail::build(&single(Reason::New, Language::Chinese), &envelope).unwrap();
@@ -126,6 +127,7 @@ fn headers_of_a_mail() {
         "References: <issue.142@errors.example.com>",
         "Auto-Submitted: auto-generated",
         "List-Id: <shop.acme.errors.example.com>",
+        "List-Unsubscribe: <https://errors.example.com/projects/acme/shop/alerts/>",
         "MIME-Version: 1.0",
     ] {
         assert!(head.lines().any(|has| has == line), "{line} in {head}");

@@ -23,7 +23,10 @@ pub fn request(kind: RecipientKind, content: &Content, secret: Option<&str>, id:
         RecipientKind::Feishu => text(&feishu::body(&message, secret.map(|secret| (secret, now)))),
         RecipientKind::Generic => {
             let body = with_data(&generic::body(&message, content.kind), &content.data);
-            headers.extend(secret.map(|secret| (generic::SIGNATURE_HEADER, generic::signature(secret, &body))));
+            if let Some(secret) = secret {
+                let signature = generic::signature(secret, &body);
+                headers.extend(generic::SIGNATURE_HEADERS.map(|name| (name, signature.clone())));
+            }
             body
         }
         RecipientKind::Webhook | RecipientKind::Email => text(&slack::body(&message)),
@@ -50,7 +53,7 @@ fn text(value: &Value) -> Vec<u8> {
 fn with_data(body: &[u8], data: &Value) -> Vec<u8> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(mut fields)) => {
-            fields.insert("data".to_owned(), data.clone());
+            fields.extend(data.as_object().cloned().unwrap_or_default());
             text(&Value::Object(fields))
         }
         _ => body.to_vec(),

@@ -48,6 +48,7 @@ async fn send(config: &Config, content: &Content, to: &str) -> Result<(), String
         content,
         id: &id,
         thread: None,
+        alerts_page: None,
         list: "test".to_owned(),
     };
     Transport::new(config).send(&parcel).await

@@ -83,6 +83,7 @@ async fn send(app: &App, transport: &Transport, test: &ClaimedTest) {
         content: &content,
         id: &format!("test-{}-{}", test.recipient_id, test.requested_at.timestamp_micros()),
         thread: None,
+        alerts_page: Some(content.link.clone()),
         list: format!("{}.{}", test.project_slug, test.organization_slug),
     };
     let error = transport.send(&parcel).await.err();

@@ -229,7 +229,7 @@ async fn a_test_message_is_sent_and_shows_what_became_of_it() {
     }
     let post = hooks.wait_for("/signed", 1).await.remove(0);
     assert_eq!(post.header("x-signature"), generic::signature("Jefe", &post.body));
-    assert_eq!((&post.json()["kind"], &post.json()["data"]["project"]), (&"test".into(), &"default".into()));
+    assert_eq!((&post.json()["kind"], &post.json()["project"]["slug"]), (&"test".into(), &"default".into()));
     // The mail goes to who asked, in their language, and to nobody else.
     let mail = mails.mails().remove(0);
     assert_eq!((mail.to.as_slice(), mails.mails().len()), (&["admin@localhost".to_owned()][..], 1));

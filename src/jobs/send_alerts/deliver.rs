@@ -5,7 +5,7 @@ use chrono::{TimeDelta, Utc};
 use rand::RngExt;
 
 use super::transport::{Parcel, Transport};
-use crate::alert::content::{self, Content};
+use crate::alert::content::{self, Content, alerts_page};
 use crate::alert::throttle::{Action, Policy, decide};
 use crate::app::App;
 use crate::store::alert::RecipientKind;
@@ -82,6 +82,7 @@ pub(super) async fn deliver(
             content: &outgoing.content,
             id: &outgoing.id,
             thread: outgoing.thread.clone(),
+            alerts_page: Some(alerts_page(&app.config.public_origin(), &addressee.organization, &addressee.project)),
             list: format!("{}.{}", addressee.project, addressee.organization),
         };
         match transport.send(&parcel).await {

@@ -59,6 +59,8 @@ pub struct Parcel<'a> {
     pub id: &'a str,
     /// What an issue's mails share.
     pub thread: Option<String>,
+    /// The page on which the reader, or somebody for them, says that this is not wanted.
+    pub alerts_page: Option<String>,
     /// `PROJECT.ORGANIZATION`, for mail programs to filter by.
     pub list: String,
 }
@@ -101,6 +103,7 @@ impl Transport {
             host: &self.host,
             id: parcel.id,
             thread: parcel.thread.clone(),
+            alerts_page: parcel.alerts_page.clone(),
             list: parcel.list.clone(),
         };
         match &self.mail {

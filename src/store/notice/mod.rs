@@ -36,7 +36,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
-            Self::Regressed => "regressed",
+            Self::Regressed => "regression",
             Self::Frequency => "frequency",
         }
     }

@@ -215,7 +215,8 @@ async fn send_webhook(place: &Place, url: &Secret, secret: Option<&Secret>, lett
     let body = serde_json::to_vec(&letter.body).unwrap_or_default();
     let mut headers = vec![(generic::IDEMPOTENCY_HEADER, letter.report.clone())];
     if let Some(secret) = secret {
-        headers.push((generic::SIGNATURE_HEADER, generic::signature(secret.expose(), &body)));
+        let signature = generic::signature(secret.expose(), &body);
+        headers.extend(generic::SIGNATURE_HEADERS.map(|name| (name, signature.clone())));
     }
     let (status, wish, _) = post(place, url, body, &headers).await?;
     if status.is_success() {

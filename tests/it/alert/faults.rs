@@ -154,5 +154,5 @@ async fn an_ignored_issue_and_a_missing_mail_server_are_silent() {
     hooks.wait_for("/ok", 1).await;
     let log = wait_for_log(&app, |row| row.state == State::Sent).await;
     assert_eq!(log.len(), 1, "{log:?}");
-    assert_eq!(hooks.posts("/ok")[0].json()["data"]["issue"]["title"], "Fresh: no such product <b>");
+    assert_eq!(hooks.posts("/ok")[0].json()["issue"]["title"], "Fresh: no such product <b>");
 }

@@ -39,7 +39,7 @@ async fn five_thousand_events_in_five_hundred_issues_are_few_messages() {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let posts = hooks.posts("/ok");
-        let told: u64 = posts.iter().map(|post| post.json()["data"]["issues"].as_u64().unwrap_or(1)).sum();
+        let told: u64 = posts.iter().map(|post| post.json()["digest"]["issues"].as_u64().unwrap_or(1)).sum();
         if usize::try_from(told).unwrap() == ISSUES && mail.mails().len() >= posts.len() {
             break;
         }
@@ -52,7 +52,7 @@ async fn five_thousand_events_in_five_hundred_issues_are_few_messages() {
     assert!(posts.len() <= bound && mail.mails().len() <= bound, "{} and {}", posts.len(), mail.mails().len());
     assert_eq!(posts.iter().filter(|post| post.json()["kind"] == "issue.new").count(), 10);
     let digest = posts.iter().find(|post| post.json()["kind"] == "issue.digest").unwrap().json();
-    assert_eq!(digest["data"]["top"].as_array().unwrap().len(), 20);
+    assert_eq!(digest["digest"]["top"].as_array().unwrap().len(), 20);
     let waiting: i64 = sqlx::query_scalar("select count(*) from notice_delivery where state <> 1")
         .fetch_one(app.database.pool())
         .await
