@@ -2,6 +2,7 @@
 //! Redis, web and worker.
 
 mod backup;
+mod backup_faults;
 mod bad_input;
 mod browser;
 mod instance;
