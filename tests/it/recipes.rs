@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -119,6 +120,40 @@ fn every_recipe_is_there_and_explained() {
         assert!(listed.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name} is not listed");
     }
     assert!(!listed.contains(" _"), "{listed}");
+}
+
+#[test]
+fn recipes_for_work_on_the_code_do_what_they_say() {
+    let folder = folder_with_justfile();
+    let path = |name: &str| folder.path().join(name);
+    let package = "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    fs::write(path("Cargo.toml"), package).unwrap();
+    fs::write(path("Cargo.lock"), "version = 4\n\n[[package]]\nname = \"small\"\nversion = \"0.1.0\"\n").unwrap();
+    fs::create_dir(path("src")).unwrap();
+    fs::write(path("src/lib.rs"), "pub fn  answer( )->u8{ 42 }\n").unwrap();
+    fs::create_dir(path("scripts")).unwrap();
+    for name in ["test", "bench"] {
+        let script = path(&format!("scripts/{name}"));
+        fs::write(&script, format!("#!/bin/sh\necho {name} $# \"$@\"\n")).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let with_rust = |arguments: &[&str]| {
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+        let folder_of =
+            |name: &str, usual: &str| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
+        let mut command = Command::new(root().join("tests/just"));
+        command.args(arguments).current_dir(folder.path());
+        command
+            .env("CARGO_HOME", folder_of("CARGO_HOME", ".cargo"))
+            .env("RUSTUP_HOME", folder_of("RUSTUP_HOME", ".rustup"));
+        command.env("CARGO_TARGET_DIR", path("target")).env("HOME", folder.path()).output().unwrap()
+    };
+    assert!(!with_rust(&["check"]).status.success(), "it is not formatted");
+    text(&with_rust(&["fmt"]));
+    assert_eq!(fs::read_to_string(path("src/lib.rs")).unwrap(), "pub fn answer() -> u8 {\n    42\n}\n");
+    text(&with_rust(&["check"]));
+    assert_eq!(text(&with_rust(&["test", "--container", "a b"])), "test 2 --container a b\n");
+    assert_eq!(text(&with_rust(&["bench", "boot"])), "bench 1 boot\n");
 }
 
 #[test]
