@@ -32,8 +32,9 @@ const HEAD_LIMIT: Duration = Duration::from_secs(15);
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// While draining, a connection without a request for this long is closed. Closing it at once would fail
-/// the client that is just about to use it.
-const DRAIN_IDLE: Duration = Duration::from_secs(5);
+/// the client that is just about to use it, and a client whose pause is exactly this long can still be unlucky: longer
+/// than the pauses of busy clients, and short enough for a restart within 10 s.
+const DRAIN_IDLE: Duration = Duration::from_secs(9);
 
 /// Serves `stream` until the client leaves, or until `shutdown` and the rules for it end the connection.
 pub(super) async fn serve(stream: TcpStream, peer: IpAddr, site: &Site, shutdown: &Shutdown) {
@@ -63,6 +64,8 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, site: &Site, shutdown
         () = shutdown.draining() => {}
     }
     tokio::select! {
+        // What has arrived in the last moment is read before the connection counts as idle.
+        biased;
         _ = connection.as_mut() => return,
         () = activity.idle_for(DRAIN_IDLE) => {}
         () = shutdown.stopping() => {}

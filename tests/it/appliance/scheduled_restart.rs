@@ -57,7 +57,7 @@ async fn under_load_no_request_fails_no_event_is_lost_and_one_report_goes_to_eac
     })
     .await;
     let took = begun.elapsed();
-    // Idle connections of the old generation are closed 5 s after the drain began; their owners come later.
+    // Idle connections of the old generation are closed 9 s after the drain began; their owners come later.
     sleep(Duration::from_secs(9)).await;
     let told = load.end().await;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
