@@ -16,6 +16,7 @@ mod decompress;
 mod envelope;
 mod head;
 mod key_cache;
+mod limited;
 mod reply;
 mod store;
 

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use super::limited::{Limited, RateLimits, Scope};
 use crate::ids::EventId;
 
 const SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
@@ -67,11 +68,12 @@ pub(super) struct Refusal {
     status: StatusCode,
     detail: &'static str,
     causes: Vec<String>,
+    limits: RateLimits,
 }
 
 impl Refusal {
     fn new(status: StatusCode, detail: &'static str) -> Self {
-        Self { status, detail, causes: Vec::new() }
+        Self { status, detail, causes: Vec::new(), limits: RateLimits::default() }
     }
 
     fn because(mut self, cause: &dyn fmt::Display) -> Self {
@@ -119,6 +121,22 @@ impl Refusal {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported content encoding").because(&shown)
     }
 
+    /// 429: nothing was kept, because the sender has used up what it may send.
+    pub(super) fn limited(limits: RateLimits) -> Self {
+        Self { limits, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "the rate limit is exceeded") }
+    }
+
+    /// 429 for everybody: nothing was kept, because there is no room to keep it.
+    pub(super) fn over_capacity(retry_after_s: u64) -> Self {
+        let limits = RateLimits::from(Limited {
+            scope: Scope::Organization,
+            categories: &[],
+            reason: "over_capacity",
+            retry_after: retry_after_s,
+        });
+        Self { limits, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "no room to keep events at the moment") }
+    }
+
     /// 503: nothing was kept.
     pub(super) fn unavailable(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
@@ -132,6 +150,8 @@ impl Refusal {
         let mut response = respond(self.status, body.to_string());
         let headers = response.headers_mut();
         headers.insert(SENTRY_ERROR, HeaderValue::from_static(self.detail));
+        self.limits.write_to(headers);
+        self.limits.write_retry_after(headers);
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
@@ -169,5 +189,13 @@ mod tests {
         }
         assert_eq!(Refusal::forbidden().into_response().headers()["x-sentry-error"], Refusal::forbidden().detail);
         assert_eq!(Refusal::unavailable("x").into_response().headers()["retry-after"], "5");
+    }
+
+    #[test]
+    fn without_room_every_client_is_told_to_wait() {
+        let response = Refusal::over_capacity(60).into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()["x-sentry-rate-limits"], "60::organization:over_capacity");
+        assert_eq!(response.headers()["retry-after"], "60");
     }
 }

@@ -1,6 +1,7 @@
 //! [1] The Sentry wire format: bytes -> types. Pure; imports nothing of ours but `ids`.
 
 pub mod auth_header;
+pub mod category;
 pub mod dsn;
 pub mod envelope;
 pub mod event;
@@ -10,6 +11,7 @@ pub mod stamped_item;
 pub mod store_body;
 
 pub use auth_header::{AuthHeader, parse_sentry_auth};
+pub use category::Category;
 pub use dsn::Dsn;
 pub use envelope::{Envelope, EnvelopeError, EnvelopeHeader, Item, ItemHeader, parse_envelope};
 pub use event::Event;
