@@ -14,7 +14,9 @@ use crate::app::App;
 use crate::config::Config;
 use crate::retention::{Kept, start_of};
 use crate::store::outcome::{self, Counted};
-use crate::store::{self, issue_expiry, job_run, partition, payload_dictionary, session, settled_ingest};
+use crate::store::{
+    self, canary_run, issue_expiry, job_run, partition, payload_dictionary, rejected_item, session, settled_ingest,
+};
 
 /// The job's name in the beat table.
 pub const NAME: &str = "clean_up";
@@ -38,7 +40,7 @@ const DROP_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removed {
     /// Of what: `event_days`, `issues`, `issue_hours`, `issue_tags`, `issue_users`, `payload_dictionaries`,
-    /// `outcome_counts`, `transaction_counts`, `sessions`, `settled_receptions`, `files`.
+    /// `outcome_counts`, `transaction_counts`, `sessions`, `settled_receptions`, `rejected_items`, `canaries`, `files`.
     pub what: &'static str,
     /// How many.
     pub removed: u64,
@@ -104,6 +106,10 @@ pub async fn remove_all(db: &PgPool, config: &Config) -> Vec<Removed> {
     let day = kept.receptions_from;
     let receptions = in_batches(|| settled_ingest::delete_before(db, day, BATCH)).await;
     all.push(row("settled_receptions", receptions));
+    let rejected = in_batches(|| rejected_item::delete_before(db, kept.events_from, BATCH)).await;
+    all.push(row("rejected_items", rejected));
+    let canaries = in_batches(|| canary_run::delete_before(db, start_of(day), BATCH)).await;
+    all.push(row("canaries", canaries));
     all
 }
 

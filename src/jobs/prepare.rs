@@ -2,11 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chrono::{DateTime, Utc};
-
-use crate::ids::ProjectId;
 use crate::process::{Incoming, process};
-use crate::protocol::StampedItem;
+use crate::protocol::{Stamp, StampedItem, Tally};
 use crate::queue::Entry;
 use crate::store::event_batch::NewEvent;
 use crate::store::payload;
@@ -22,10 +19,28 @@ pub(super) struct Prepared {
     pub(super) event: NewEvent,
 }
 
+/// What the edge has counted, with the entry it came in.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) entry: Entry,
+    /// The edge's stamp: each tally counts once.
+    pub(super) stamp: Stamp,
+    pub(super) tally: Tally,
+}
+
+/// An item of our own that shows how long the way takes.
+#[derive(Debug)]
+pub(super) struct Canary {
+    pub(super) entry: Entry,
+    pub(super) stamp: Stamp,
+}
+
 /// What a batch of entries holds.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<Prepared>,
+    pub(super) tallies: Vec<Counted>,
+    pub(super) canaries: Vec<Canary>,
     /// Entries that can never be stored.
     pub(super) unusable: Vec<Unusable>,
 }
@@ -35,8 +50,8 @@ pub(super) struct Batch {
 pub(super) struct Unusable {
     pub(super) entry: Entry,
     pub(super) reason: String,
-    /// Whose event it was and when it was received, as far as the entry could be read.
-    pub(super) origin: Option<(ProjectId, DateTime<Utc>)>,
+    /// What the edge knew of it, if the entry could be read so far.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// Prepares `entries`, in their order, on as many threads as the machine has cores.
@@ -55,6 +70,8 @@ pub(super) async fn prepare(mut entries: Vec<Entry>, encoders: &EncoderSet) -> B
         // Panics are caught inside; the runtime cancels blocking tasks only at its end.
         let Ok(done) = chunk.await else { continue };
         batch.events.extend(done.events);
+        batch.tallies.extend(done.tallies);
+        batch.canaries.extend(done.canaries);
         batch.unusable.extend(done.unusable);
     }
     batch
@@ -66,28 +83,37 @@ fn prepare_chunk(entries: Vec<Entry>, encoders: &EncoderSet) -> Batch {
         let item = match StampedItem::decode(&entry.data) {
             Ok(item) => item,
             Err(error) => {
-                batch.unusable.push(Unusable { entry, reason: error.to_string(), origin: None });
+                batch.unusable.push(Unusable { entry, reason: error.to_string(), stamp: None });
                 continue;
             }
         };
-        let result = catch_unwind(AssertUnwindSafe(|| prepare_item(&item, encoders)));
-        match result.unwrap_or_else(|_| Err("processing it panicked".to_owned())) {
-            Ok(event) => batch.events.push(Prepared { entry, event }),
-            Err(reason) => {
-                let origin = Some((item.stamp.project_id, item.stamp.received_at));
-                batch.unusable.push(Unusable { entry, reason, origin });
+        let StampedItem { stamp, payload } = item;
+        match stamp.item_type.as_str() {
+            StampedItem::EVENT => {
+                let prepared = catch_unwind(AssertUnwindSafe(|| prepare_event(&stamp, &payload, encoders)));
+                match prepared.unwrap_or_else(|_| Err("processing it panicked".to_owned())) {
+                    Ok(event) => batch.events.push(Prepared { entry, event }),
+                    Err(reason) => batch.unusable.push(Unusable { entry, reason, stamp: Some(stamp) }),
+                }
+            }
+            StampedItem::TALLY => match Tally::decode(&payload) {
+                Ok(tally) => batch.tallies.push(Counted { entry, stamp, tally }),
+                Err(error) => {
+                    batch.unusable.push(Unusable { entry, reason: format!("a malformed tally: {error}"), stamp: None });
+                }
+            },
+            StampedItem::CANARY => batch.canaries.push(Canary { entry, stamp }),
+            other => {
+                let reason = format!("no job for items of type {other:?}");
+                batch.unusable.push(Unusable { entry, reason, stamp: Some(stamp) });
             }
         }
     }
     batch
 }
 
-fn prepare_item(item: &StampedItem, encoders: &EncoderSet) -> Result<NewEvent, String> {
-    let stamp = &item.stamp;
-    if stamp.item_type != "event" {
-        return Err(format!("no job for items of type {:?}", stamp.item_type));
-    }
-    let done = process(Incoming { stamp, payload: &item.payload }).map_err(|error| error.to_string())?;
+fn prepare_event(stamp: &Stamp, payload: &[u8], encoders: &EncoderSet) -> Result<NewEvent, String> {
+    let done = process(Incoming { stamp, payload }).map_err(|error| error.to_string())?;
     let encoder = encoders.get(&stamp.project_id).map(AsRef::as_ref);
     Ok(NewEvent {
         project_id: stamp.project_id,

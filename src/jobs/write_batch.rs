@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tokio::time::sleep;
 
-use super::prepare::{Batch, Prepared, Unusable};
+use super::prepare::{Batch, Canary, Counted, Prepared};
 use crate::app::App;
-use crate::ids::ProjectId;
+use crate::protocol::{Category, Stamp, StampedItem, Tally};
 use crate::queue::{Entry, Settler};
 use crate::retention::Kept;
 use crate::shutdown::Shutdown;
-use crate::store::StoreError;
+use crate::store::canary_run::{self, CanaryRun};
 use crate::store::event_batch::{self, BatchReport, NewEvent};
-use crate::store::outcome::{self, Outcome, OutcomeCount};
+use crate::store::rejected_item::{self, RejectedItem};
+use crate::store::{self, StoreError, outcome};
+
+/// The reason that items which cannot be stored are counted with.
+const INVALID: &str = "invalid";
 
 /// First pause before another try; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -34,6 +38,17 @@ pub(super) struct Writer {
     pub(super) shutdown: Shutdown,
 }
 
+/// How it ended to insist.
+#[derive(Debug, PartialEq, Eq)]
+enum Insisted {
+    /// In the database.
+    Done,
+    /// It will never be; why.
+    Impossible(String),
+    /// The process ends.
+    GivenUp,
+}
+
 enum Written {
     /// In the database.
     Stored,
@@ -47,8 +62,11 @@ impl Writer {
     /// Stores the batch and settles its entries. What is not settled when the process must end stays
     /// pending, and is taken up by the next start.
     pub(super) async fn write(&self, batch: Batch) {
+        if !self.write_own(batch.tallies, batch.canaries).await {
+            return;
+        }
         for unusable in batch.unusable {
-            if !self.reject(&unusable).await {
+            if !self.reject(&unusable.entry, &unusable.reason, unusable.stamp.as_ref()).await {
                 return;
             }
         }
@@ -66,9 +84,7 @@ impl Writer {
                 Written::GivenUp => return,
                 Written::Unstorable(error) => {
                     if let ([entry], [event]) = (entries.as_slice(), events.as_slice()) {
-                        let origin = Some((event.project_id, event.received_at));
-                        let unusable = Unusable { entry: entry.clone(), reason: error.to_string(), origin };
-                        if !self.reject(&unusable).await {
+                        if !self.reject(entry, &error.to_string(), Some(&stamp_of(event))).await {
                             return;
                         }
                         continue;
@@ -83,21 +99,74 @@ impl Writer {
         }
     }
 
+    /// Stores what is ours: the edge's counts and the canaries; false when the process ends first.
+    async fn write_own(&self, tallies: Vec<Counted>, canaries: Vec<Canary>) -> bool {
+        if !tallies.is_empty() {
+            let counts: Vec<(&Stamp, &Tally)> =
+                tallies.iter().map(|counted| (&counted.stamp, &counted.tally)).collect();
+            let stored = self.insist("the edge's counts", || outcome::settle_tallies(&self.app.db, &counts)).await;
+            if !self.finish(stored, tallies.into_iter().map(|counted| counted.entry).collect()).await {
+                return false;
+            }
+        }
+        if !canaries.is_empty() {
+            let stored_at = Utc::now();
+            let runs: Vec<CanaryRun> = canaries
+                .iter()
+                .map(|Canary { stamp, .. }| CanaryRun { id: stamp.ingest_id, sent_at: stamp.received_at, stored_at })
+                .collect();
+            let stored = self.insist("a canary", || canary_run::insert(&self.app.db, &runs)).await;
+            if !self.finish(stored, canaries.into_iter().map(|canary| canary.entry).collect()).await {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Counts an entry that no try will store as rejected, and buries it; false when the process ends first.
-    async fn reject(&self, unusable: &Unusable) -> bool {
-        let counts: Vec<OutcomeCount> = unusable.origin.iter().map(rejected).collect();
+    async fn reject(&self, entry: &Entry, reason: &str, stamp: Option<&Stamp>) -> bool {
+        if let Some(stamp) = stamp {
+            let item = rejected(stamp, reason);
+            if self.insist("a rejected item", || rejected_item::reject(&self.app.db, &item)).await == Insisted::GivenUp
+            {
+                return false;
+            }
+        }
+        self.bury(entry, reason).await;
+        true
+    }
+
+    /// Tries until it is done, or the database says that it never will be.
+    async fn insist<T, F: Future<Output = store::Result<T>>>(&self, what: &str, write: impl Fn() -> F) -> Insisted {
         let mut pause = FIRST_PAUSE;
-        while let Err(error) = outcome::add(&self.app.db, &counts).await {
-            if !is_passing(&error) {
-                tracing::warn!(%error, "a rejected event could not be counted");
-                break;
+        for failures in 1_u32.. {
+            let Err(error) = write().await else { return Insisted::Done };
+            if !is_passing(&error) && failures >= TRIES {
+                tracing::error!(%error, "{what} could not be stored");
+                return Insisted::Impossible(error.to_string());
+            }
+            if failures.is_power_of_two() {
+                tracing::warn!(%error, failures, "{what} could not be stored; trying again");
             }
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
-                () = self.shutdown.draining() => return false,
+                () = self.shutdown.draining() => break,
             }
         }
-        self.bury(&unusable.entry, &unusable.reason).await;
+        Insisted::GivenUp
+    }
+
+    /// Settles entries after [`Self::insist`]; false when the process ends first.
+    async fn finish(&self, how: Insisted, entries: Vec<Entry>) -> bool {
+        match how {
+            Insisted::Done => self.acknowledge(entries).await,
+            Insisted::Impossible(reason) => {
+                for entry in &entries {
+                    self.bury(entry, &reason).await;
+                }
+            }
+            Insisted::GivenUp => return false,
+        }
         true
     }
 
@@ -167,14 +236,31 @@ impl Writer {
     }
 }
 
-fn rejected((project_id, received_at): &(ProjectId, DateTime<Utc>)) -> OutcomeCount {
-    OutcomeCount {
-        project_id: *project_id,
-        hour: outcome::hour_of(*received_at),
-        category: "error",
-        outcome: Outcome::Rejected,
-        reason: "invalid",
-        quantity: 1,
+fn rejected(stamp: &Stamp, detail: &str) -> RejectedItem {
+    RejectedItem {
+        ingest_id: stamp.ingest_id,
+        received_on: stamp.received_on,
+        project_id: stamp.project_id,
+        event_id: stamp.event_id,
+        received_at: stamp.received_at,
+        category: Category::of_item_type(&stamp.item_type).as_str().to_owned(),
+        reason: INVALID.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+/// What of an event's stamp tells which reception it was.
+fn stamp_of(event: &NewEvent) -> Stamp {
+    Stamp {
+        ingest_id: event.ingest_id,
+        project_id: event.project_id,
+        item_type: StampedItem::EVENT.to_owned(),
+        event_id: event.event_id,
+        received_at: event.received_at,
+        received_on: event.received_on,
+        sent_at: None,
+        client_ip: None,
+        user_agent: None,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod kind;
 pub mod public_key;
 pub mod stamped_item;
 pub mod store_body;
+pub mod tally;
 
 pub use auth_header::{AuthHeader, parse_sentry_auth};
 pub use category::Category;
@@ -19,3 +20,4 @@ pub use kind::{EventKind, Level};
 pub use public_key::PublicKey;
 pub use stamped_item::{Stamp, StampedItem};
 pub use store_body::{StoreBodyError, decode_store_body};
+pub use tally::{Outcome, Tally, TallyKey};

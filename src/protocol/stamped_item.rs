@@ -59,6 +59,13 @@ pub enum DecodeError {
 }
 
 impl StampedItem {
+    /// The type of an error event.
+    pub const EVENT: &str = "event";
+    /// The type of what the edge has counted; the payload is a [`Tally`](super::Tally).
+    pub const TALLY: &str = "tally";
+    /// The type of an item of our own that shows how long the way to the database takes; it has no payload.
+    pub const CANARY: &str = "canary";
+
     /// One version byte, the stamp as one line of JSON, the payload as it is.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(self.payload.len() + 320);

@@ -1,22 +1,14 @@
 //! Table `outcome_hourly`: what became of what was sent.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
 
-use super::Result;
+use super::{Result, settled_ingest};
 use crate::ids::ProjectId;
-
-/// What became of an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "lowercase")]
-pub enum Outcome {
-    /// It can be read.
-    Stored,
-    /// It was dropped on purpose (a duplicate, an inbound filter).
-    Filtered,
-    /// It could not be taken (malformed, over a limit).
-    Rejected,
-}
+pub use crate::protocol::Outcome;
+use crate::protocol::{Stamp, Tally};
 
 /// A number of items of one project, hour and fate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +18,11 @@ pub struct OutcomeCount {
     /// The hour they were received in; see [`hour_of`].
     pub hour: DateTime<Utc>,
     /// `error`, `transaction`, `session`, ...: the rate-limit categories of the protocol.
-    pub category: &'static str,
+    pub category: Cow<'static, str>,
     /// What became of them.
     pub outcome: Outcome,
     /// Why; empty for stored ones.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// How many.
     pub quantity: i64,
 }
@@ -49,7 +41,7 @@ pub fn hour_of(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
 }
 
-/// Adds counts. Rows are locked in one order whoever writes, so that writers never deadlock. Items of a
+/// Adds counts; a negative quantity takes them back. Rows are locked in one order whoever writes, so that writers never deadlock. Items of a
 /// project that is gone are not counted.
 pub async fn add(db: impl PgExecutor<'_>, counts: &[OutcomeCount]) -> Result<()> {
     if counts.is_empty() {
@@ -68,12 +60,35 @@ pub async fn add(db: impl PgExecutor<'_>, counts: &[OutcomeCount]) -> Result<()>
     )
     .bind(counts.iter().map(|count| count.project_id).collect::<Vec<_>>())
     .bind(counts.iter().map(|count| count.hour).collect::<Vec<_>>())
-    .bind(counts.iter().map(|count| count.category).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.category.as_ref()).collect::<Vec<_>>())
     .bind(counts.iter().map(|count| count.outcome.as_str()).collect::<Vec<_>>())
-    .bind(counts.iter().map(|count| count.reason).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.reason.as_ref()).collect::<Vec<_>>())
     .bind(counts.iter().map(|count| count.quantity).collect::<Vec<_>>())
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Adds what the edge has counted, each tally once: a reception that was settled before changes nothing.
+pub async fn settle_tallies(pool: &PgPool, tallies: &[(&Stamp, &Tally)]) -> Result<()> {
+    let mut transaction = pool.begin().await?;
+    let receptions = tallies.iter().map(|(stamp, _)| (stamp.received_on, stamp.ingest_id)).collect();
+    let mut new = settled_ingest::note(&mut transaction, receptions).await?;
+    let counts: Vec<OutcomeCount> = tallies
+        .iter()
+        .filter(|(stamp, _)| new.remove(&stamp.ingest_id))
+        .flat_map(|(_, tally)| tally.iter())
+        .map(|(key, quantity)| OutcomeCount {
+            project_id: key.project_id,
+            hour: DateTime::from_timestamp(key.hour, 0).unwrap_or_default(),
+            category: key.category.clone(),
+            outcome: key.outcome,
+            reason: key.reason.clone(),
+            quantity: i64::try_from(quantity).unwrap_or(i64::MAX),
+        })
+        .collect();
+    add(&mut *transaction, &counts).await?;
+    transaction.commit().await?;
     Ok(())
 }
 
@@ -95,15 +110,4 @@ pub async fn delete_before(
     .execute(db)
     .await?;
     Ok(done.rows_affected())
-}
-
-impl Outcome {
-    /// Its name, as stored.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stored => "stored",
-            Self::Filtered => "filtered",
-            Self::Rejected => "rejected",
-        }
-    }
 }

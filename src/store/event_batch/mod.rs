@@ -166,9 +166,9 @@ pub async fn expire(pool: &PgPool, events: &[NewEvent]) -> Result<()> {
         .map(|event| OutcomeCount {
             project_id: event.project_id,
             hour: hour_of(event.received_at),
-            category: CATEGORY,
+            category: CATEGORY.into(),
             outcome: Outcome::Filtered,
-            reason: "expired",
+            reason: "expired".into(),
             quantity: 1,
         })
         .collect();
@@ -236,9 +236,9 @@ fn outcome_counts(stored: &[(IssueId, &NewEvent)], duplicates: &[&NewEvent]) -> 
         .map(|((project_id, hour, outcome, reason), quantity)| OutcomeCount {
             project_id,
             hour,
-            category: CATEGORY,
+            category: CATEGORY.into(),
             outcome,
-            reason,
+            reason: reason.into(),
             quantity,
         })
         .collect()
