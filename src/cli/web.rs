@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -12,7 +13,7 @@ use crate::app::App;
 use crate::config::{Config, environment};
 use crate::http::status_socket::StatusSocket;
 use crate::http::{Traffic, health, listener, server};
-use crate::ingest;
+use crate::ingest::{self, Edge};
 use crate::shutdown::Shutdown;
 use crate::telemetry::notify::notify;
 
@@ -23,6 +24,12 @@ pub(super) struct Args {}
 /// Threads of the runtime: the budget is two cores, shared with PostgreSQL and Redis.
 const WORKER_THREADS: usize = 2;
 
+/// How long a stop waits for the queue to be done with the spool: the rest is taken up by the next start.
+const CLOSE_AT_STOP: Duration = Duration::from_millis(300);
+
+/// ... and a drain, while the next generation serves.
+const CLOSE_AT_DRAIN: Duration = Duration::from_secs(5);
+
 pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
     start_logging("web", &config);
     let listener = listener::open(config.port).with_context(|| format!("listen on port {}", config.port))?;
@@ -32,7 +39,8 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
         let app = Arc::new(App::connect(config)?);
         let config = Arc::new(app.config.clone());
         let address = listener.local_addr()?;
-        let router = routes().with_state(Arc::clone(&app));
+        let edge = Edge::open(&app).context("open the spool")?;
+        let router = routes(Arc::clone(&edge)).with_state(Arc::clone(&app));
         let traffic = Arc::new(Traffic::default());
         let status = status_socket(&app, &traffic)?;
         notify(supervisor.as_deref(), "READY=1");
@@ -43,7 +51,8 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
             tracing::info!(stop = ending.is_stopping(), "no more new connections");
             notify(supervisor.as_deref(), "STOPPING=1");
         });
-        server::serve(listener, router, config, traffic, shutdown).await?;
+        server::serve(listener, router, config, traffic, shutdown.clone()).await?;
+        edge.close(if shutdown.is_stopping() { CLOSE_AT_STOP } else { CLOSE_AT_DRAIN }).await;
         if let Some(status) = status {
             status.close().await;
         }
@@ -69,6 +78,6 @@ fn status_socket(app: &Arc<App>, traffic: &Arc<Traffic>) -> anyhow::Result<Optio
 }
 
 /// Every route of the process.
-pub fn routes() -> Router<Arc<App>> {
-    health::router().merge(ingest::router()).merge(crate::api::router()).merge(crate::web::router())
+pub fn routes(edge: Arc<Edge>) -> Router<Arc<App>> {
+    health::router().merge(ingest::router(edge)).merge(crate::api::router()).merge(crate::web::router())
 }

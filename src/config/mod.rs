@@ -70,6 +70,10 @@ pub struct Config {
     /// `REDIS_URL`; none: the bundled server under `DATA_DIR` (socket `run/redis/redis.sock`, password in
     /// `secrets/redis-password`, which appears with the first boot).
     pub redis_url: Option<Secret>,
+    /// `INGEST_FSYNC` (`everysec`): `always` puts an event onto the disk itself before it is answered.
+    pub ingest_fsync_always: bool,
+    /// `MAX_SPOOL_SIZE` (10 GiB): most bytes of accepted events that wait on disk; from 16 MiB. More are answered 429.
+    pub spool_max_bytes: u64,
     /// `ADMIN_EMAIL` (`admin@localhost`): the administrator made at first boot.
     pub admin_email: String,
     /// `ADMIN_PASSWORD`; none: generated at first boot into `secrets/admin-password`.
@@ -140,6 +144,10 @@ impl Config {
             .unwrap_or(20 * 1024 * 1024);
         let redis_address = "an address such as redis://:password@host:6379/0";
         let redis_url = reader.secret_url("REDIS_URL", redis_address, &["redis", "redis+unix", "redis-cluster"]);
+        let ingest_fsync_always = reader.parsed("INGEST_FSYNC", "`everysec` or `always`", parse_fsync).unwrap_or(false);
+        let spool_max_bytes = reader
+            .parsed("MAX_SPOOL_SIZE", "a number of bytes, at least 16777216", parse_spool_size)
+            .unwrap_or(10 * 1024 * 1024 * 1024);
         let admin_email = reader
             .parsed("ADMIN_EMAIL", "an e-mail address", mail::parse_address)
             .unwrap_or_else(|| "admin@localhost".to_owned());
@@ -169,6 +177,8 @@ impl Config {
                 database_pool,
                 max_upload_bytes,
                 redis_url,
+                ingest_fsync_always,
+                spool_max_bytes,
                 admin_email,
                 admin_password,
                 event_life_days,
@@ -235,6 +245,18 @@ fn parse_upload_size(text: &str) -> Option<usize> {
     const MIB: u64 = 1024 * 1024;
     let bytes = text.parse::<u64>().ok().filter(|bytes| *bytes >= MIB)?;
     usize::try_from(bytes.min(100 * MIB)).ok()
+}
+
+fn parse_fsync(text: &str) -> Option<bool> {
+    match text {
+        "always" => Some(true),
+        "everysec" => Some(false),
+        _ => None,
+    }
+}
+
+fn parse_spool_size(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|bytes| *bytes >= 16 * 1024 * 1024)
 }
 
 fn parse_life(text: &str) -> Option<u32> {
@@ -308,6 +330,8 @@ mod tests {
             ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
             ("DATABASE_URL", "mysql://x"),
             ("REDIS_URL", "http://x"),
+            ("INGEST_FSYNC", "never"),
+            ("MAX_SPOOL_SIZE", "1000"),
             ("LOG_FORMAT", "xml"),
             ("ENABLE_USER_REGISTRATION", "perhaps"),
             ("EMAIL_URL", "smtp.example.com"),
@@ -317,13 +341,15 @@ mod tests {
         ])
         .unwrap_err();
         let text = errors.to_string();
-        assert_eq!(text.lines().count(), 11, "{text}");
+        assert_eq!(text.lines().count(), 13, "{text}");
         for name in [
             "PORT",
             "GLITCHTIP_DOMAIN",
             "TRUSTED_PROXIES",
             "DATABASE_URL",
             "REDIS_URL",
+            "INGEST_FSYNC",
+            "MAX_SPOOL_SIZE",
             "LOG_FORMAT",
             "ENABLE_USER_REGISTRATION",
             "EMAIL_URL",

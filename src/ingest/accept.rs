@@ -1,4 +1,4 @@
-//! Where an item becomes ours: stamps it and hands it to the queue. After this returns, it must not be lost.
+//! Where an item becomes ours: stamps it and hands it to the spool. After this returns, it must not be lost.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::counters::TOTALS;
+use super::edge::Edge;
 use super::reply::Refusal;
-use crate::app::App;
+use super::spool::SpoolError;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Stamp, StampedItem};
-use crate::queue::Queue;
+use crate::protocol::{Category, Outcome, Stamp, StampedItem, Tally, TallyKey};
 
 /// Largest event.
 pub(super) const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -21,57 +20,87 @@ pub(super) const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// A `User-Agent` is kept up to this many characters.
 const MAX_USER_AGENT: usize = 512;
 
+/// The reason that items of known types are filtered with while nothing keeps them.
+pub(super) const NOT_KEPT: &str = "not_kept";
+
 /// What is common to all items of a request.
 pub(super) struct Reception {
+    pub(super) project_id: ProjectId,
     pub(super) received_at: DateTime<Utc>,
     pub(super) client_ip: Option<IpAddr>,
     pub(super) user_agent: Option<String>,
+    /// What is counted for the request.
+    pub(super) tally: Tally,
 }
 
 impl Reception {
     /// Of a request that has just arrived.
-    pub(super) fn now(headers: &HeaderMap, client: Option<&ClientInfo>) -> Self {
+    pub(super) fn now(project_id: ProjectId, headers: &HeaderMap, client: Option<&ClientInfo>) -> Self {
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Self {
+            project_id,
             received_at: Utc::now(),
             client_ip: client.map(|client| client.ip),
             user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect()),
+            tally: Tally::default(),
         }
+    }
+
+    /// Counts items.
+    pub(super) fn count(&mut self, category: Category, outcome: Outcome, reason: &'static str, quantity: u64) {
+        self.tally.add(TallyKey::new(self.project_id, self.received_at, category, outcome, reason), quantity);
+    }
+
+    /// Counts items that are accepted, and dropped on purpose.
+    pub(super) fn drop(&mut self, category: Category, reason: &'static str, quantity: u64) {
+        self.count(category, Outcome::Accepted, "", quantity);
+        self.count(category, Outcome::Filtered, reason, quantity);
     }
 }
 
 /// An event on its way in.
 pub(super) struct IncomingEvent {
-    pub(super) project_id: ProjectId,
     pub(super) event_id: EventId,
     pub(super) sent_at: Option<DateTime<Utc>>,
     pub(super) payload: Bytes,
 }
 
-/// Returns when the queue has the event. Refused: one over the limit, or when the queue is away for longer
-/// than a client may be kept waiting.
-pub(super) async fn accept(app: &App, reception: Reception, event: IncomingEvent) -> Result<(), Refusal> {
+/// Returns when the spool has the event, if there is one, and what is counted for the request. Refused: an event over
+/// the limit, or anything when there is no room for it.
+pub(super) async fn accept(edge: &Edge, mut reception: Reception, event: Option<IncomingEvent>) -> Result<(), Refusal> {
+    let Some(event) = event else {
+        let tally = reception.tally;
+        return if tally.is_empty() { Ok(()) } else { keep(edge, Bytes::new(), tally).await };
+    };
     if event.payload.len() > MAX_EVENT_BYTES {
         return Err(Refusal::too_large("the event item is too large", MAX_EVENT_BYTES));
     }
+    reception.count(Category::Error, Outcome::Accepted, "", 1);
+    let Reception { project_id, received_at, client_ip, user_agent, tally } = reception;
     let item = StampedItem {
         stamp: Stamp {
             ingest_id: Uuid::now_v7(),
-            project_id: event.project_id,
-            item_type: "event".to_owned(),
+            project_id,
+            item_type: StampedItem::EVENT.to_owned(),
             event_id: event.event_id,
-            received_at: reception.received_at,
-            received_on: reception.received_at.date_naive(),
+            received_at,
+            received_on: received_at.date_naive(),
             sent_at: event.sent_at,
-            client_ip: reception.client_ip,
-            user_agent: reception.user_agent,
+            client_ip,
+            user_agent,
         },
         payload: event.payload,
     };
-    app.queue.append(Queue::Ingest, item.encode()).await.map_err(|error| {
-        tracing::warn!(%error, "an event was refused");
-        Refusal::unavailable("the event queue is not available")
-    })?;
-    TOTALS.event();
-    Ok(())
+    keep(edge, item.encode(), tally).await
+}
+
+async fn keep(edge: &Edge, entry: Bytes, tally: Tally) -> Result<(), Refusal> {
+    match edge.spool.append(entry, tally).await {
+        Ok(()) => Ok(()),
+        Err(SpoolError::Full(retry_after)) => Err(Refusal::over_capacity(retry_after)),
+        Err(error @ SpoolError::Broken(_)) => {
+            tracing::error!(%error, "an event was refused");
+            Err(Refusal::unavailable("the event cannot be kept at the moment"))
+        }
+    }
 }

@@ -1,21 +1,24 @@
 //! Decides whether a key opens a project.
 
-use std::sync::Arc;
-
-use super::key_cache::{KeyCache, LookUp};
+use super::edge::Edge;
+use super::key_cache::LookUp;
 use super::reply::Refusal;
 use crate::app::App;
 use crate::ids::ProjectId;
 use crate::protocol::PublicKey;
 
-/// The project that `key` writes to. It must be `project`, if the request names one.
+/// The project that `key` writes to. It must be `project`, if the request names one. Without room for what the request
+/// brings, nobody is let in.
 pub(super) async fn authorize(
     app: &App,
-    keys: &Arc<KeyCache>,
+    edge: &Edge,
     key: &PublicKey,
     project: Option<ProjectId>,
 ) -> Result<ProjectId, Refusal> {
-    match keys.find(&app.db, key).await {
+    if let Some(retry_after) = edge.spool.refuses_for() {
+        return Err(Refusal::over_capacity(retry_after));
+    }
+    match edge.keys.find(&app.db, key).await {
         LookUp::Known(row) if row.is_active && project.is_none_or(|project| project == row.project_id) => {
             Ok(row.project_id)
         }

@@ -1,29 +1,26 @@
 //! `POST /api/{project}/envelope/`: what current SDKs send.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
-use super::accept::{IncomingEvent, MAX_EVENT_BYTES, Reception, accept};
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
+use super::edge::Edge;
 use super::head::{self, PayloadId};
-use super::key_cache::KeyCache;
 use super::reply::{Accepted, Refusal};
-use super::{body, decompress};
+use super::{body, client_report, decompress};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Dsn, Envelope, Item, PublicKey, parse_envelope};
+use crate::protocol::{Category, Dsn, Envelope, Item, PublicKey, parse_envelope};
 
-/// Items that are accepted and counted, and not kept.
-const NOT_KEPT: &[&str] = &[
+/// Types of items that are accepted and counted, and not kept.
+const KNOWN_TYPES: &[&str] = &[
     "attachment",
     "check_in",
-    "client_report",
     "feedback",
     "form_data",
     "log",
@@ -65,46 +62,39 @@ const NEED_AN_ID: &[&str] = &[
     "user_report",
 ];
 
+/// A container of more items than this is counted as one of so many: nobody's word alone fills the ledger.
+const MAX_COUNTED: u64 = 10_000;
+
 /// Takes one envelope in.
-pub(super) async fn receive(
-    app: &App,
-    keys: &Arc<KeyCache>,
-    project: ProjectId,
-    request: Request,
-) -> Result<Accepted, Refusal> {
+pub(super) async fn receive(app: &App, edge: &Edge, project: ProjectId, request: Request) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let credentials = match admit(app, keys, project, &head).await {
+    let credentials = match admit(app, edge, project, &head).await {
         Ok(credentials) => credentials,
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
     let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
-    let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
+    let reception = Reception::now(project, &head.headers, head.extensions.get::<ClientInfo>());
     let plain = decompress::decompress(&head.headers, body).await?;
     let envelope = parse(&plain.bytes)?;
     if credentials == Credentials::None {
         let key = tunnelled_key(&envelope).ok_or_else(|| Refusal::unauthorized("missing authorization information"))?;
-        authorize(app, keys, &key, Some(project)).await?;
+        authorize(app, edge, &key, Some(project)).await?;
     }
-    take_items(app, reception, project, envelope).await
+    take_items(edge, reception, envelope).await
 }
 
 /// Before a body is taken in, the key must be good, if the request's head has one.
-async fn admit(app: &App, keys: &Arc<KeyCache>, project: ProjectId, head: &Parts) -> Result<Credentials, Refusal> {
+async fn admit(app: &App, edge: &Edge, project: ProjectId, head: &Parts) -> Result<Credentials, Refusal> {
     let credentials = Credentials::of_request(&head.headers, &head.uri)?;
     if let Credentials::Key(key) = &credentials {
-        authorize(app, keys, key, Some(project)).await?;
+        authorize(app, edge, key, Some(project)).await?;
     }
     Ok(credentials)
 }
 
 /// An envelope sent to `/store/` by its content type.
-pub(super) async fn receive_authorized(
-    app: &App,
-    reception: Reception,
-    project: ProjectId,
-    body: &Bytes,
-) -> Result<Accepted, Refusal> {
-    take_items(app, reception, project, parse(body)?).await
+pub(super) async fn receive_authorized(edge: &Edge, reception: Reception, body: &Bytes) -> Result<Accepted, Refusal> {
+    take_items(edge, reception, parse(body)?).await
 }
 
 fn parse(body: &Bytes) -> Result<Envelope, Refusal> {
@@ -115,52 +105,79 @@ fn tunnelled_key(envelope: &Envelope) -> Option<PublicKey> {
     envelope.header.dsn.as_deref().and_then(Dsn::parse).map(|dsn| dsn.public_key)
 }
 
-async fn take_items(
-    app: &App,
-    reception: Reception,
-    project_id: ProjectId,
-    envelope: Envelope,
-) -> Result<Accepted, Refusal> {
+async fn take_items(edge: &Edge, mut reception: Reception, envelope: Envelope) -> Result<Accepted, Refusal> {
     let Envelope { header, items, malformed } = envelope;
     if let Some(error) = malformed {
-        tracing::debug!(%error, project.id = project_id.0, "the end of an envelope is malformed");
+        tracing::debug!(%error, project.id = reception.project_id.0, "the end of an envelope is malformed");
     }
     let mut id = header.event_id;
     let mut event: Option<Item> = None;
     let mut needs_id = false;
     for item in items {
         needs_id |= NEED_AN_ID.contains(&item.item_type.as_str());
-        match item.item_type.as_str() {
-            "event" if event.is_some() => TOTALS.surplus_event(),
-            "event" => {
-                let (given, is_another_kind) = look_at(&item.payload);
-                id = id.or(given);
-                if is_another_kind {
+        if item.item_type == "event" && event.is_none() {
+            let (given, other_kind) = look_at(&item.payload);
+            id = id.or(given);
+            match other_kind {
+                None => event = Some(item),
+                Some(category) => {
                     TOTALS.other_item();
-                } else {
-                    event = Some(item);
+                    reception.drop(category, NOT_KEPT, 1);
                 }
             }
-            known if NOT_KEPT.contains(&known) => TOTALS.other_item(),
-            unknown => {
-                TOTALS.unknown_item();
-                tracing::debug!(item_type = unknown, "an item of unknown type was skipped");
-            }
+        } else {
+            count_unkept(&mut reception, &item);
         }
     }
     if id.is_none() && needs_id {
         id = Some(EventId::random());
     }
-    if let (Some(event), Some(event_id)) = (event, id) {
-        let sent_at = header.sent_at;
-        accept(app, reception, IncomingEvent { project_id, event_id, sent_at, payload: event.payload }).await?;
+    let event = match (event, id) {
+        (Some(item), Some(event_id)) => {
+            Some(IncomingEvent { event_id, sent_at: header.sent_at, payload: item.payload })
+        }
+        _ => None,
+    };
+    let has_event = event.is_some();
+    accept(edge, reception, event).await?;
+    if has_event {
+        TOTALS.event();
     }
     Ok(Accepted::Envelope(id))
 }
 
-/// The good id in an event, and whether the event calls itself something that is no error. An event that
-/// cannot be read says neither; the worker will say what is wrong with it.
-fn look_at(payload: &[u8]) -> (Option<EventId>, bool) {
+/// Counts an item that is not kept.
+fn count_unkept(reception: &mut Reception, item: &Item) {
+    let name = item.item_type.as_str();
+    let category = Category::of_item_type(name);
+    let quantity = item.header.item_count.unwrap_or(1).clamp(1, MAX_COUNTED);
+    match name {
+        "event" => {
+            TOTALS.surplus_event();
+            reception.drop(category, "surplus", 1);
+        }
+        "client_report" => {
+            TOTALS.other_item();
+            let (project, at) = (reception.project_id, reception.received_at);
+            if !client_report::count(&item.payload, project, at, &mut reception.tally) {
+                tracing::debug!(project.id = project.0, "a client report cannot be read");
+            }
+        }
+        known if KNOWN_TYPES.contains(&known) => {
+            TOTALS.other_item();
+            reception.drop(category, NOT_KEPT, quantity);
+        }
+        unknown => {
+            TOTALS.unknown_item();
+            tracing::debug!(item_type = unknown, "an item of unknown type was skipped");
+            reception.drop(category, "unknown_type", 1);
+        }
+    }
+}
+
+/// The good id in an event, and what it counts as if it calls itself something that is no error. An event that cannot be
+/// read says neither; the worker will say what is wrong with it.
+fn look_at(payload: &[u8]) -> (Option<EventId>, Option<Category>) {
     let repaired: Vec<u8>;
     let head = match head::read(payload) {
         None if payload.len() <= MAX_EVENT_BYTES => {
@@ -169,13 +186,13 @@ fn look_at(payload: &[u8]) -> (Option<EventId>, bool) {
         }
         head => head,
     };
-    let Some((id, event_type)) = head else { return (None, false) };
+    let Some((id, event_type)) = head else { return (None, None) };
     let given = if let PayloadId::Given(id) = id { Some(id) } else { None };
-    (given, is_another_kind(event_type))
+    (given, other_kind(event_type))
 }
 
-/// True for the `type` of an event that is none of ours: a transaction or feedback is no error, whichever
-/// way it was sent.
-pub(super) fn is_another_kind(event_type: Option<&str>) -> bool {
-    event_type.is_some_and(|name| NOT_KEPT.contains(&name))
+/// What an event of this `type` counts as when it is none of ours: a transaction or feedback is no error, whichever way
+/// it was sent.
+pub(super) fn other_kind(event_type: Option<&str>) -> Option<Category> {
+    event_type.filter(|name| KNOWN_TYPES.contains(name)).map(Category::of_item_type)
 }

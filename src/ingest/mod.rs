@@ -1,7 +1,9 @@
 //! [2] The public edge: key, caps, decode, enqueue, 200.
 //!
 //! ```text
-//! request -> body (capped) -> credentials -> key cache -> decompress (capped) -> framing -> stamp -> accept -> 200
+//! request -> body (capped) -> credentials -> key cache -> decompress (capped) -> framing -> stamp -> spool -> 200
+//!                                                                                              |
+//!                                                                                              +-> queue
 //! ```
 //!
 //! Only the framing of what is sent is read here; what an event means is the worker's business. A
@@ -10,14 +12,17 @@
 mod accept;
 mod authorize;
 mod body;
+mod client_report;
 pub mod counters;
 mod credentials;
 mod decompress;
+mod edge;
 mod envelope;
 mod head;
 mod key_cache;
 mod limited;
 mod reply;
+pub mod spool;
 mod store;
 
 use std::sync::Arc;
@@ -31,11 +36,11 @@ use axum::{Extension, Router};
 
 use crate::app::App;
 use crate::ids::ProjectId;
-use key_cache::KeyCache;
+pub use edge::{Edge, SpoolNumbers};
 use reply::{Accepted, Refusal};
 
 /// The endpoints that SDKs send to, each with and without its last slash.
-pub fn router() -> Router<Arc<App>> {
+pub fn router(edge: Arc<Edge>) -> Router<Arc<App>> {
     Router::new()
         .route("/api/{project}/envelope", any(envelope))
         .route("/api/{project}/envelope/", any(envelope))
@@ -44,30 +49,30 @@ pub fn router() -> Router<Arc<App>> {
         .route("/api/store", any(legacy_store))
         .route("/api/store/", any(legacy_store))
         .route("/api/{project}/{*rest}", any(async || Refusal::not_found().into_response()))
-        .layer(Extension(Arc::new(KeyCache::default())))
+        .layer(Extension(edge))
 }
 
 async fn envelope(
     state: State<Arc<App>>,
-    Extension(keys): Extension<Arc<KeyCache>>,
+    Extension(edge): Extension<Arc<Edge>>,
     project: ProjectPart,
     request: Request,
 ) -> Response {
-    answer(request, async |request| envelope::receive(&state, &keys, parse_project(&project)?, request).await).await
+    answer(request, async |request| envelope::receive(&state, &edge, parse_project(&project)?, request).await).await
 }
 
 async fn store(
     state: State<Arc<App>>,
-    Extension(keys): Extension<Arc<KeyCache>>,
+    Extension(edge): Extension<Arc<Edge>>,
     project: ProjectPart,
     request: Request,
 ) -> Response {
-    answer(request, async |request| store::receive(&state, &keys, Some(parse_project(&project)?), request).await).await
+    answer(request, async |request| store::receive(&state, &edge, Some(parse_project(&project)?), request).await).await
 }
 
 /// The oldest form: the project follows from the key.
-async fn legacy_store(state: State<Arc<App>>, Extension(keys): Extension<Arc<KeyCache>>, request: Request) -> Response {
-    answer(request, async |request| store::receive(&state, &keys, None, request).await).await
+async fn legacy_store(state: State<Arc<App>>, Extension(edge): Extension<Arc<Edge>>, request: Request) -> Response {
+    answer(request, async |request| store::receive(&state, &edge, None, request).await).await
 }
 
 /// What all endpoints have in common: methods, and headers for browsers on every answer.

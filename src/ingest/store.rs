@@ -1,70 +1,66 @@
 //! `POST /api/{project}/store/` and `POST /api/store/`: one event, as clients of old send it.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use axum::http::header;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
-use super::accept::{IncomingEvent, MAX_EVENT_BYTES, Reception, accept};
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
+use super::edge::Edge;
 use super::head::{self, PayloadId};
-use super::key_cache::KeyCache;
 use super::reply::{Accepted, Refusal};
 use super::{body, decompress, envelope};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{StoreBodyError, decode_store_body};
+use crate::protocol::{Category, StoreBodyError, decode_store_body};
 
 const INVALID: &str = "invalid event";
 
 /// Takes one event in; without `project`, the key tells which project it is for.
 pub(super) async fn receive(
     app: &App,
-    keys: &Arc<KeyCache>,
+    edge: &Edge,
     project: Option<ProjectId>,
     request: Request,
 ) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let project_id = match admit(app, keys, project, &head).await {
+    let project_id = match admit(app, edge, project, &head).await {
         Ok(project_id) => project_id,
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
     let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
-    let reception = Reception::now(&head.headers, head.extensions.get::<ClientInfo>());
+    let mut reception = Reception::now(project_id, &head.headers, head.extensions.get::<ClientInfo>());
     let plain = decompress::decompress(&head.headers, body).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if content_type.starts_with("application/x-sentry-envelope") {
-        return envelope::receive_authorized(app, reception, project_id, &plain.bytes).await;
+        return envelope::receive_authorized(edge, reception, &plain.bytes).await;
     }
     let payload = unwrap_event(&plain.bytes)?;
     if payload.len() > MAX_EVENT_BYTES {
         return Err(too_large());
     }
-    let (payload, event_id, is_error_event) = read_head(payload)?;
-    if is_error_event {
-        accept(app, reception, IncomingEvent { project_id, event_id, sent_at: None, payload }).await?;
-    } else {
+    let (payload, event_id, other_kind) = read_head(payload)?;
+    if let Some(category) = other_kind {
+        reception.drop(category, NOT_KEPT, 1);
+        accept(edge, reception, None).await?;
         TOTALS.other_item();
+    } else {
+        accept(edge, reception, Some(IncomingEvent { event_id, sent_at: None, payload })).await?;
+        TOTALS.event();
     }
     Ok(Accepted::Store(event_id))
 }
 
 /// Before a body is taken in, the key must be good.
-async fn admit(
-    app: &App,
-    keys: &Arc<KeyCache>,
-    project: Option<ProjectId>,
-    head: &Parts,
-) -> Result<ProjectId, Refusal> {
+async fn admit(app: &App, edge: &Edge, project: Option<ProjectId>, head: &Parts) -> Result<ProjectId, Refusal> {
     let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
         return Err(Refusal::unauthorized("missing authorization information"));
     };
-    authorize(app, keys, &key, project).await
+    authorize(app, edge, &key, project).await
 }
 
 fn unwrap_event(body: &Bytes) -> Result<Bytes, Refusal> {
@@ -79,8 +75,8 @@ fn too_large() -> Refusal {
     Refusal::too_large("the event is too large", MAX_EVENT_BYTES)
 }
 
-/// The event in strict JSON, its id (made if it has none), and whether it is to be kept.
-fn read_head(payload: Bytes) -> Result<(Bytes, EventId, bool), Refusal> {
+/// The event in strict JSON, its id (made if it has none), and what it counts as if it is no error.
+fn read_head(payload: Bytes) -> Result<(Bytes, EventId, Option<Category>), Refusal> {
     let payload = if head::read(&payload).is_some() { payload } else { head::without_bare_numbers(&payload).into() };
     let Some((id, event_type)) = head::read(&payload) else {
         return Err(Refusal::bad_request(INVALID, "the body is not a JSON object"));
@@ -92,8 +88,8 @@ fn read_head(payload: Bytes) -> Result<(Bytes, EventId, bool), Refusal> {
             return Err(Refusal::bad_request(INVALID, "the event id is not 32 hexadecimal digits"));
         }
     };
-    let is_error_event = !envelope::is_another_kind(event_type);
-    Ok((payload, event_id, is_error_event))
+    let other_kind = envelope::other_kind(event_type);
+    Ok((payload, event_id, other_kind))
 }
 
 #[cfg(test)]
@@ -103,9 +99,9 @@ mod tests {
     #[test]
     fn bare_numbers_of_old_python_clients_are_no_obstacle() {
         let body = Bytes::from_static(br#"{"event_id":"0123456789abcdef0123456789abcdef","extra":{"x":NaN}}"#);
-        let (payload, id, kept) = read_head(body).unwrap();
+        let (payload, id, other_kind) = read_head(body).unwrap();
         assert_eq!(id.to_string(), "0123456789abcdef0123456789abcdef");
-        assert!(kept && payload.ends_with(br#""x":null}}"#));
+        assert!(other_kind.is_none() && payload.ends_with(br#""x":null}}"#));
     }
 
     #[test]

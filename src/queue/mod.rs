@@ -5,6 +5,7 @@
 //! | `q:NAME` | the stream: one entry for each piece of work, field `d` holds its bytes. Never trimmed (`MAXLEN` would delete work that is under way); it shrinks as work is acknowledged |
 //! | group `workers` on it | who has read what. Made when it is missing, from the stream's very beginning |
 //! | consumer `worker-SLOT` | one for each worker slot, the same after a restart: what the last process left unfinished is *pending* under that name, and is read first |
+//! | `{q:NAME}:data` | a random name of the data that Redis serves; another one, or none, means that it has lost what it had |
 //! | `q:NAME:dead` | entries that can never be done, with the reason and the first id |
 //!
 //! **Append** is done when Redis has answered. **Read** gives pending entries first, then new ones. An entry
@@ -20,8 +21,10 @@ mod error;
 mod keys;
 mod producer;
 mod reply;
+mod shipping;
 
 pub use consumer::{Consumer, Entry, Settler};
 pub use error::QueueError;
 pub use keys::Queue;
 pub use producer::Producer;
+pub use shipping::{Added, EntryId, Look, Shipping};

@@ -131,8 +131,6 @@ pub struct Settings {
     pub bundled_postgres: bool,
     /// True unless `REDIS_URL` names another server.
     pub bundled_redis: bool,
-    /// `INGEST_FSYNC` (`everysec`): `always` has Redis sync every write before it answers.
-    pub ingest_fsync_always: bool,
     /// `DB_PASSWORD`: the password of the application's database role; none keeps the generated one.
     pub db_password: Option<Secret>,
     /// `REDIS_PASSWORD`: the bundled Redis's password; none keeps the generated one.
@@ -193,7 +191,6 @@ impl Settings {
             expose_redis: reader.flag("EXPOSE_REDIS_PORT"),
             bundled_postgres,
             bundled_redis,
-            ingest_fsync_always: reader.choice("INGEST_FSYNC", &["everysec", "always"]) == Some(1),
             db_password: reader.password("DB_PASSWORD"),
             redis_password: reader.password("REDIS_PASSWORD"),
             secret_key_given: reader.os("SECRET_KEY").is_some(),

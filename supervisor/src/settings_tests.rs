@@ -16,7 +16,7 @@ fn nothing_set_gives_the_defaults() {
     assert!(settings.data_dir.is_absolute());
     assert!(settings.data_dir.ends_with("data"));
     assert!(settings.bundled_postgres && settings.bundled_redis);
-    assert!(!settings.log_json && !settings.expose_db && !settings.expose_redis && !settings.ingest_fsync_always);
+    assert!(!settings.log_json && !settings.expose_db && !settings.expose_redis);
     assert!(!settings.secret_key_given);
 }
 
@@ -25,7 +25,6 @@ fn every_error_is_reported_and_names_its_variable() {
     let errors = read(&[
         ("PORT", "0"),
         ("LOG_FORMAT", "xml"),
-        ("INGEST_FSYNC", "never"),
         ("EXPOSE_DB_PORT", "maybe"),
         ("EXPOSE_REDIS_PORT", "2"),
         ("DISABLE_REDIS", "true"),
@@ -41,7 +40,6 @@ fn every_error_is_reported_and_names_its_variable() {
         "DISABLE_REDIS",
         "EXPOSE_DB_PORT",
         "EXPOSE_REDIS_PORT",
-        "INGEST_FSYNC",
         "LOG_FORMAT",
         "PORT",
         "SECRET_KEY_FILE",

@@ -27,13 +27,17 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
             "queue::Producer",
             "queue::Queue",
             "queue::QueueError",
+            "queue::Shipping",
+            "queue::EntryId",
+            "queue::Look",
             "app",
             "config",
             "ids",
             "telemetry",
             "shutdown",
         ],
-        "answers SDKs in a millisecond: a key, a stamp, the queue; what an event means is the worker's business",
+        "answers SDKs in a millisecond: a key, a stamp, the spool, which feeds the queue; what an event means is the \
+         worker's business",
     ),
     (
         "jobs",

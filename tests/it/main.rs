@@ -30,6 +30,8 @@ mod recipes;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]
+mod spool;
+#[cfg(test)]
 mod status_socket;
 #[cfg(test)]
 mod store;

@@ -90,7 +90,7 @@ async fn work(app: &TestApp) {
     let shutdown = Shutdown::new();
     let consumer = Consumer::connect(&app.app.config, Queue::Ingest, "1").unwrap();
     let emptied = async {
-        while app.redis.command("XLEN q:ingest") != ":0" {
+        while app.queued_events().await > 0 || app.redis.command("XLEN q:ingest") != ":0" {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         shutdown.drain();

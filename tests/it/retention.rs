@@ -305,7 +305,7 @@ async fn an_event_that_comes_after_its_day_is_settled_as_expired_once() {
     assert_eq!(outcomes, expected.map(|(outcome, reason, n)| (outcome.to_owned(), reason.to_owned(), n)));
     let days = partition::list(pool).await.unwrap();
     assert!(!days.contains(&days_ago(30)) && days.contains(&days_ago(5)), "{days:?}");
-    assert_eq!(app.redis.command("XLEN q:ingest"), ":0");
+    assert_eq!(app.queued_events().await, 0);
 }
 
 #[tokio::test]

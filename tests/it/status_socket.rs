@@ -43,7 +43,7 @@ async fn a_draining_process_tells_its_numbers_until_its_last_request_is_over() {
     let (traffic, shutdown) = (Arc::new(Traffic::default()), Shutdown::new());
     let health = health::router().with_state(Arc::clone(&app.app));
     let status = StatusSocket::open(&socket, Arc::clone(&traffic), health).unwrap();
-    let routes = web_routes().with_state(Arc::clone(&app.app));
+    let routes = web_routes(Arc::clone(&app.edge)).with_state(Arc::clone(&app.app));
     let config = Arc::new(app.app.config.clone());
     let serving = tokio::spawn(server::serve(listener, routes, config, traffic, shutdown.clone()));
 
@@ -89,7 +89,7 @@ async fn a_request_cut_off_at_the_end_of_the_time_to_stop_counts_as_failed() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (traffic, shutdown) = (Arc::new(Traffic::default()), Shutdown::new());
-    let routes = web_routes().with_state(Arc::clone(&app.app));
+    let routes = web_routes(Arc::clone(&app.edge)).with_state(Arc::clone(&app.app));
     let config = Arc::new(app.app.config.clone());
     let serving = tokio::spawn(server::serve(listener, routes, config, Arc::clone(&traffic), shutdown.clone()));
     let mut upload = TcpStream::connect(address).await.unwrap();

@@ -10,6 +10,7 @@ use glitchbox::app::App;
 use glitchbox::cli::web_routes;
 use glitchbox::config::Config;
 use glitchbox::http::server;
+use glitchbox::ingest::Edge;
 use glitchbox::jobs::{BEATS, beat, send_alerts, store_events};
 use glitchbox::queue::{Consumer, Queue};
 use glitchbox::shutdown::Shutdown;
@@ -22,6 +23,8 @@ use super::{Client, Reply, TestDatabase, TestRedis};
 /// The production router, with organization `default`, project `default` and its key.
 pub(crate) struct TestApp {
     pub(crate) app: Arc<App>,
+    pub(crate) edge: Arc<Edge>,
+    _data: tempfile::TempDir,
     pub(crate) database: TestDatabase,
     pub(crate) redis: TestRedis,
     pub(crate) organization: Organization,
@@ -43,7 +46,8 @@ impl TestApp {
         let (database, redis) = (TestDatabase::new().await, TestRedis::start());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let data_dir = redis.socket().parent().unwrap().display().to_string();
+        let data = tempfile::Builder::new().prefix("gbt-data-").tempdir().unwrap();
+        let data_dir = data.path().display().to_string();
         let (database_url, redis_url, port) = (database.url(), redis.url(), address.port().to_string());
         let own = [
             ("DATABASE_URL", database_url.as_str()),
@@ -59,9 +63,22 @@ impl TestApp {
         let app = Arc::new(App::connect(config).unwrap());
         let (organization, project, key) = first_project(&app).await;
         let shutdown = Shutdown::new();
-        let router = web_routes().with_state(Arc::clone(&app));
+        let edge = Edge::open(&app).unwrap();
+        let router = web_routes(Arc::clone(&edge)).with_state(Arc::clone(&app));
         tokio::spawn(server::serve(listener, router, Arc::new(app.config.clone()), Arc::default(), shutdown.clone()));
-        Self { app, database, redis, organization, project, key, address, shutdown, worker: AtomicBool::new(false) }
+        Self {
+            app,
+            edge,
+            _data: data,
+            database,
+            redis,
+            organization,
+            project,
+            key,
+            address,
+            shutdown,
+            worker: AtomicBool::new(false),
+        }
     }
 
     /// A client without credentials.
@@ -99,10 +116,35 @@ impl TestApp {
             tokio::spawn(async move { store_events::run(&app, consumer, &shutdown, || ()).await });
         }
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.redis.command("XLEN q:ingest") != ":0" {
+        while self.queued_events().await > 0 || self.redis.command("XLEN q:ingest") != ":0" {
             assert!(Instant::now() < deadline, "the worker leaves events in the queue");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// A second web process, so to speak, over the same data directory; it ends with what is given back.
+    pub(crate) fn another_web(&self) -> (Client, Arc<Edge>, Shutdown) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (edge, shutdown) = (Edge::open(&self.app).unwrap(), Shutdown::new());
+        let router = web_routes(Arc::clone(&edge)).with_state(Arc::clone(&self.app));
+        let config = Arc::new(self.app.config.clone());
+        tokio::spawn(server::serve(listener, router, config, Arc::default(), shutdown.clone()));
+        (Client::new(address), edge, shutdown)
+    }
+
+    /// Events in the queue, once everything accepted so far is there.
+    pub(crate) async fn queued_events(&self) -> usize {
+        // Whoever asks again and again lets the others work.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.edge.spool().state.unshipped_bytes > 0 {
+            assert!(Instant::now() < deadline, "the spool keeps what it has");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let count = "local n = 0 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do \
+                     if string.find(entry[2][2], '\\\"item_type\\\":\\\"event\\\"', 1, true) then n = n + 1 end end return n";
+        self.redis.command(&format!("EVAL \"{count}\" 1 q:ingest")).trim_start_matches(':').parse().unwrap()
     }
 }
 
