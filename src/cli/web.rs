@@ -40,6 +40,7 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
         let config = Arc::new(app.config.clone());
         let address = listener.local_addr()?;
         let edge = Edge::open(&app).context("open the spool")?;
+        edge.send_canaries();
         let router = routes(Arc::clone(&edge)).with_state(Arc::clone(&app));
         let traffic = Arc::new(Traffic::default());
         let status = status_socket(&app, &traffic)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::canary;
 use super::key_cache::KeyCache;
 use super::spool::{Spool, SpoolState};
 use crate::app::App;
@@ -29,6 +30,11 @@ impl Edge {
     /// Opens the spool; succeeds with PostgreSQL and Redis away. Call inside the runtime.
     pub fn open(app: &App) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self { keys: Arc::default(), spool: Spool::open(&app.config)? }))
+    }
+
+    /// Sends a canary now and then, from now on until this is dropped.
+    pub fn send_canaries(self: &Arc<Self>) {
+        tokio::spawn(canary::run(Arc::downgrade(self)));
     }
 
     /// How the spool stands.

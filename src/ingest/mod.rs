@@ -12,6 +12,7 @@
 mod accept;
 mod authorize;
 mod body;
+mod canary;
 mod client_report;
 pub mod counters;
 mod credentials;

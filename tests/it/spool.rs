@@ -290,3 +290,26 @@ async fn a_rejection_counts_once_and_can_be_taken_back() {
     assert!(!rejected_item::reopen(db, item.ingest_id).await.unwrap());
     assert_eq!(ledger(&app).await, [("rejected/error/invalid".to_owned(), 0)]);
 }
+
+#[tokio::test]
+async fn a_canary_tells_how_long_the_way_is_and_is_nobodys_event() {
+    let app = TestApp::start().await;
+    app.edge.send_canaries();
+    app.drain().await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let run = loop {
+        if let Some(run) = glitchbox::store::canary_run::latest(app.database.pool()).await.unwrap() {
+            break run;
+        }
+        assert!(Instant::now() < deadline, "no canary has come through");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(run.stored_at >= run.sent_at);
+    app.drain().await;
+    assert_eq!(ledger(&app).await, []);
+    let rows: i64 = sqlx::query_scalar("select (select count(*) from event) + (select count(*) from issue)")
+        .fetch_one(app.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+}

@@ -27,8 +27,9 @@ const BATCH: usize = 256;
 /// The queue is looked at so often while something of ours is in it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// ... and so often while there is no room in it for what waits.
-const LOOK_FOR_ROOM: Duration = Duration::from_millis(50);
+/// ... and so often at first while there is no room in it for what waits. The pause doubles up to [`LOOK_EVERY`] as long
+/// as there is none: the worker may be waiting for PostgreSQL for hours.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(25);
 
 /// What others have left behind is looked for so often.
 const ADOPT_EVERY: Duration = Duration::from_secs(3);
@@ -51,6 +52,7 @@ struct Keeper {
     shipping: Shipping,
     next_look: Instant,
     next_adoption: Instant,
+    look_for_room: Duration,
     failures: u32,
     told_at: Option<Instant>,
 }
@@ -59,8 +61,17 @@ struct Keeper {
 pub(super) async fn run(directory: PathBuf, shared: Arc<Shared>, orders: mpsc::Sender<Order>, shipping: Shipping) {
     let now = Instant::now();
     let syncing = sync_what_waits(Arc::clone(&shared));
-    let mut keeper =
-        Keeper { directory, shared, orders, shipping, next_look: now, next_adoption: now, failures: 0, told_at: None };
+    let mut keeper = Keeper {
+        directory,
+        shared,
+        orders,
+        shipping,
+        next_look: now,
+        next_adoption: now,
+        look_for_room: LOOK_FOR_ROOM,
+        failures: 0,
+        told_at: None,
+    };
     let keeping = async {
         loop {
             keeper.turn().await;
@@ -102,11 +113,13 @@ impl Keeper {
         self.close_what_is_due().await;
         let piece = self.shared.shelf().next();
         if let Some(piece) = piece {
+            self.look_for_room = LOOK_FOR_ROOM;
             return self.ship(piece).await;
         }
         let waits = self.shared.shelf().has_waiting();
         if waits {
-            self.next_look = self.next_look.min(Instant::now() + LOOK_FOR_ROOM);
+            self.next_look = self.next_look.min(Instant::now() + self.look_for_room);
+            self.look_for_room = (self.look_for_room * 2).min(LOOK_EVERY);
         }
         tokio::select! {
             () = self.shared.grown.notified(), if !waits => {}
