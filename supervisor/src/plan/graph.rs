@@ -8,6 +8,8 @@ pub(super) struct Node {
     pub(super) line: usize,
     /// Names with the line they stand on.
     pub(super) after: Vec<(String, usize)>,
+    /// Those of them it can go without, likewise.
+    pub(super) without: Vec<(String, usize)>,
 }
 
 /// Returns the positions of `nodes` in dependency order (the file's order where there is a choice), or every fault

@@ -2,12 +2,13 @@
 
 mod graph;
 mod read;
+mod read_conditions;
 mod types;
 mod values;
 
 pub use graph::closest;
 pub use read::parse;
-pub use types::{Backoff, LogRules, Output, Plan, Ready, Run, ServiceSpec, StopClock, StopStep};
+pub use types::{Backoff, LogRules, Output, Plan, Ready, Retry, Run, ServiceSpec, StartWithout, StopClock, StopStep};
 
 /// The plan that ships with the program, used when no file is given or found.
 pub const DEFAULT: &str = include_str!("../../../conf/supervisor.toml");

@@ -79,12 +79,10 @@ impl<'s> Reader<'s> {
         };
         let names: Vec<&str> = order.iter().filter_map(|old| nodes.get(*old)).map(|node| node.name.as_str()).collect();
         for (spec, node) in specs.iter_mut().zip(&nodes) {
-            spec.after = names
-                .iter()
-                .enumerate()
-                .filter(|(_, name)| node.after.iter().any(|(needed, _)| needed == *name))
-                .map(|(index, _)| index)
-                .collect();
+            spec.after = positions(&names, &node.after);
+            if let Some(without) = &mut spec.start_without {
+                without.services = positions(&names, &node.without);
+            }
         }
         let mut specs: Vec<Option<ServiceSpec>> = specs.into_iter().map(Some).collect();
         let services = order.iter().filter_map(|old| specs.get_mut(*old).and_then(Option::take)).collect();
@@ -161,11 +159,9 @@ impl<'s> Reader<'s> {
         let mut spec = ServiceSpec::named(name);
         spec.run = self.run(name, &mut section);
         spec.oneshot = self.boolean(&mut section, "oneshot").unwrap_or(false);
-        let node = Node {
-            name: name.to_owned(),
-            line: section.line,
-            after: self.strings(&mut section, "after").unwrap_or_default(),
-        };
+        let after = self.strings(&mut section, "after").unwrap_or_default();
+        let mut node = Node { name: name.to_owned(), line: section.line, after, without: Vec::new() };
+        self.start_without(&mut section, &mut spec, &mut node);
         self.readiness(&mut section, &mut spec);
         set(&mut spec.essential, self.boolean(&mut section, "essential"));
         set(&mut spec.listen, self.boolean(&mut section, "listen"));
@@ -188,15 +184,8 @@ impl<'s> Reader<'s> {
             ),
         );
         set(&mut spec.fail_exit, self.integer(&mut section, "fail_exit", 1, 125).and_then(|n| u8::try_from(n).ok()));
-        if let Some(codes) = self.list(&mut section, "pass_exit") {
-            for (value, line) in codes {
-                match value.as_integer().and_then(|n| n.as_str().parse::<u8>().ok()) {
-                    Some(code) if (1..=125).contains(&code) => spec.pass_exit.push(code),
-                    _ => self
-                        .fault(line, format!("{}.pass_exit: exit codes are whole numbers from 1 to 125", section.path)),
-                }
-            }
-        }
+        spec.pass_exit = self.exit_codes(&mut section, "pass_exit");
+        self.retry(&mut section, &mut spec);
         self.nothing_left(section);
         (spec, node)
     }
@@ -316,6 +305,12 @@ impl<'s> Reader<'s> {
         }
         Some(steps)
     }
+}
+
+/// Where those named stand in the order.
+fn positions(order: &[&str], named: &[(String, usize)]) -> Vec<usize> {
+    let is_named = |name: &str| named.iter().any(|(other, _)| other == name);
+    order.iter().enumerate().filter(|(_, name)| is_named(name)).map(|(index, _)| index).collect()
 }
 
 fn is_name(name: &str) -> bool {

@@ -14,6 +14,11 @@ fn the_plan_that_ships_is_valid_and_in_order() {
     assert_eq!(postgres.stop[1], StopStep { signal: Signal::SIGQUIT, at_ms: 8_500 });
     let web = &plan.services[plan.find("web").unwrap()];
     assert!(web.listen && web.overlap && web.ready == Ready::Notify);
+    let at = |name: &str| plan.find(name).unwrap();
+    let without = web.start_without.as_ref().unwrap();
+    assert_eq!((&web.after, &without.services), (&vec![at("prepare"), at("migrate")], &vec![at("migrate")]));
+    assert_eq!((without.after_ms, without.if_exists.as_str()), (3_000, "spool/keys"));
+    assert_eq!(plan.services[at("migrate")].retry.as_ref().unwrap().exit, [75]);
     let [schedule] = &plan.schedules[..] else { panic!("{:?}", plan.schedules) };
     assert_eq!((schedule.line.source(), schedule.zone, schedule.work), ("1 3 * * *", None, Work::ScheduledRestart));
     assert_eq!(plan.backup, BackupRules { nightly: true, keep: 7, max_age_days: 30 });
@@ -127,4 +132,40 @@ fn a_services_file_order_is_kept_where_there_is_a_choice() {
     let names: Vec<&str> = plan.services.iter().map(|service| service.name.as_str()).collect();
     assert_eq!(names, ["z", "a", "m"]);
     assert_eq!(plan.services[2].after, [1]);
+}
+
+#[test]
+fn conditions_are_checked_and_count_only_with_their_file() {
+    let source = "\
+[service.a]
+kind = \"app\"
+retry = { exit = [75], if_exists = \"x\" }
+[service.b]
+kind = \"app\"
+after = [\"a\"]
+start_without = { services = [\"c\"], after_s = 3 }
+[service.c]
+kind = \"app\"
+oneshot = true
+retry = { exit = [0], if_exists = \"../x\", soon = 1 }
+";
+    assert_eq!(
+        errors(source),
+        [
+            "line 3: service.a.retry: is for a oneshot; others are started again anyway",
+            "line 7: service.b.start_without.if_exists: is missing",
+            "line 7: service.b.start_without.services: \"c\" is not in service.b.after",
+            "line 11: service.c.retry.exit: exit codes are whole numbers from 1 to 125",
+            "line 11: service.c.retry.if_exists: must be a path within the data directory",
+            "line 11: service.c.retry.soon: unknown setting",
+        ]
+    );
+    let mut plan = parse(super::super::DEFAULT).unwrap();
+    plan.remove("postgres");
+    let (web, migrate) = (plan.find("web").unwrap(), plan.find("migrate").unwrap());
+    assert_eq!(plan.services[web].start_without.as_ref().unwrap().services, [migrate]);
+    plan.settle(|file| file == "spool/keys");
+    assert!(plan.services[web].start_without.is_some() && plan.services[migrate].retry.is_some());
+    plan.settle(|_| false);
+    assert!(plan.services[web].start_without.is_none() && plan.services[migrate].retry.is_none());
 }

@@ -33,6 +33,8 @@ pub struct ServiceSpec {
     pub oneshot: bool,
     /// Indexes (all smaller than this service's own) of those that must have been ready before the first start.
     pub after: Vec<usize>,
+    /// What of `after` the first start goes without when that takes too long.
+    pub start_without: Option<StartWithout>,
     /// How we learn that it is ready. A one-shot task is ready when it has ended with 0.
     pub ready: Ready,
     /// Time from start to readiness before the start counts as failed, in milliseconds; `None` waits for ever.
@@ -59,6 +61,28 @@ pub struct ServiceSpec {
     pub fail_exit: u8,
     /// Exit codes of a task that the supervisor hands on as its own.
     pub pass_exit: Vec<u8>,
+    /// Failures of a task after which it is tried again for as long as it takes.
+    pub retry: Option<Retry>,
+}
+
+/// What a service does not wait for for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartWithout {
+    /// Indexes of those it can go without; all are in `after`.
+    pub services: Vec<usize>,
+    /// So long after the supervisor's own start, in milliseconds, it is started all the same.
+    pub after_ms: u64,
+    /// A file of the data directory without which this does not count.
+    pub if_exists: String,
+}
+
+/// When a task that failed is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The exit codes that say that another time may be better.
+    pub exit: Vec<u8>,
+    /// A file of the data directory without which this does not count.
+    pub if_exists: String,
 }
 
 /// Where a service's program comes from.
@@ -162,6 +186,7 @@ impl ServiceSpec {
             run: Run::App,
             oneshot: false,
             after: Vec::new(),
+            start_without: None,
             ready: Ready::Started,
             ready_within_ms: Some(60_000),
             probe_every_ms: 10_000,
@@ -175,6 +200,7 @@ impl ServiceSpec {
             stop_clock: StopClock::Service,
             fail_exit: exit::SERVICE,
             pass_exit: Vec::new(),
+            retry: None,
         }
     }
 }
@@ -194,14 +220,18 @@ impl Plan {
             if service.after.contains(&gone) {
                 service.after.extend(&inherited);
             }
-            service.after.retain(|index| *index != gone);
-            for index in &mut service.after {
-                if *index > gone {
-                    *index -= 1;
-                }
+            close_gap(&mut service.after, gone);
+            if let Some(without) = &mut service.start_without {
+                close_gap(&mut without.services, gone);
             }
-            service.after.sort_unstable();
-            service.after.dedup();
+        }
+    }
+
+    /// Takes out what depends on a file that is not there; `exists` says whether one is.
+    pub fn settle(&mut self, exists: impl Fn(&str) -> bool) {
+        for service in &mut self.services {
+            service.start_without.take_if(|without| !exists(&without.if_exists));
+            service.retry.take_if(|retry| !exists(&retry.if_exists));
         }
     }
 
@@ -214,4 +244,14 @@ impl Plan {
     pub fn has_app(&self) -> bool {
         self.services.iter().any(|service| service.run == Run::App)
     }
+}
+
+/// Indexes after the service `gone` has been taken out.
+fn close_gap(indexes: &mut Vec<usize>, gone: usize) {
+    indexes.retain(|index| *index != gone);
+    for index in indexes.iter_mut().filter(|index| **index > gone) {
+        *index -= 1;
+    }
+    indexes.sort_unstable();
+    indexes.dedup();
 }
