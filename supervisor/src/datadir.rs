@@ -21,7 +21,7 @@ use std::sync::Arc;
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{AccessFlags, eaccess, fchown, geteuid};
 
-use crate::error::{Fault, exit};
+use crate::error::Fault;
 use crate::files::{self, Owner};
 use crate::settings::Settings;
 use crate::spawn::Credentials;
@@ -31,10 +31,6 @@ use crate::users::Users;
 const FORMAT: u32 = 1;
 /// The file that says which layout it is, and that the directory is ours at all.
 const FORMAT_FILE: &str = "format";
-/// Free bytes without which making a cluster would fail half-way: it takes about 64 MB.
-const ROOM_FOR_NEW: u64 = 100 << 20;
-/// Free bytes without which an existing cluster would not start.
-const ROOM_TO_START: u64 = 4 << 20;
 /// Folders somebody may have made, or mounted, before the first start.
 const MAY_BE_THERE: &[&str] = &["lost+found", "secrets", "backups", "logs", "uploads"];
 
@@ -87,29 +83,6 @@ impl Examined {
     /// The major version of the PostgreSQL cluster that is there already.
     pub fn cluster(&self) -> Option<u32> {
         self.cluster
-    }
-
-    /// Whether the disk has room for the bundled PostgreSQL. A fault has exit code 14.
-    pub fn check_room(&self) -> Result<(), Fault> {
-        let (needed, wish) = match self.cluster {
-            None => (ROOM_FOR_NEW, "to make a new database"),
-            Some(_) => (ROOM_TO_START, "to start"),
-        };
-        let exists = self.path.ancestors().find(|ancestor| ancestor.is_dir());
-        let Some(Ok(disk)) = exists.map(nix::sys::statvfs::statvfs) else { return Ok(()) };
-        if disk.blocks() == 0 {
-            // A file system that does not tell its size.
-            return Ok(());
-        }
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
-        if free >= needed {
-            return Ok(());
-        }
-        let (path, needed, free) = (self.path.display(), needed >> 20, free >> 20);
-        Err(Fault::new(
-            exit::DISK,
-            format!("The disk of the data directory {path} has {free} MB free; PostgreSQL needs {needed} MB {wish}."),
-        ))
     }
 
     /// The directory's absolute path.

@@ -31,6 +31,8 @@ enum Kind {
     Unfinished,
     Redis,
     App,
+    /// A one-shot child of the supervisor.
+    Task,
 }
 
 /// Ends every process of the data directory `directory` and waits until they are gone: first by asking, then by force.
@@ -39,6 +41,15 @@ enum Kind {
 /// When processes cannot be listed, or one survives.
 pub fn end(directory: impl AsFd) -> io::Result<()> {
     end_at(&places(directory, &[SERVICES.as_slice(), SCRATCH.as_slice()].concat()))
+}
+
+/// As [`end`], for what is ended without asking and at once: roles of the application, which hold the listening socket,
+/// and tasks of the supervisor.
+///
+/// # Errors
+/// As [`end`].
+pub fn end_quick(directory: impl AsFd) -> io::Result<()> {
+    end_at(&places(directory, &QUICK))
 }
 
 /// As [`end`], for the servers of backups that are restored aside: whoever makes one is sure that there is no other.
@@ -60,7 +71,7 @@ fn end_at(places: &[Place]) -> io::Result<()> {
             Kind::Postgres => Signal::SIGINT,
             Kind::Redis => Signal::SIGTERM,
             // Nothing is lost: what the application had not finished is still in the queue.
-            Kind::App | Kind::Unfinished => Signal::SIGKILL,
+            Kind::App | Kind::Task | Kind::Unfinished => Signal::SIGKILL,
         };
         send(*pid, signal)?;
         // One that is stopped would not hear.
@@ -97,6 +108,9 @@ type Place = ((u64, u64), Kind);
 const SERVICES: [(&str, Kind); 4] =
     [("postgres", Kind::Postgres), ("postgres.tmp", Kind::Unfinished), ("redis", Kind::Redis), (".", Kind::App)];
 
+/// Where those work that need no time to end.
+const QUICK: [(&str, Kind); 2] = [(".", Kind::App), (".", Kind::Task)];
+
 /// Where backups are restored aside.
 const SCRATCH: [(&str, Kind); 4] = [
     ("restore.tmp/postgres", Kind::Postgres),
@@ -120,15 +134,19 @@ fn find(places: &[Place]) -> io::Result<Vec<(Pid, Kind)>> {
             // Gone meanwhile, or not ours to see: not one of these.
             let metadata = std::fs::metadata(entry.path().join(link)).ok()?;
             let place = (metadata.dev(), metadata.ino());
-            places.iter().find(|(known, _)| *known == place).map(|(_, kind)| *kind)
+            let kinds = places.iter().filter(|(known, _)| *known == place).map(|(_, kind)| *kind);
+            Some(kinds.collect::<Vec<_>>()).filter(|kinds| !kinds.is_empty())
         };
-        let at_work = || place_of(DATA_LINK).filter(|kind| matches!(kind, Kind::Postgres | Kind::Unfinished));
-        let Some(kind) = place_of("cwd").or_else(at_work) else { continue };
+        let at_work = || {
+            let mut kinds = place_of(DATA_LINK)?;
+            kinds.retain(|kind| matches!(kind, Kind::Postgres | Kind::Unfinished));
+            Some(kinds)
+        };
+        let Some(kinds) = place_of("cwd").or_else(at_work) else { continue };
         let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
         let command_line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if is_service(kind, name.trim(), &command_line) {
-            found.push((Pid::from_raw(pid), kind));
-        }
+        let kind = kinds.into_iter().find(|kind| is_service(*kind, name.trim(), &command_line));
+        found.extend(kind.map(|kind| (Pid::from_raw(pid), kind)));
     }
     Ok(found)
 }
@@ -145,6 +163,9 @@ fn is_service(kind: Kind, name: &str, command_line: &[u8]) -> bool {
             words.next() == Some(b"glitchbox".as_slice())
                 && matches!(words.next(), Some(b"web" | b"worker" | b"migrate" | b"banner"))
         }
+        Kind::Task => {
+            words.next() == Some(b"supervisor".as_slice()) && matches!(words.next(), Some(b"task" | b"prepare"))
+        }
     }
 }
 
@@ -157,6 +178,8 @@ mod tests {
         assert!(is_service(Kind::App, "5", b"glitchbox\0worker\0"));
         assert!(!is_service(Kind::App, "glitchbox", b"glitchbox\0user\0create\0"));
         assert!(!is_service(Kind::App, "bash", b"-bash\0"));
+        assert!(is_service(Kind::Task, "5", b"supervisor\0task\0"));
+        assert!(!is_service(Kind::Task, "supervisor", b"supervisor\0logs\0"));
         assert!(is_service(Kind::Postgres, "postgres", b"postgres: checkpointer \0"));
         assert!(is_service(Kind::Unfinished, "sh", b"sh\0-c\0"));
         assert!(!is_service(Kind::Postgres, "sh", b"sh\0"));

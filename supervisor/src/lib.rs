@@ -14,6 +14,7 @@ pub mod cli;
 pub mod context;
 pub mod control;
 pub mod datadir;
+pub mod disk;
 pub mod env_value;
 pub mod error;
 pub mod files;

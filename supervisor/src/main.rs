@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 use glitchbox_supervisor::app::App;
 use glitchbox_supervisor::cli::{self, Arguments, Command, Start};
-use glitchbox_supervisor::context::Survey;
+use glitchbox_supervisor::context::Claim;
 use glitchbox_supervisor::control::{self, Desk};
 use glitchbox_supervisor::error::{Fault, exit};
 use glitchbox_supervisor::launcher::Launcher;
@@ -65,10 +65,14 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
         cli::check_app(app, &settings)?;
     }
     capabilities::check()?;
-    let survey = Survey::look(settings, app)?;
     let listens = plan.services.iter().any(|service| service.listen);
-    let port = survey.settings().port;
+    let port = settings.port;
+    let claim = Claim::stake(settings)?;
+    // From here on clients queue, however long it takes until web serves them.
     let listener = if listens { Some(listener::bind_port(port)?) } else { None };
+    plan.settle(|file| claim.has(file));
+    let serves_alone = plan.services.iter().any(|service| service.start_without.is_some());
+    let survey = claim.look(app, serves_alone)?;
 
     let context = survey.settle()?;
     reap::become_subreaper().map_err(broken)?;
@@ -83,6 +87,9 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
         Level::Info,
         format!("starting in {} (supervisor {})", context.data.path.display(), env!("CARGO_PKG_VERSION")),
     );
+    if let Some(text) = &context.made_room {
+        log.say(Level::Warn, text.clone());
+    }
     let given = &context.settings.data_dir_given;
     if *given != context.data.path {
         let said = mount::link(given, &context.data.path);

@@ -112,6 +112,7 @@ pub async fn run(
         if !was_up && state.has_been_up() {
             was_up = true;
             world.deliver();
+            world.keep_ballast();
             state = feed(state, &mut world, Event::Tick);
         }
         if let Some(exit) = world.finished() {
@@ -124,6 +125,10 @@ pub async fn run(
             _ = signals.child.recv() => {
                 for (pid, exit) in reap::reap() {
                     if let Some(id) = world.main_process_ended(pid, exit) {
+                        if state.is_failure(id, exit) {
+                            let lack = world.lack_at_failure(id);
+                            state = feed(state, &mut world, lack);
+                        }
                         state = feed(state, &mut world, Event::Exited { id, exit });
                     }
                 }

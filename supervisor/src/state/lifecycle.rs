@@ -3,6 +3,25 @@
 use super::types::{Action, Exit, Id, Instance, Ladder, Level, Millis, Outcome, Phase, Stage, State, Until, Waiter};
 use nix::sys::signal::Signal;
 
+/// How a run failed.
+pub(super) struct Failure {
+    /// For a person, after the service's name.
+    pub(super) reason: String,
+    pub(super) exit: Option<Exit>,
+    /// It had been well for long enough before.
+    pub(super) recovered: bool,
+    /// Why this does not count as an attempt.
+    pub(super) excuse: Option<Excuse>,
+}
+
+/// Why a failure says nothing about the service itself.
+pub(super) enum Excuse {
+    /// The data disk is full: what is lacking.
+    Space(String),
+    /// The task says that another time may be better, or what the service waits for may be elsewhere.
+    Circumstances,
+}
+
 impl State {
     /// Begins a new generation of a service.
     pub(super) fn launch(&mut self, index: usize, out: &mut Vec<Action>) {
@@ -43,7 +62,9 @@ impl State {
         let Some(instance) = self.instance(id) else { return };
         let expected = instance.retired || instance.ladder.is_some();
         if !expected {
-            self.failed(id, &format!("cannot be started: {error}"), None, false, out);
+            let excuse = self.lack.clone().map(Excuse::Space);
+            let reason = format!("cannot be started: {error}");
+            self.failed(id, &Failure { reason, exit: None, recovered: false, excuse }, out);
         }
         self.swept(id);
     }
@@ -61,10 +82,12 @@ impl State {
         out.push(Action::Log(Level::Info, format!("{}: ready in {took} ms (generation {})", spec.name, id.generation)));
         let Some(service) = self.services.get_mut(id.service) else { return };
         service.satisfied = true;
+        service.trouble = None;
+        service.wants_space = false;
         if service.candidate == Some(id.generation) {
             let old = service.current.replace(id.generation);
             service.candidate = None;
-            service.failures = 0;
+            service.forgive();
             if let Some(old) = old.and_then(|old| service.instance(old)) {
                 old.retired = true;
                 if old.ladder.is_none() && old.stage != Stage::Sweeping {
@@ -127,6 +150,7 @@ impl State {
         instance.pid = None;
         out.push(Action::Sweep(id));
         let late = ladder.as_ref().and_then(|ladder| ladder.failure.clone());
+        let was_late = late.is_some();
         if oneshot && exit == Exit::Code(0) && !down {
             self.task_done(id, took, out);
         } else if draining || down || (ladder.is_some() && late.is_none()) {
@@ -143,7 +167,8 @@ impl State {
             });
             let healthy = self.plan.services.get(id.service).map_or(0, |spec| spec.backoff.healthy_ms);
             let recovered = was_ready.is_some_and(|since| now - since >= healthy);
-            self.failed(id, &reason, Some(exit), recovered, out);
+            let excuse = self.excuse(id, exit, was_late);
+            self.failed(id, &Failure { reason, exit: Some(exit), recovered, excuse }, out);
         }
     }
 
@@ -152,14 +177,16 @@ impl State {
         out.push(Action::Log(Level::Info, format!("{name}: done in {took} ms")));
         let Some(service) = self.services.get_mut(id.service) else { return };
         service.satisfied = true;
+        service.trouble = None;
+        service.wants_space = false;
         service.outcome = Some(Outcome::Done);
         self.answer(id.service, out, |_| Some(Ok(format!("{name} is done ({took} ms)"))));
     }
 
     /// A run has failed by itself: try again, keep the old generation, give up, or stop everything.
-    fn failed(&mut self, id: Id, reason: &str, exit: Option<Exit>, recovered: bool, out: &mut Vec<Action>) {
+    fn failed(&mut self, id: Id, failure: &Failure, out: &mut Vec<Action>) {
         let Some(spec) = self.plan.services.get(id.service).cloned() else { return };
-        let name = &spec.name;
+        let (name, reason) = (&spec.name, failure.reason.as_str());
         let Some(service) = self.services.get_mut(id.service) else { return };
         let by_hand = service.satisfied;
         if service.candidate == Some(id.generation) {
@@ -173,23 +200,28 @@ impl State {
             service.current = service.candidate.take();
         }
         let replaced = service.current.is_some();
-        service.failures = if recovered { 1 } else { service.failures + 1 };
+        if failure.recovered {
+            service.forgive();
+        }
+        service.failures += 1;
+        service.excused += u32::from(failure.excuse.is_some());
         let failures = service.failures;
+        let attempts = failures - service.excused;
         self.refuse(id, &format!("{name} {reason}"), out);
+        let is_final = match (spec.oneshot, &failure.excuse) {
+            (true, excuse) => excuse.is_none() || by_hand,
+            (false, _) => attempts >= spec.backoff.attempts,
+        };
         if replaced {
             out.push(Action::Log(Level::Warn, format!("{name}: {reason}; the new generation is already starting")));
-        } else if spec.oneshot || failures >= spec.backoff.attempts {
+        } else if is_final {
             let given_up =
-                if spec.oneshot { String::new() } else { format!("; given up after {failures} failures in a row") };
+                if spec.oneshot { String::new() } else { format!("; given up after {attempts} failures in a row") };
             out.push(Action::Log(Level::Error, format!("{name}: {reason}{given_up}")));
-            self.give_up(id.service, reason, exit, spec.oneshot && by_hand, out);
+            self.give_up(id.service, reason, failure.exit, spec.oneshot && by_hand, out);
         } else {
             let delay = self.delay(spec.backoff, failures);
-            if let Some(service) = self.services.get_mut(id.service) {
-                service.retry_at = Some(self.now + delay);
-            }
-            let when = if delay == 0 { "at once".to_owned() } else { format!("in {delay} ms") };
-            out.push(Action::Log(Level::Warn, format!("{name}: {reason}; starting again {when}")));
+            self.try_again(id.service, failure, delay, out);
         }
     }
 

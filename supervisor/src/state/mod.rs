@@ -10,6 +10,7 @@ mod backoff;
 mod lifecycle;
 mod reconcile;
 mod request;
+mod space;
 mod status;
 mod types;
 
@@ -30,6 +31,7 @@ impl State {
             Event::Health { id, fault } => self.health_changed(id, fault, &mut out),
             Event::Exited { id, exit } => self.exited(id, exit, &mut out),
             Event::Swept { id } => self.swept(id),
+            Event::Space { lack } => self.space_told(lack, &mut out),
             Event::Request { token, service, verb } => self.request(token, service, verb, &mut out),
             Event::Tasks { running } => self.tasks = running,
             Event::Shutdown { reason } => self.shut_down(0, &reason, &mut out),

@@ -6,6 +6,7 @@ use crate::plan::StopClock;
 impl State {
     pub(super) fn reconcile(&mut self, out: &mut Vec<Action>) {
         self.pass_deadlines(out);
+        self.look_for_space(out);
         match self.phase {
             Phase::Running => {
                 self.announce(out);
@@ -21,9 +22,10 @@ impl State {
 
     /// The next moment at which something is due without any event, if there is one.
     pub fn next_deadline(&self) -> Option<Millis> {
-        let mut due: Vec<Millis> = Vec::new();
+        let mut due: Vec<Millis> = self.look_at.into_iter().collect();
         for (index, service) in self.services.iter().enumerate() {
             due.extend(service.retry_at.filter(|_| self.phase == Phase::Running));
+            due.extend(self.goes_without_at(index).filter(|at| *at > self.now));
             for instance in &service.instances {
                 match instance.stage {
                     _ if instance.ladder.is_some() => due.extend(self.ladder_due(index, instance.generation)),
@@ -71,10 +73,9 @@ impl State {
     }
 
     fn reconcile_service(&mut self, index: usize, out: &mut Vec<Action>) {
-        let Some(spec) = self.plan.services.get(index) else { return };
-        let needed_ready =
-            spec.after.iter().all(|needed| self.services.get(*needed).is_some_and(|needed| needed.satisfied));
-        let name = spec.name.clone();
+        let name = self.name(index);
+        let missing = self.waits_for(index);
+        let goes_without = self.goes_without_at(index).is_some_and(|at| at <= self.now);
         let Some(service) = self.services.get_mut(index) else { return };
         if service.down {
             let generations: Vec<u64> = service.instances.iter().map(|instance| instance.generation).collect();
@@ -88,7 +89,14 @@ impl State {
             }
             return;
         }
-        service.released |= needed_ready;
+        if !service.released && (missing.is_empty() || goes_without) {
+            service.released = true;
+            if !missing.is_empty() {
+                let text = format!("{name}: is started without {}, which takes too long", missing.join(", "));
+                out.push(Action::Log(Level::Warn, text));
+            }
+        }
+        let released = service.released;
         let over = matches!(service.outcome, Some(Outcome::Done | Outcome::Failed(_)));
         let in_the_way = service.instances.iter().any(|instance| !instance.retired);
         let due = service.retry_at.is_none_or(|at| at <= self.now);
@@ -96,10 +104,29 @@ impl State {
         if !in_the_way {
             self.answer(index, out, |waiter| (waiter.until == Until::Gone).then(|| Ok(format!("{name} was stopped"))));
         }
-        let released = self.services.get(index).is_some_and(|service| service.released);
         if released && !over && !in_the_way && due {
             self.launch(index, out);
         }
+    }
+
+    /// Those of `after` that have not been ready yet.
+    pub(super) fn waits_for(&self, index: usize) -> Vec<String> {
+        let after = self.plan.services.get(index).map_or(&[][..], |spec| &spec.after);
+        let missing = after.iter().filter(|needed| !self.is_satisfied(**needed));
+        missing.map(|needed| self.name(*needed)).collect()
+    }
+
+    fn is_satisfied(&self, index: usize) -> bool {
+        self.services.get(index).is_some_and(|service| service.satisfied)
+    }
+
+    /// When a service that still waits is started without some of those it comes after, if it is.
+    fn goes_without_at(&self, index: usize) -> Option<Millis> {
+        let (spec, service) = (self.plan.services.get(index)?, self.services.get(index)?);
+        let without = spec.start_without.as_ref()?;
+        let mut needed = spec.after.iter().filter(|needed| !without.services.contains(needed));
+        let waits = self.phase == Phase::Running && !service.released && !service.down;
+        (waits && needed.all(|needed| self.is_satisfied(*needed))).then_some(without.after_ms)
     }
 
     /// Reverse order: a service is stopped once nothing that comes after it is left.

@@ -60,7 +60,7 @@ impl State {
             Some(Stage::Starting { .. }) => service.generation - 1,
             _ => {
                 service.outcome = None;
-                service.failures = 0;
+                service.forgive();
                 service.retry_at = None;
                 service.generation
             }
@@ -83,7 +83,7 @@ impl State {
         if overlap && stage == Stage::Ready {
             self.launch(index, out);
         } else {
-            service.failures = 0;
+            service.forgive();
             self.begin_stop(Id { service: index, generation }, None);
         }
     }

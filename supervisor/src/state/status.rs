@@ -78,6 +78,10 @@ impl State {
             },
             (None, Some(Outcome::Failed(reason))) => reason.clone(),
             (None, Some(Outcome::Done)) => "ok".to_owned(),
+            (None, None) if service.retry_at.is_some() => service.trouble.clone().unwrap_or_else(|| "-".to_owned()),
+            (None, None) if !service.released && !service.down && self.phase == Phase::Running => {
+                format!("waits for {}", self.waits_for(index).join(", "))
+            }
             (None, None) => "-".to_owned(),
         };
         Some(ServiceStatus {

@@ -109,6 +109,11 @@ pub enum Event {
         /// What is asked.
         verb: Verb,
     },
+    /// How much room the data disk has: told before any failure, and in answer to [`Action::LookForSpace`].
+    Space {
+        /// What is lacking, for a person ("the data disk has 3 MB free"); `None` is enough.
+        lack: Option<String>,
+    },
     /// The first of the supervisor's tasks has begun, or the last has ended.
     Tasks {
         /// Whether any runs.
@@ -152,6 +157,8 @@ pub enum Action {
     Signal(Id, Signal),
     /// Kill every process this run has left behind; answered by [`Event::Swept`].
     Sweep(Id),
+    /// Look how much room the data disk has; answered by [`Event::Space`].
+    LookForSpace,
     /// End the supervisor's tasks and begin no more; answered by [`Event::Tasks`] if any ran.
     EndTasks,
     /// Close the listening socket, so that clients are refused.
@@ -178,6 +185,10 @@ pub struct State {
     pub(super) phase: Phase,
     /// Tasks of the supervisor run: while everything is being stopped, they are first.
     pub(super) tasks: bool,
+    /// What the data disk lacks, as last told.
+    pub(super) lack: Option<String>,
+    /// When to look for space again, while a service waits for it.
+    pub(super) look_at: Option<Millis>,
     /// The first "everything is ready" has been said.
     pub(super) announced: bool,
     /// State of the jitter's random numbers.
@@ -221,6 +232,12 @@ pub(super) struct Service {
     pub(super) retry_at: Option<Millis>,
     /// Failures in a row.
     pub(super) failures: u32,
+    /// Those of them that do not count as attempts.
+    pub(super) excused: u32,
+    /// Why the last run failed, until one is ready.
+    pub(super) trouble: Option<String>,
+    /// It failed while the disk was full, and has not been ready since.
+    pub(super) wants_space: bool,
     /// Starts after a failure or on request, all told.
     pub(super) restarts: u32,
     pub(super) last_exit: Option<Exit>,
@@ -284,7 +301,17 @@ impl State {
     /// Nothing runs yet. `seed` drives the jitter of the restart delays.
     pub fn new(plan: Arc<Plan>, seed: u64) -> Self {
         let services = plan.services.iter().map(|_| Service::default()).collect();
-        Self { plan, services, now: 0, phase: Phase::Running, tasks: false, announced: false, seed: seed.max(1) }
+        Self {
+            plan,
+            services,
+            now: 0,
+            phase: Phase::Running,
+            tasks: false,
+            lack: None,
+            look_at: None,
+            announced: false,
+            seed: seed.max(1),
+        }
     }
 
     /// Whether all that is essential has been ready once.
@@ -301,6 +328,12 @@ impl State {
 impl Service {
     pub(super) fn instance(&mut self, generation: u64) -> Option<&mut Instance> {
         self.instances.iter_mut().find(|instance| instance.generation == generation)
+    }
+
+    /// The count of failures begins anew.
+    pub(super) fn forgive(&mut self) {
+        self.failures = 0;
+        self.excused = 0;
     }
 
     pub(super) fn current(&self) -> Option<&Instance> {

@@ -1,5 +1,6 @@
 //! Stories told to the machine, one line per event, with what it must answer.
 
+mod hardship;
 mod story;
 
 use super::*;

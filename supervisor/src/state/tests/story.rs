@@ -67,6 +67,8 @@ impl Story {
         match words[..] {
             ["begin"] => Event::Begin,
             ["tick"] => Event::Tick,
+            ["full"] => Event::Space { lack: Some("the data disk has 3 MB free".into()) },
+            ["room"] => Event::Space { lack: None },
             ["tasks", running] => Event::Tasks { running: running == "run" },
             ["term"] => Event::Shutdown { reason: "SIGTERM".into() },
             ["spawned", id] => Event::Spawned { id: self.id(id), pid: 100 },
@@ -95,6 +97,7 @@ impl Story {
             Action::Spawn(id) => Some(format!("spawn {}", name(id))),
             Action::Signal(id, signal) => Some(format!("{} {}", signal.as_str().trim_start_matches("SIG"), name(id))),
             Action::Sweep(id) => Some(format!("sweep {}", name(id))),
+            Action::LookForSpace => Some("look".to_owned()),
             Action::CloseListener => Some("close".to_owned()),
             // Every stop says so; the stories that are about tasks look at what is held back.
             Action::EndTasks | Action::Log(..) => None,
@@ -112,6 +115,17 @@ impl Story {
     pub(super) fn states(&self) -> String {
         let status = self.state.as_ref().unwrap().status();
         status.iter().map(|service| format!("{}={}", service.name, service.state)).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(super) fn health(&self, name: &str) -> String {
+        let status = self.state.as_ref().unwrap().status();
+        status.into_iter().find(|service| service.name == name).unwrap().health
+    }
+
+    /// When a service is to be started again.
+    pub(super) fn retry_of(&self, name: &str) -> Millis {
+        let state = self.state.as_ref().unwrap();
+        state.services[state.plan().find(name).unwrap()].retry_at.unwrap()
     }
 
     pub(super) fn deadline(&self) -> Option<Millis> {

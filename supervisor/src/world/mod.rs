@@ -1,5 +1,7 @@
 //! The machine's hands: processes, sockets, probes and answers.
 
+mod space;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::backup::swap;
+use crate::disk::Ballast;
 use crate::launcher::{Launcher, mark};
 use crate::log::{Log, Stream, pump};
 use crate::notify::Channel;
@@ -56,6 +59,7 @@ pub struct World {
     deliver_again: bool,
     /// Attempts to clear up after a task that was killed.
     recoveries: u32,
+    ballast: Ballast,
     answers: HashMap<u64, oneshot::Sender<Result<String, String>>>,
     last_token: u64,
     pumps: JoinSet<()>,
@@ -106,6 +110,7 @@ impl World {
             tasks: Tasks::new(log.clone(), messages.clone()),
             deliver_again: false,
             recoveries: 0,
+            ballast: Ballast::new(Arc::clone(&launcher.context().data.dir)),
             plan,
             launcher,
             log,
@@ -185,6 +190,10 @@ impl World {
             Action::Sweep(id) => {
                 let now = Instant::now();
                 self.sweeps.push(Sweep { id, since: now, next: now, pause: SWEEP_PAUSE.0 });
+            }
+            Action::LookForSpace => {
+                let lack = self.lack();
+                self.pending.push_back(Event::Space { lack });
             }
             Action::EndTasks => self.tasks.close(),
             Action::CloseListener => self.listener = None,
@@ -295,9 +304,9 @@ impl World {
         Some(*id)
     }
 
-    /// When to look again for processes that are being killed.
+    /// When to look again for processes that are being killed, or after the ballast.
     pub fn next_sweep(&self) -> Option<Instant> {
-        self.sweeps.iter().map(|sweep| sweep.next).chain(self.tasks.deadline()).min()
+        self.sweeps.iter().map(|sweep| sweep.next).chain(self.tasks.deadline()).chain(self.ballast.due()).min()
     }
 
     /// The main processes of all runs of services.
@@ -310,6 +319,9 @@ impl World {
         let now = Instant::now();
         if self.next_sweep().is_none_or(|next| next > now) {
             return;
+        }
+        if let Some(text) = self.ballast.see_to_it() {
+            self.say(Level::Info, text);
         }
         if self.tasks.press() {
             self.pending.push_back(Event::Tasks { running: false });
@@ -369,7 +381,10 @@ impl World {
                     self.pending.push_back(Event::Ready { id });
                 }
             }
-            Err(error) => self.pending.push_back(Event::SpawnFailed { id, error }),
+            Err(error) => {
+                let lack = self.lack_at_failure(id);
+                self.pending.extend([lack, Event::SpawnFailed { id, error }]);
+            }
         }
     }
 
