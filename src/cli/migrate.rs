@@ -19,12 +19,14 @@ use crate::store::organization;
 use crate::store::project::{self, NewProject};
 use crate::store::schema::{self, SchemaError};
 use crate::store::user::{self, NewUser};
-use crate::store::{instance, partition, pool, project_key};
+use crate::store::{StoreError, instance, partition, pool, project_key};
 
 /// A migration or the first content could not be put in place.
 const EXIT_FAILED: u8 = 12;
 /// The database belongs to a newer version.
 const EXIT_NEWER: u8 = 13;
+/// The database cannot be reached, or can do nothing at the moment: another time may be better (`EX_TEMPFAIL`).
+const EXIT_AWAY: u8 = 75;
 
 /// Partitions are made from yesterday (the queue may hold what came before midnight) to a week ahead.
 const DAYS_AHEAD: u64 = 7;
@@ -51,9 +53,20 @@ pub(super) fn run(config: &Config) -> ExitCode {
         }
         Err(error) => {
             eprintln!("glitchbox migrate: {error:#}");
-            let is_newer = matches!(error.downcast_ref(), Some(SchemaError::Newer(..)));
-            ExitCode::from(if is_newer { EXIT_NEWER } else { EXIT_FAILED })
+            ExitCode::from(exit_code(error))
         }
+    }
+}
+
+fn exit_code(error: anyhow::Error) -> u8 {
+    match error.downcast::<SchemaError>() {
+        Ok(SchemaError::Newer(..)) => EXIT_NEWER,
+        Ok(SchemaError::Store(StoreError::Unavailable(_))) => EXIT_AWAY,
+        Ok(_) => EXIT_FAILED,
+        Err(error) => match error.downcast::<sqlx::Error>().map(StoreError::from).or_else(|error| error.downcast()) {
+            Ok(StoreError::Unavailable(_)) => EXIT_AWAY,
+            _ => EXIT_FAILED,
+        },
     }
 }
 
@@ -111,4 +124,25 @@ fn write_password(path: &Path, password: &str) -> anyhow::Result<()> {
         fs::File::open(directory)?.sync_all()
     };
     write().with_context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_told_from_one_that_cannot_be_migrated() {
+        let away = || sqlx::Error::Io(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let later = [
+            anyhow::Error::from(SchemaError::from(StoreError::from(away()))),
+            anyhow::Error::from(StoreError::from(away())).context("set up the first organization"),
+            anyhow::Error::from(away()),
+        ];
+        assert_eq!(later.map(exit_code), [EXIT_AWAY; 3]);
+        assert_eq!(exit_code(SchemaError::Newer(9, 8).into()), EXIT_NEWER);
+        assert_eq!(exit_code(SchemaError::from(StoreError::Settings("no".to_owned())).into()), EXIT_FAILED);
+        assert_eq!(exit_code(io::Error::from(io::ErrorKind::NotFound).into()), EXIT_FAILED);
+    }
 }

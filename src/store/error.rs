@@ -56,26 +56,36 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            away if is_away(away) => Self::Unavailable(error),
             sqlx::Error::Encode(_) => Self::Data(error),
             sqlx::Error::Database(database) => {
                 if database.kind() == ErrorKind::UniqueViolation {
                     return Self::Duplicate(database.constraint().unwrap_or("unknown constraint").to_owned());
                 }
                 match sqlstate_group(database.code().as_deref().unwrap_or_default()) {
-                    Group::Unavailable => Self::Unavailable(error),
                     Group::Conflict => Self::Conflict(error),
                     Group::Data => Self::Data(error),
-                    Group::Other => Self::Internal(error),
+                    Group::Unavailable | Group::Other => Self::Internal(error),
                 }
             }
             _ => Self::Internal(error),
         }
+    }
+}
+
+/// No connection, or a server that cannot do anything at the moment.
+pub(super) fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(database) => {
+            sqlstate_group(database.code().as_deref().unwrap_or_default()) == Group::Unavailable
+        }
+        _ => false,
     }
 }
 

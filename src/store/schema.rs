@@ -1,10 +1,18 @@
 //! The schema: migrations, embedded in the program.
 
+use std::io;
+use std::time::Duration;
+
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::StoreError;
+use tokio::time::timeout;
+
+use super::{StoreError, error};
+
+/// A server elsewhere that swallows what it is sent would be waited for for minutes.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -28,12 +36,17 @@ pub enum SchemaError {
 /// Brings the schema up to date under an advisory lock, on a connection without time limits. A newer schema
 /// is left alone.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let mut connection = options.connect().await.map_err(StoreError::from)?;
+    let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection"));
+    let connected = timeout(CONNECT_LIMIT, options.connect()).await.unwrap_or_else(|elapsed| Err(silent(elapsed)));
+    let mut connection = connected.map_err(StoreError::from)?;
     let result = MIGRATIONS.run(&mut connection).await;
     // What has been applied is committed; how the connection ends changes nothing.
     drop(connection.close().await);
     result.map_err(|error| match error {
         MigrateError::VersionMissing(version) if version > newest() => SchemaError::Newer(version, newest()),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if error::is_away(&error) => {
+            StoreError::from(error).into()
+        }
         other => SchemaError::Failed(other),
     })
 }

@@ -80,6 +80,10 @@ pub(super) async fn healthcheck(data_dir: PathBuf, relaxed: bool) -> Result<u8, 
     let code = head.split(' ').nth(1).unwrap_or("");
     if code == "200" {
         print(body.trim_end());
+        // Web serves; what else is missing is worth a line and no alarm.
+        for service in status.services.iter().filter(|service| !service.is_well()) {
+            print(&format!("{}: {} ({})", service.name, service.state, service.health));
+        }
         Ok(0)
     } else {
         Err(Failure(format!("Not healthy: {code} {}", body.trim_end())))
