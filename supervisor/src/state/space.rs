@@ -2,7 +2,7 @@
 //! what failed for want of space is started again as soon as there is some.
 
 use super::lifecycle::{Excuse, Failure};
-use super::types::{Action, Exit, Id, Level, Millis, Phase, State};
+use super::types::{Action, Exit, Id, Level, Millis, Phase, Service, State};
 
 /// Between two looks for space, while a service waits for it.
 const LOOK_EVERY: Millis = 1_000;
@@ -44,6 +44,7 @@ impl State {
         let Some(service) = self.services.get_mut(index) else { return };
         let reason = &failure.reason;
         service.retry_at = Some(now + delay);
+        let is_news = service.trouble.as_ref() != Some(reason);
         service.trouble = Some(reason.clone());
         let when = if delay == 0 { "at once".to_owned() } else { format!("in {delay} ms") };
         let text = match &failure.excuse {
@@ -56,7 +57,12 @@ impl State {
                 }
                 format!("{name}: {reason}; {lack}: starting again {when}, and as soon as there is more")
             }
-            _ => format!("{name}: {reason}; starting again {when}"),
+            // What goes on for hours is said once; the task itself says why, each time.
+            Some(Excuse::Circumstances) if !is_news => return,
+            Some(Excuse::Circumstances) => {
+                format!("{name}: {reason}; starting again {when}, and for as long as it takes")
+            }
+            None => format!("{name}: {reason}; starting again {when}"),
         };
         out.push(Action::Log(Level::Warn, text));
     }
@@ -83,7 +89,8 @@ impl State {
 
     /// Asks for a look at the disk when it is time, for as long as a service waits for space.
     pub(super) fn look_for_space(&mut self, out: &mut Vec<Action>) {
-        let is_wanted = self.phase == Phase::Running && self.services.iter().any(|service| service.wants_space);
+        let waits = |service: &Service| service.wants_space && !service.down && service.outcome.is_none();
+        let is_wanted = self.phase == Phase::Running && self.services.iter().any(waits);
         if !is_wanted {
             self.look_at = None;
         } else if self.look_at.is_none_or(|at| at <= self.now) {

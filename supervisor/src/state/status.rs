@@ -74,7 +74,8 @@ impl State {
                 (Some(fault), _) => fault.clone(),
                 (None, Stage::Starting { .. }) if !spec.oneshot => "starting".to_owned(),
                 (None, Stage::Sweeping) if !spec.oneshot => "-".to_owned(),
-                (None, _) => "ok".to_owned(),
+                // A task that is tried again is not well because it runs.
+                (None, _) => service.trouble.clone().unwrap_or_else(|| "ok".to_owned()),
             },
             (None, Some(Outcome::Failed(reason))) => reason.clone(),
             (None, Some(Outcome::Done)) => "ok".to_owned(),

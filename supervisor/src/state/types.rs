@@ -212,6 +212,7 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default)]
 pub(super) struct Service {
     /// An operator (or the shutdown) wants it down.

@@ -17,7 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Appliance {
     folder: TempDir,
+    /// The data directory.
+    data: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     child: Option<Child>,
+    /// The folder is a disk of its own.
+    mounted: bool,
 }
 
 impl Appliance {
@@ -27,25 +33,61 @@ impl Appliance {
     }
 
     pub(super) fn start_with(plan: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut appliance = Self::new(plan, arguments, variables);
+        appliance.start_again();
+        appliance
+    }
+
+    /// Nothing runs yet.
+    pub(super) fn new(plan: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan.replace("SUPERVISOR", SUPERVISOR).replace("DIR", folder.path().to_str().unwrap());
         std::fs::write(folder.path().join("plan.toml"), plan).unwrap();
-        let output = File::create(folder.path().join("output")).unwrap();
+        Self {
+            data: folder.path().join("data"),
+            folder,
+            arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+            variables: variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            child: None,
+            mounted: false,
+        }
+    }
+
+    /// Puts the data directory on a small disk of its own, at `disk`; false without the right to mount one.
+    pub(super) fn move_to_small_disk(&mut self, size: &str) -> bool {
+        let disk = self.path("disk");
+        std::fs::create_dir(&disk).unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(&disk).output();
+        self.mounted = mount.is_ok_and(|output| output.status.success());
+        self.data = disk.join("data");
+        self.mounted
+    }
+
+    /// Starts the supervisor; what it says replaces what it said before.
+    pub(super) fn start_again(&mut self) {
+        let output = File::create(self.path("output")).unwrap();
         let child = Command::new(SUPERVISOR)
             .env_clear()
-            .envs(variables.iter().copied())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .args(["run", "--data-dir"])
-            .arg(folder.path().join("data"))
+            .arg(&self.data)
             .arg("--config")
-            .arg(folder.path().join("plan.toml"))
-            .args(arguments)
+            .arg(self.path("plan.toml"))
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        Self { folder, child: Some(child) }
+        self.child = Some(child);
+    }
+
+    /// SIGKILL to the supervisor alone, and the next one at once.
+    pub(super) fn kill_supervisor_and_start_again(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.take().unwrap().wait().unwrap();
+        self.start_again();
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -75,8 +117,14 @@ impl Appliance {
 
     /// Runs one of the operator's commands.
     pub(super) fn command(&self, arguments: &[&str]) -> Output {
+        self.bare_command(arguments).output().unwrap()
+    }
+
+    /// The same, not yet run.
+    pub(super) fn bare_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(SUPERVISOR);
-        command.env_clear().env("DATA_DIR", self.path("data")).args(arguments).output().unwrap()
+        command.env_clear().env("DATA_DIR", &self.data).args(arguments).stdin(Stdio::null());
+        command
     }
 
     /// The same, which must succeed, and its output.
@@ -139,6 +187,9 @@ impl Drop for Appliance {
         if let Some(mut child) = self.child.take() {
             let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
             let _ = child.wait();
+        }
+        if self.mounted {
+            let _ = Command::new("umount").arg("--lazy").arg(self.path("disk")).status();
         }
     }
 }

@@ -10,6 +10,7 @@
 mod appliance;
 mod commands;
 mod failures;
+mod hardship;
 mod logs;
 mod order;
 mod overlap;

@@ -8,6 +8,7 @@ mod browser;
 mod instance;
 mod lifecycle;
 mod load;
+mod outage;
 mod receiver;
 mod restarts;
 mod scheduled_restart;
