@@ -25,7 +25,7 @@ use crate::store::{StoreError, instance, partition, pool, project_key};
 const EXIT_FAILED: u8 = 12;
 /// The database belongs to a newer version.
 const EXIT_NEWER: u8 = 13;
-/// The database cannot be reached, or can do nothing at the moment: another time may be better (`EX_TEMPFAIL`).
+/// The database cannot be reached, can do nothing at the moment, or others were in the way: another time may be better (`EX_TEMPFAIL`).
 const EXIT_AWAY: u8 = 75;
 
 /// Partitions are made from yesterday (the queue may hold what came before midnight) to a week ahead.
@@ -61,12 +61,12 @@ pub(super) fn run(config: &Config) -> ExitCode {
 fn exit_code(error: anyhow::Error) -> u8 {
     match error.downcast::<SchemaError>() {
         Ok(SchemaError::Newer(..)) => EXIT_NEWER,
-        Ok(SchemaError::Store(StoreError::Unavailable(_))) => EXIT_AWAY,
+        Ok(SchemaError::Store(error)) if error.is_retryable() => EXIT_AWAY,
         Ok(_) => EXIT_FAILED,
-        Err(error) => match error.downcast::<sqlx::Error>().map(StoreError::from).or_else(|error| error.downcast()) {
-            Ok(StoreError::Unavailable(_)) => EXIT_AWAY,
-            _ => EXIT_FAILED,
-        },
+        Err(error) => {
+            let error = error.downcast::<sqlx::Error>().map(StoreError::from).or_else(anyhow::Error::downcast);
+            if error.is_ok_and(|error| error.is_retryable()) { EXIT_AWAY } else { EXIT_FAILED }
+        }
     }
 }
 

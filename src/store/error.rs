@@ -73,8 +73,14 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// True for what [`StoreError::is_retryable`] is true for, before it is sorted.
+pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    is_away(error) || sqlstate_group(code.as_deref().unwrap_or_default()) == Group::Conflict
+}
+
 /// No connection, or a server that cannot do anything at the moment.
-pub(super) fn is_away(error: &sqlx::Error) -> bool {
+fn is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{StoreError, error};
 
 /// A server elsewhere that swallows what it is sent would be waited for for minutes.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -28,7 +28,7 @@ pub enum SchemaError {
     /// A migration could not be applied; those before it are in place.
     #[error("{0}")]
     Failed(MigrateError),
-    /// No connection.
+    /// No connection, or others in the way: another time may be better.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -36,15 +36,16 @@ pub enum SchemaError {
 /// Brings the schema up to date under an advisory lock, on a connection without time limits. A newer schema
 /// is left alone.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection"));
-    let connected = timeout(CONNECT_LIMIT, options.connect()).await.unwrap_or_else(|elapsed| Err(silent(elapsed)));
+    let silent = || sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "it does not answer"));
+    let connected = timeout(CONNECT_LIMIT, options.connect()).await.unwrap_or_else(|_| Err(silent()));
     let mut connection = connected.map_err(StoreError::from)?;
     let result = MIGRATIONS.run(&mut connection).await;
     // What has been applied is committed; how the connection ends changes nothing.
     drop(connection.close().await);
     result.map_err(|error| match error {
         MigrateError::VersionMissing(version) if version > newest() => SchemaError::Newer(version, newest()),
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if error::is_away(&error) => {
+        // Rolled back; web may be at work beside us, and have won a deadlock.
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if error::is_temporary(&error) => {
             StoreError::from(error).into()
         }
         other => SchemaError::Failed(other),

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{AccessFlags, eaccess, fchown, geteuid};
@@ -31,6 +32,9 @@ use crate::users::Users;
 const FORMAT: u32 = 1;
 /// The file that says which layout it is, and that the directory is ours at all.
 const FORMAT_FILE: &str = "format";
+/// How long a lock is waited for, and how often it is tried.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Folders somebody may have made, or mounted, before the first start.
 const MAY_BE_THERE: &[&str] = &["lost+found", "secrets", "backups", "logs", "uploads"];
 
@@ -210,11 +214,16 @@ fn examine_directory(path: PathBuf, owner: u32, settings: &Settings) -> Result<E
     Ok(Examined { path, directory: Some(directory), is_ours: true, cluster })
 }
 
+/// One that was killed a moment ago may not be gone quite yet.
 fn lock(path: &Path, directory: File) -> Result<OwnedFd, Fault> {
-    match directory.try_lock() {
-        Ok(()) => Ok(directory.into()),
-        Err(TryLockError::WouldBlock) => Err(fault(path, "is in use by another running glitchbox")),
-        Err(TryLockError::Error(error)) => Err(fault(path, &format!("cannot be locked: {error}"))),
+    let begun = Instant::now();
+    loop {
+        match directory.try_lock() {
+            Ok(()) => return Ok(directory.into()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(fault(path, "is in use by another running glitchbox")),
+            Err(TryLockError::Error(error)) => return Err(fault(path, &format!("cannot be locked: {error}"))),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! PostgreSQL and Redis under a full disk, a killed first process and a killed supervisor.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -48,11 +48,23 @@ fn sql(appliance: &Appliance, statement: &str) -> String {
 }
 
 /// A statement that runs in the background until its server is gone.
-fn busy(appliance: &Appliance, statement: &str) {
+#[must_use]
+fn busy(appliance: &Appliance, statement: &str) -> Busy {
     let mut command = appliance.bare_command(&["psql", "--", "-XAtqc", statement]);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child = Busy(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let running = format!("select count(*) from pg_stat_activity where state = 'active' and query = '{statement}'");
     wait_until(|| sql(appliance, &running) == "1", || statement.to_owned());
+    child
+}
+
+/// A client that waits for the answer to its statement.
+struct Busy(Child);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn main_process(appliance: &Appliance, service: &str) -> Pid {
@@ -64,8 +76,8 @@ fn postgres_is_back_at_once_when_its_first_process_is_killed_under_busy_backends
     let mut appliance = Appliance::start_with(PLAN, &["--port", &free_port()], &[]);
     appliance.until_said("supervisor | ready in");
     sql(&appliance, "create table kept as select generate_series(1, 1000) n");
-    busy(&appliance, "select pg_sleep(1000)");
-    busy(&appliance, "select count(*) from generate_series(1, 10000000000)");
+    let _asleep = busy(&appliance, "select pg_sleep(1000)");
+    let _computing = busy(&appliance, "select count(*) from generate_series(1, 10000000000)");
     kill(main_process(&appliance, "postgres"), Signal::SIGKILL).unwrap();
     let since = Instant::now();
     appliance.until_said("postgres: ready in ");
@@ -83,7 +95,7 @@ fn a_killed_supervisor_is_followed_by_a_new_one_at_once() {
     appliance.until_said("supervisor | ready in");
     sql(&appliance, "create table kept as select generate_series(1, 1000) n");
     for _ in 0..3 {
-        busy(&appliance, "select count(*) from generate_series(1, 10000000000)");
+        let _computing = busy(&appliance, "select count(*) from generate_series(1, 10000000000)");
         let since = Instant::now();
         appliance.kill_supervisor_and_start_again();
         appliance.until_said("supervisor | ready in");
@@ -172,6 +184,24 @@ fn on_a_full_disk_nothing_is_given_up_and_space_brings_everything_back() {
     appliance.until_said("supervisor | ready in");
     assert_eq!(sql(&appliance, "select count(*) from kept"), "1000");
     assert_eq!(appliance.stop(), 0);
+}
+
+#[test]
+fn a_start_on_a_full_disk_gives_the_reserve_up_and_is_refused_only_where_nothing_can_be_served() {
+    let Some(mut appliance) = on_a_small_disk() else { return };
+    appliance.until_said("MB of the data disk are kept in reserve");
+    assert_eq!(appliance.stop(), 0);
+    // Not known to have been in use: nothing could be served without PostgreSQL.
+    std::fs::remove_file(appliance.path("disk/data/spool/keys")).unwrap();
+    fill(&appliance);
+    appliance.start_again();
+    appliance.until_said("supervisor | ready in");
+    assert!(appliance.output().contains("kept in reserve are given up"), "{}", appliance.output());
+    assert_eq!(appliance.stop(), 0);
+    std::fs::remove_file(appliance.path("disk/data/spool/keys")).unwrap();
+    fill(&appliance);
+    appliance.start_again();
+    assert_eq!(appliance.exit_code(), 14, "{}", appliance.output());
 }
 
 /// An appliance whose data directory is on a disk of its own; `None` without the right to mount one.
