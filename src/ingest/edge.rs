@@ -29,7 +29,10 @@ pub struct SpoolNumbers {
 impl Edge {
     /// Opens the spool; succeeds with PostgreSQL and Redis away. Call inside the runtime.
     pub fn open(app: &App) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self { keys: Arc::default(), spool: Spool::open(&app.config)? }))
+        let spool = Spool::open(&app.config)?;
+        let keys = Arc::new(KeyCache::open(app.config.data_dir.join("spool").join("keys")));
+        keys.start(app.db.clone());
+        Ok(Arc::new(Self { keys, spool }))
     }
 
     /// Sends a canary now and then, from now on until this is dropped.

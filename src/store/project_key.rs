@@ -1,12 +1,13 @@
 //! Table `project_key`.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 use url::Url;
 use uuid::Uuid;
 
 use super::Result;
-use crate::ids::{ProjectId, ProjectKeyId};
+use crate::ids::{OrganizationId, ProjectId, ProjectKeyId};
 
 /// A key that lets a program send events to a project.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -41,12 +42,14 @@ pub fn dsn(public_url: &Url, public_key: &str, project: ProjectId) -> String {
 }
 
 /// What the edge needs to know of a key.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize, Deserialize)]
 pub struct KeyRow {
     /// The key's number.
     pub key_id: ProjectKeyId,
     /// The project it opens.
     pub project_id: ProjectId,
+    /// The project's organization.
+    pub organization_id: OrganizationId,
     /// The key itself.
     pub public_key: String,
     /// False: requests with it are refused.
@@ -55,12 +58,43 @@ pub struct KeyRow {
 
 /// A key by its public part.
 pub async fn find(db: impl PgExecutor<'_>, public_key: &str) -> Result<Option<KeyRow>> {
-    let row =
-        sqlx::query_as("select id as key_id, project_id, public_key, is_active from project_key where public_key = $1")
-            .bind(public_key)
-            .fetch_optional(db)
-            .await?;
+    let row = sqlx::query_as(
+        "select k.id as key_id, k.project_id, p.organization_id, k.public_key, k.is_active
+         from project_key k join project p on p.id = k.project_id where k.public_key = $1",
+    )
+    .bind(public_key)
+    .fetch_optional(db)
+    .await?;
     Ok(row)
+}
+
+/// Those of these keys that exist, for the edge.
+pub async fn find_many(db: impl PgExecutor<'_>, public_keys: &[String]) -> Result<Vec<KeyRow>> {
+    let rows = sqlx::query_as(
+        "select k.id as key_id, k.project_id, p.organization_id, k.public_key, k.is_active
+         from project_key k join project p on p.id = k.project_id where k.public_key = any($1)",
+    )
+    .bind(public_keys)
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// All keys, for the edge; at most `limit`.
+pub async fn list_for_edge(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<KeyRow>> {
+    let rows = sqlx::query_as(
+        "select k.id as key_id, k.project_id, p.organization_id, k.public_key, k.is_active
+         from project_key k join project p on p.id = k.project_id limit $1",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// True when there are more than `limit` keys.
+pub async fn has_more_than(db: impl PgExecutor<'_>, limit: i64) -> Result<bool> {
+    Ok(sqlx::query_scalar("select exists (select from project_key offset $1)").bind(limit).fetch_one(db).await?)
 }
 
 /// All keys by number, beginning behind `after`; at most `limit`.

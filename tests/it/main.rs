@@ -24,6 +24,8 @@ mod harness;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod ingest_keys;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod recipes;
