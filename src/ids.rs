@@ -63,6 +63,10 @@ numeric_id!(
     /// A recipient of an alert.
     AlertRecipientId
 );
+numeric_id!(
+    /// A rate limit.
+    RateLimitId
+);
 
 /// An event's id; shown as 32 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]

@@ -21,7 +21,7 @@ mod edge;
 mod envelope;
 mod head;
 mod key_cache;
-mod limited;
+mod limit;
 mod reply;
 pub mod spool;
 mod store;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::limited::{Limited, RateLimits, Scope};
+use super::limit::answer::{Limited, RateLimits, Scope};
 use crate::ids::EventId;
 
 const SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");

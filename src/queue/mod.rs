@@ -17,6 +17,7 @@
 
 mod client;
 mod consumer;
+mod counters;
 mod error;
 mod keys;
 mod producer;
@@ -24,6 +25,7 @@ mod reply;
 mod shipping;
 
 pub use consumer::{Consumer, Entry, Settler};
+pub use counters::{Counters, Window};
 pub use error::QueueError;
 pub use keys::Queue;
 pub use producer::Producer;

@@ -22,7 +22,7 @@ const LOADING_PAUSE: Duration = Duration::from_millis(50);
 /// Appends work to queues. Cheap to clone; commands of many tasks share one connection and are pipelined.
 #[derive(Clone)]
 pub struct Producer {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl fmt::Debug for Producer {

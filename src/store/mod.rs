@@ -31,6 +31,7 @@ pub mod payload_dictionary;
 pub mod pool;
 pub mod project;
 pub mod project_key;
+pub mod rate_limit;
 pub mod rejected_item;
 pub mod schema;
 pub mod session;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::file::Content;
-use super::{ASK_LIMIT, Known, LookUp, SHORT_ASK_LIMIT};
+use super::rules::{RuleTable, targets};
+use super::{ASK_LIMIT, Answer, Known, LookUp, SHORT_ASK_LIMIT};
 use crate::protocol::PublicKey;
 use crate::store::project_key::KeyRow;
+use crate::store::rate_limit::RateLimit;
 
 /// While PostgreSQL answers, a key is believed so long; disabling it takes effect within that time.
 pub(super) const FOUND_FOR: Duration = Duration::from_secs(5);
@@ -64,6 +66,7 @@ struct Missing {
 pub(super) struct Copy {
     entries: HashMap<KeyBits, Entry>,
     missing: HashMap<KeyBits, Missing>,
+    rules: RuleTable,
     is_complete: bool,
     is_away: bool,
     is_changed: bool,
@@ -78,7 +81,8 @@ impl Copy {
             Some((bits(&key), Entry { known: Known::from(row), confirmed_at: None, used_at: None }))
         };
         let entries = content.keys.iter().filter_map(entry).collect();
-        Self { entries, is_complete: content.is_complete, ..Self::default() }
+        let rules = RuleTable::new(&content.limits);
+        Self { entries, rules, is_complete: content.is_complete, ..Self::default() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -121,7 +125,7 @@ impl Copy {
                 [entry.confirmed_at, entry.used_at].iter().all(|at| at.is_some_and(|at| now < at + FOUND_FOR));
             if is_fresh || self.is_away {
                 entry.used_at = Some(now);
-                return Look::Answer(LookUp::Known(entry.known.clone()));
+                return Look::Answer(LookUp::Known(with_rules(&self.rules, &entry.known)));
             }
             return Look::Ask { limit: SHORT_ASK_LIMIT };
         }
@@ -134,8 +138,8 @@ impl Copy {
     }
 
     /// PostgreSQL's answer to a question about one key, sent at `asked_at`.
-    pub(super) fn answered(&mut self, bits: KeyBits, row: Option<&KeyRow>, asked_at: Instant) -> LookUp {
-        let Some(row) = row else {
+    pub(super) fn answered(&mut self, bits: KeyBits, answer: Option<&Answer>, asked_at: Instant) -> LookUp {
+        let Some(Answer { row, limits }) = answer else {
             self.is_changed |= self.entries.remove(&bits).is_some();
             self.put_missing(bits, true, asked_at);
             return LookUp::Unknown;
@@ -146,22 +150,26 @@ impl Copy {
         if let Some(entry) = self.entries.get_mut(&bits) {
             entry.used_at = Some(asked_at);
         }
+        self.is_changed |= self.rules.replace(targets(&known), limits);
         self.make_room();
-        LookUp::Known(known)
+        LookUp::Known(with_rules(&self.rules, &known))
     }
 
     /// What serves for a key that PostgreSQL was asked for in vain.
     pub(super) fn fall_back(&mut self, bits: KeyBits, now: Instant) -> LookUp {
         if let Some(entry) = self.entries.get_mut(&bits) {
             entry.used_at = Some(now);
-            return LookUp::Known(entry.known.clone());
+            return LookUp::Known(with_rules(&self.rules, &entry.known));
         }
         self.put_missing(bits, self.is_complete, now);
         if self.is_complete { LookUp::Unknown } else { LookUp::Unavailable }
     }
 
-    /// Takes all keys over, as they were when they were asked for.
-    pub(super) fn replace(&mut self, rows: &[KeyRow], asked_at: Instant) {
+    /// Takes all keys and limits over, as they were when they were asked for.
+    pub(super) fn replace(&mut self, rows: &[KeyRow], limits: &[RateLimit], asked_at: Instant) {
+        let rules = RuleTable::new(limits);
+        self.is_changed |= rules != self.rules;
+        self.rules = rules;
         let mut gone = std::mem::take(&mut self.entries);
         self.entries.reserve(rows.len());
         for row in rows {
@@ -187,7 +195,9 @@ impl Copy {
     }
 
     /// PostgreSQL's answer to a question about `asked` keys.
-    pub(super) fn renew(&mut self, asked: &[KeyBits], rows: &[KeyRow], asked_at: Instant) {
+    pub(super) fn renew(&mut self, asked: &[KeyBits], rows: &[KeyRow], limits: &[RateLimit], asked_at: Instant) {
+        let targets = rows.iter().flat_map(|row| targets(&Known::from(row)));
+        self.is_changed |= self.rules.replace(targets, limits);
         for row in rows {
             if let Some(key) = PublicKey::parse(&row.public_key) {
                 self.put(bits(&key), Known::from(row), asked_at);
@@ -222,7 +232,8 @@ impl Copy {
             public_key: format!("{bits:032x}"),
             is_active: entry.known.is_active,
         };
-        Some(Content { is_complete: self.is_complete, keys: self.entries.iter().map(row).collect() })
+        let keys = self.entries.iter().map(row).collect();
+        Some(Content { is_complete: self.is_complete, keys, limits: self.rules.all() })
     }
 
     /// The file could not be written.
@@ -273,6 +284,10 @@ impl Copy {
     }
 }
 
+fn with_rules(rules: &RuleTable, known: &Known) -> Known {
+    Known { limits: rules.of(known), ..known.clone() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +303,10 @@ mod tests {
         }
     }
 
+    fn answer(row: KeyRow) -> Answer {
+        Answer { row, limits: Vec::new() }
+    }
+
     fn known(number: usize) -> Look {
         Look::Answer(LookUp::Known(Known::from(&row(number))))
     }
@@ -295,23 +314,23 @@ mod tests {
     #[test]
     fn what_changed_is_written_once() {
         let (mut copy, now) = (Copy::default(), Instant::now());
-        copy.replace(&[row(1), row(2)], now);
+        copy.replace(&[row(1), row(2)], &[], now);
         let content = copy.take_changes().unwrap();
         assert!(content.is_complete && content.keys.len() == 2);
-        copy.replace(&[row(1), row(2)], now);
+        copy.replace(&[row(1), row(2)], &[], now);
         assert!(copy.take_changes().is_none());
-        copy.replace(&[row(1), KeyRow { is_active: false, ..row(2) }], now);
+        copy.replace(&[row(1), KeyRow { is_active: false, ..row(2) }], &[], now);
         assert!(copy.take_changes().unwrap().keys.iter().any(|key| !key.is_active));
-        copy.replace(&[row(1)], now + FOUND_FOR);
+        copy.replace(&[row(1)], &[], now + FOUND_FOR);
         assert_eq!(copy.take_changes().unwrap().keys, [row(1)]);
     }
 
     #[test]
     fn a_key_found_while_the_list_was_read_stays() {
         let (mut copy, now) = (Copy::default(), Instant::now());
-        copy.answered(3, Some(&row(3)), now + Duration::from_millis(2));
-        copy.answered(2, Some(&KeyRow { is_active: false, ..row(2) }), now + Duration::from_millis(2));
-        copy.replace(&[row(1), row(2)], now);
+        copy.answered(3, Some(&answer(row(3))), now + Duration::from_millis(2));
+        copy.answered(2, Some(&answer(KeyRow { is_active: false, ..row(2) })), now + Duration::from_millis(2));
+        copy.replace(&[row(1), row(2)], &[], now);
         assert_eq!(copy.look(3, now), known(3));
         assert_eq!(copy.look(1, now), Look::Ask { limit: SHORT_ASK_LIMIT });
         assert_eq!(copy.len(), 3);
@@ -322,10 +341,10 @@ mod tests {
     #[test]
     fn a_renewal_notices_what_is_gone() {
         let (mut copy, now) = (Copy::default(), Instant::now());
-        copy.replace(&[row(2), row(3)], now);
-        copy.answered(1, Some(&row(1)), now);
+        copy.replace(&[row(2), row(3)], &[], now);
+        copy.answered(1, Some(&answer(row(1))), now);
         copy.take_changes();
-        copy.renew(&[1, 2], &[row(1)], now + RENEW_EVERY);
+        copy.renew(&[1, 2], &[row(1)], &[], now + RENEW_EVERY);
         assert_eq!(copy.take_changes().unwrap().keys.len(), 2);
         assert_eq!(copy.look(1, now + RENEW_EVERY), known(1));
         let later = now + FOUND_FOR;
@@ -339,11 +358,11 @@ mod tests {
     fn of_too_many_keys_those_in_use_stay() {
         let (mut copy, now) = (Copy::default(), Instant::now());
         let rows: Vec<KeyRow> = (0..=MAX_KEYS).map(row).collect();
-        copy.replace(&rows[..MAX_KEYS], now);
+        copy.replace(&rows[..MAX_KEYS], &[], now);
         let later = now + Duration::from_secs(1);
-        copy.answered(77, Some(&rows[77]), later);
+        copy.answered(77, Some(&answer(rows[77].clone())), later);
         let last = u128::try_from(MAX_KEYS).unwrap();
-        copy.answered(last, Some(&rows[MAX_KEYS]), later);
+        copy.answered(last, Some(&answer(rows[MAX_KEYS].clone())), later);
         assert!(copy.len() <= MAX_KEYS && !copy.is_complete());
         assert_eq!(copy.look(77, later), known(77));
         assert_eq!(copy.look(last, later), known(MAX_KEYS));

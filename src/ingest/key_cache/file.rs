@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::store::project_key::KeyRow;
+use crate::store::rate_limit::RateLimit;
 
 const MAGIC: &str = "glitchbox-keys";
 
@@ -31,6 +32,7 @@ pub(super) struct Content {
     /// There are no other keys.
     pub(super) is_complete: bool,
     pub(super) keys: Vec<KeyRow>,
+    pub(super) limits: Vec<RateLimit>,
 }
 
 /// Where the copy is kept.
@@ -135,7 +137,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::ids::{OrganizationId, ProjectId, ProjectKeyId};
+    use crate::ids::{OrganizationId, ProjectId, ProjectKeyId, RateLimitId};
+    use crate::store::rate_limit::{Allowance, Covers, Target};
 
     fn content() -> Content {
         let key = KeyRow {
@@ -145,7 +148,13 @@ mod tests {
             public_key: "0123456789abcdef0123456789abcdef".to_owned(),
             is_active: true,
         };
-        Content { is_complete: true, keys: vec![key] }
+        let limit = RateLimit {
+            id: RateLimitId(5),
+            target: Target::Project(ProjectId(7)),
+            covers: Covers::All,
+            allowance: Allowance { quantity: 1000, window_s: 60 },
+        };
+        Content { is_complete: true, keys: vec![key], limits: vec![limit] }
     }
 
     #[test]

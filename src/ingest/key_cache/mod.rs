@@ -11,6 +11,7 @@
 mod copy;
 mod file;
 mod refresh;
+mod rules;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -23,9 +24,11 @@ use tokio::time::{Instant, timeout};
 
 use self::copy::{Copy, KeyBits, Look};
 use self::file::KeyFile;
+use super::limit::Rules;
 use crate::ids::{OrganizationId, ProjectId, ProjectKeyId};
 use crate::protocol::PublicKey;
 use crate::store::project_key::{self, KeyRow};
+use crate::store::rate_limit::{self, RateLimit};
 
 /// How long PostgreSQL has to answer for a key that is not in the copy.
 const ASK_LIMIT: Duration = Duration::from_secs(1);
@@ -40,6 +43,8 @@ pub(super) struct Known {
     pub(super) project_id: ProjectId,
     pub(super) organization_id: OrganizationId,
     pub(super) is_active: bool,
+    /// What limits how much may be sent with it.
+    pub(super) limits: Rules,
 }
 
 impl From<&KeyRow> for Known {
@@ -49,6 +54,7 @@ impl From<&KeyRow> for Known {
             project_id: row.project_id,
             organization_id: row.organization_id,
             is_active: row.is_active,
+            limits: Rules::default(),
         }
     }
 }
@@ -117,10 +123,10 @@ impl KeyCache {
 
     async fn ask(&self, db: &PgPool, key: &PublicKey, bits: KeyBits, limit: Duration) -> LookUp {
         let asked_at = Instant::now();
-        let reason = match timeout(limit, project_key::find(db, key.as_str())).await {
-            Ok(Ok(row)) => {
+        let reason = match timeout(limit, Answer::fetch(db, key)).await {
+            Ok(Ok(answer)) => {
                 let mut copy = lock(&self.copy);
-                let look_up = copy.answered(bits, row.as_ref(), asked_at);
+                let look_up = copy.answered(bits, answer.as_ref(), asked_at);
                 if copy.is_changed() {
                     self.wake.notify_one();
                 }
@@ -141,6 +147,20 @@ impl KeyCache {
             tracing::warn!(reason, keys, is_complete, "PostgreSQL does not answer for project keys; the copy serves");
             self.wake.notify_one();
         }
+    }
+}
+
+/// What PostgreSQL says of one key.
+struct Answer {
+    row: KeyRow,
+    limits: Vec<RateLimit>,
+}
+
+impl Answer {
+    async fn fetch(db: &PgPool, key: &PublicKey) -> anyhow::Result<Option<Self>> {
+        let Some(row) = project_key::find(db, key.as_str()).await? else { return Ok(None) };
+        let limits = rate_limit::list_of(db, &[row.key_id], &[row.project_id], &[row.organization_id]).await?;
+        Ok(Some(Self { row, limits }))
     }
 }
 
@@ -190,7 +210,8 @@ mod tests {
         assert_eq!(cache.find(&absent_database(), &key(1)).await, LookUp::Unavailable);
         let known = LookUp::Known(Known::from(&row(2)));
         let long_ago = Instant::now().checked_sub(copy::FOUND_FOR).unwrap();
-        lock(&cache.copy).answered(copy::bits(&key(2)), Some(&row(2)), long_ago);
+        let answer = Answer { row: row(2), limits: Vec::new() };
+        lock(&cache.copy).answered(copy::bits(&key(2)), Some(&answer), long_ago);
         let started = Instant::now();
         assert_eq!(cache.find(&absent_database(), &key(2)).await, known);
         assert!(started.elapsed() < Duration::from_millis(100), "PostgreSQL is known to be away");
@@ -199,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn without_postgresql_an_unknown_key_is_refused_if_the_copy_is_complete() {
         let cache = KeyCache::default();
-        lock(&cache.copy).replace(&[row(1)], Instant::now());
+        lock(&cache.copy).replace(&[row(1)], &[], Instant::now());
         let started = Instant::now();
         assert_eq!(cache.find(&absent_database(), &key(2)).await, LookUp::Unknown);
         assert!(started.elapsed() < ASK_LIMIT + SHORT_ASK_LIMIT);

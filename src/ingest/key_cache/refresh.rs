@@ -3,14 +3,15 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::copy::{MAX_KEYS, RENEW_EVERY};
 use super::{KeyCache, lock};
-use crate::store::project_key;
+use crate::store::project_key::{self, KeyRow};
+use crate::store::rate_limit::{self, RateLimit};
 
 /// PostgreSQL counts as away when it has not answered for so long. Together with the interval this is less than a
 /// key is believed for: nobody has to wait for PostgreSQL to find out.
@@ -30,6 +31,9 @@ const IDLE_EVERY: Duration = Duration::from_secs(30);
 
 /// Up to so many keys are all read each time; of more, those in use are, and all once in a while.
 const MANY: usize = 2_000;
+
+/// More limits than keys, projects and organizations can have.
+const MAX_LIMITS: i64 = 200_000;
 
 /// How often all of many keys are read.
 const ALL_OF_MANY_EVERY: Duration = Duration::from_mins(1);
@@ -130,14 +134,16 @@ impl Rounds {
             } else {
                 self.counted_at = None;
                 let rows = project_key::list_for_edge(&mut *connection, limit).await?;
-                lock(&cache.copy).replace(&rows, now);
+                let limits = rate_limit::list(&mut *connection, MAX_LIMITS).await?;
+                lock(&cache.copy).replace(&rows, &limits, now);
                 self.all_at = Some(now);
             }
         }
         if self.all_at != Some(now) && !used.is_empty() {
             let names: Vec<String> = used.iter().map(|bits| format!("{bits:032x}")).collect();
             let rows = project_key::find_many(&mut *connection, &names).await?;
-            lock(&cache.copy).renew(&used, &rows, now);
+            let limits = limits_of(&mut connection, &rows).await?;
+            lock(&cache.copy).renew(&used, &rows, &limits, now);
         } else if is_away && self.all_at != Some(now) {
             project_key::has_more_than(&mut *connection, 0).await?;
         }
@@ -179,4 +185,16 @@ impl Rounds {
         lock(&cache.copy).keep_changes();
         Some(every)
     }
+}
+
+/// The limits that apply to these keys.
+async fn limits_of(connection: &mut PgConnection, rows: &[KeyRow]) -> anyhow::Result<Vec<RateLimit>> {
+    let keys: Vec<_> = rows.iter().map(|row| row.key_id).collect();
+    let mut projects: Vec<_> = rows.iter().map(|row| row.project_id).collect();
+    let mut organizations: Vec<_> = rows.iter().map(|row| row.organization_id).collect();
+    projects.sort_unstable();
+    projects.dedup();
+    organizations.sort_unstable();
+    organizations.dedup();
+    Ok(rate_limit::list_of(connection, &keys, &projects, &organizations).await?)
 }

@@ -10,7 +10,7 @@ const RATE_LIMITS: HeaderName = HeaderName::from_static("x-sentry-rate-limits");
 
 /// Whose limit it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Scope {
+pub(in crate::ingest) enum Scope {
     /// One key's.
     Key,
     /// A project's.
@@ -32,14 +32,14 @@ impl Scope {
 
 /// A limit that is exhausted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Limited {
-    pub(super) scope: Scope,
+pub(in crate::ingest) struct Limited {
+    pub(in crate::ingest) scope: Scope,
     /// What it covers; empty: everything.
-    pub(super) categories: &'static [Category],
+    pub(in crate::ingest) categories: &'static [Category],
     /// Which limit, for people and for the ledger.
-    pub(super) reason: &'static str,
+    pub(in crate::ingest) reason: &'static str,
     /// Seconds until it is worth trying again.
-    pub(super) retry_after: u64,
+    pub(in crate::ingest) retry_after: u64,
 }
 
 impl fmt::Display for Limited {
@@ -55,22 +55,22 @@ impl fmt::Display for Limited {
 
 /// The limits that a request has met, each once.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct RateLimits(Vec<Limited>);
+pub(in crate::ingest) struct RateLimits(Vec<Limited>);
 
 impl RateLimits {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::ingest) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds a limit, unless it is known already.
-    pub(super) fn add(&mut self, limited: Limited) {
+    pub(in crate::ingest) fn add(&mut self, limited: Limited) {
         if !self.0.contains(&limited) {
             self.0.push(limited);
         }
     }
 
     /// Tells of the limits, on an answer of any status.
-    pub(super) fn write_to(&self, headers: &mut HeaderMap) {
+    pub(in crate::ingest) fn write_to(&self, headers: &mut HeaderMap) {
         let texts: Vec<String> = self.0.iter().map(Limited::to_string).collect();
         if let (false, Ok(value)) = (texts.is_empty(), HeaderValue::from_str(&texts.join(", "))) {
             headers.insert(RATE_LIMITS, value);
@@ -78,7 +78,7 @@ impl RateLimits {
     }
 
     /// Also tells when to come back, for clients that know nothing of categories.
-    pub(super) fn write_retry_after(&self, headers: &mut HeaderMap) {
+    pub(in crate::ingest) fn write_retry_after(&self, headers: &mut HeaderMap) {
         if let Some(longest) = self.0.iter().map(|limited| limited.retry_after).max() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(longest));
         }
