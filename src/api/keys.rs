@@ -1,4 +1,4 @@
-//! The keys that let programs send events to a project. A key's id is its public part.
+//! The keys that let programs send events to a project. A key's id is its public part. Its `rateLimit` counts events.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::access::{self, ProjectAccess};
 use super::caller::Caller;
+use super::limits;
 use super::list::Wanted;
 use super::params::{JsonBody, PathParts};
 use super::users::time;
@@ -18,6 +19,7 @@ use crate::app::App;
 use crate::http::ApiError;
 use crate::store::member::Role;
 use crate::store::project_key::{self, ProjectKey};
+use crate::store::rate_limit::{self, Allowance, Covers, RateLimit, Target};
 
 /// Longest name of a key, in characters.
 const MAX_NAME: usize = 64;
@@ -27,13 +29,42 @@ const MAX_NAME: usize = 64;
 pub(super) struct NewKey {
     #[serde(alias = "label")]
     name: Option<String>,
+    #[serde(rename = "rateLimit")]
+    rate_limit: Option<GivenLimit>,
 }
 
 /// What may be changed of a key.
 #[derive(Deserialize)]
 pub(super) struct KeyChange {
+    #[serde(alias = "label")]
+    name: Option<String>,
     #[serde(rename = "isActive")]
     is_active: Option<bool>,
+    /// Absent: left as it is; null: switched off.
+    #[serde(rename = "rateLimit", default, deserialize_with = "given")]
+    rate_limit: Option<Option<GivenLimit>>,
+}
+
+/// `{"window": seconds, "count": events}`; zero or nothing in both is none at all.
+#[derive(Deserialize)]
+struct GivenLimit {
+    count: Option<i64>,
+    window: Option<i64>,
+}
+
+impl GivenLimit {
+    fn read(&self) -> Result<Option<Allowance>, ApiError> {
+        let (count, window) = (self.count.unwrap_or_default(), self.window.unwrap_or_default());
+        if (count, window) == (0, 0) {
+            return Ok(None);
+        }
+        Allowance::new(count, window).map(Some).ok_or_else(|| limits::senseless("rateLimit"))
+    }
+}
+
+/// What is there, null included.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<GivenLimit>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// `GET /projects/{organization}/{project}/keys/`
@@ -46,7 +77,9 @@ pub(super) async fn list(
     caller.require("project:read")?;
     let access = access::project(&app, &caller, &path).await?;
     let all = project_key::list_of_project(&app.db, access.project.id, None, access::MAX_WHOLE).await?;
-    Ok(wanted.answer_whole(all, |key| key_json(&app, key)))
+    let ids: Vec<_> = all.iter().map(|key| key.id).collect();
+    let limits = rate_limit::list_of(&app.db, &ids, &[], &[]).await?;
+    Ok(wanted.answer_whole(all, |key| key_json(&app, key, &limits)))
 }
 
 /// `GET /projects/{organization}/{project}/keys/{key}/`
@@ -58,7 +91,7 @@ pub(super) async fn show(
     caller.require("project:read")?;
     let access = access::project(&app, &caller, &path).await?;
     let key = find(&app, &access, &path).await?;
-    Ok(Json(key_json(&app, &key)))
+    with_limit(&app, &key).await
 }
 
 /// `POST /projects/{organization}/{project}/keys/`: an active key with a new public part.
@@ -69,15 +102,16 @@ pub(super) async fn create(
     JsonBody(body): JsonBody<NewKey>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let access = manage(&app, &caller, &path).await?;
-    let name = body.name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("Default");
-    if name.chars().count() > MAX_NAME || name.contains('\0') {
-        return Err(ApiError::BadRequest(format!("`name` may have at most {MAX_NAME} characters.")));
-    }
+    let name = read_name(body.name.as_deref())?.unwrap_or("Default");
+    let allowance = body.rate_limit.map_or(Ok(None), |limit| limit.read())?;
     let key = project_key::insert(&app.db, access.project.id, name).await?;
-    Ok((StatusCode::CREATED, Json(key_json(&app, &key))))
+    if let Some(allowance) = allowance {
+        rate_limit::set(&app.db, Target::Key(key.id), Covers::Error, allowance).await?;
+    }
+    Ok((StatusCode::CREATED, with_limit(&app, &key).await?))
 }
 
-/// `PUT /projects/{organization}/{project}/keys/{key}/`: switches the key on or off.
+/// `PUT /projects/{organization}/{project}/keys/{key}/`: its name, its limit, and whether it is switched on.
 pub(super) async fn update(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -85,10 +119,36 @@ pub(super) async fn update(
     JsonBody(body): JsonBody<KeyChange>,
 ) -> Result<Json<Value>, ApiError> {
     let access = manage(&app, &caller, &path).await?;
-    let key = find(&app, &access, &path).await?;
-    let is_active = body.is_active.ok_or_else(|| ApiError::BadRequest("`isActive` is missing.".to_owned()))?;
-    let changed = project_key::set_active(&app.db, &key.public_key, is_active).await?.ok_or(ApiError::NotFound)?;
-    Ok(Json(key_json(&app, &changed)))
+    let mut key = find(&app, &access, &path).await?;
+    let name = read_name(body.name.as_deref())?;
+    let limit = body.rate_limit.map(|limit| limit.map_or(Ok(None), |limit| limit.read())).transpose()?;
+    if name.is_none() && limit.is_none() && body.is_active.is_none() {
+        return Err(ApiError::BadRequest("`isActive`, `name` and `rateLimit` are missing.".to_owned()));
+    }
+    match limit {
+        Some(Some(allowance)) => {
+            rate_limit::set(&app.db, Target::Key(key.id), Covers::Error, allowance).await?;
+        }
+        Some(None) => {
+            rate_limit::clear(&app.db, Target::Key(key.id), Some(Covers::Error)).await?;
+        }
+        None => {}
+    }
+    if let Some(name) = name {
+        key = project_key::set_label(&app.db, &key.public_key, name).await?.ok_or(ApiError::NotFound)?;
+    }
+    if let Some(is_active) = body.is_active {
+        key = project_key::set_active(&app.db, &key.public_key, is_active).await?.ok_or(ApiError::NotFound)?;
+    }
+    with_limit(&app, &key).await
+}
+
+fn read_name(name: Option<&str>) -> Result<Option<&str>, ApiError> {
+    let name = name.map(str::trim).filter(|name| !name.is_empty());
+    if name.is_some_and(|name| name.chars().count() > MAX_NAME || name.contains('\0')) {
+        return Err(ApiError::BadRequest(format!("`name` may have at most {MAX_NAME} characters.")));
+    }
+    Ok(name)
 }
 
 /// The project, for a caller who may change its keys.
@@ -108,7 +168,14 @@ async fn find(app: &App, access: &ProjectAccess, path: &PathParts) -> Result<Pro
     all.into_iter().find(|key| key.public_key == wanted).ok_or(ApiError::NotFound)
 }
 
-fn key_json(app: &App, key: &ProjectKey) -> Value {
+async fn with_limit(app: &App, key: &ProjectKey) -> Result<Json<Value>, ApiError> {
+    let limits = rate_limit::list_of_target(&app.db, Target::Key(key.id)).await?;
+    Ok(Json(key_json(app, key, &limits)))
+}
+
+/// A key; `limits` are those of this and maybe other keys.
+fn key_json(app: &App, key: &ProjectKey, limits: &[RateLimit]) -> Value {
+    let own = limits.iter().find(|limit| limit.target == Target::Key(key.id) && limit.covers == Covers::Error);
     let dsn = key.dsn(&app.config.public_url);
     json!({
         "id": key.public_key,
@@ -119,7 +186,7 @@ fn key_json(app: &App, key: &ProjectKey) -> Value {
         "projectId": key.project_id.0,
         "isActive": key.is_active,
         "dateCreated": time(key.created_at),
-        "rateLimit": null,
+        "rateLimit": own.map(|limit| json!({ "window": limit.allowance.window_s, "count": limit.allowance.quantity })),
         "dsn": {
             "public": dsn,
             // There are no secret keys; old programs that want one get the same address.

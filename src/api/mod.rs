@@ -16,6 +16,7 @@ mod issue_json;
 mod issue_update;
 mod issues;
 mod keys;
+mod limits;
 mod list;
 mod organizations;
 mod params;
@@ -49,6 +50,7 @@ pub fn router() -> Router<Arc<App>> {
         ("/users/me/regions", get(users::regions)),
         ("/organizations", get(organizations::list)),
         ("/organizations/{organization}", get(organizations::show)),
+        ("/organizations/{organization}/limits", get(limits::show_of_organization).put(limits::update_of_organization)),
         ("/organizations/{organization}/projects", get(projects::list_of_organization)),
         ("/organizations/{organization}/environments", get(environments::list_of_organization)),
         (
@@ -66,6 +68,7 @@ pub fn router() -> Router<Arc<App>> {
         ("/projects/{organization}/{project}", get(projects::show)),
         ("/projects/{organization}/{project}/keys", get(keys::list).post(keys::create)),
         ("/projects/{organization}/{project}/keys/{key}", get(keys::show).put(keys::update)),
+        ("/projects/{organization}/{project}/limits", get(limits::show_of_project).put(limits::update_of_project)),
         ("/projects/{organization}/{project}/alerts", get(alerts::list).post(alerts::create)),
         (
             "/projects/{organization}/{project}/alerts/{alert}",

@@ -145,7 +145,7 @@ async fn views(instance: &Instance, keys: Vec<ProjectKey>) -> anyhow::Result<Vec
 }
 
 /// The key out of a DSN, or the text itself; dashes and case do not matter.
-fn public_key(text: &str) -> String {
+pub(super) fn public_key(text: &str) -> String {
     let key = Url::parse(text).ok().map(|url| url.username().to_owned()).filter(|name| !name.is_empty());
     key.unwrap_or_else(|| text.to_owned()).replace('-', "").to_lowercase()
 }

@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod instance;
 mod key;
+mod limit;
 mod mail;
 mod maintenance;
 mod migrate;
@@ -65,6 +66,9 @@ enum Command {
     /// Manage the keys that let programs send events.
     #[command(subcommand)]
     Key(key::Command),
+    /// Limit how much may be sent; off unless set.
+    #[command(subcommand)]
+    Limit(limit::Command),
     /// Manage API tokens.
     #[command(subcommand)]
     Token(token::Command),
@@ -100,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Org(command) => org::run(command, config),
         Command::Project(command) => project::run(command, config),
         Command::Key(command) => key::run(command, config),
+        Command::Limit(command) => limit::run(command, config),
         Command::Token(command) => token::run(command, config),
         Command::Mail(command) => mail::run(command, &config),
     };

@@ -9,13 +9,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::{HashesInterface, KeysInterface};
 use fred::types::Value;
+use tokio::time::timeout;
 
 use super::Producer;
 use super::error::QueueError;
+
+/// How long somebody who looks at a count waits for it.
+const TELL_LIMIT: Duration = Duration::from_millis(300);
 
 /// Seconds that a count outlives its window: clocks differ.
 const KEEP_S: i64 = 60;
@@ -95,10 +100,10 @@ impl Counters {
         hashes.into_iter().map(others).collect()
     }
 
-    /// What all processes together have counted, in the same order.
-    pub async fn totals(&self, windows: &[Window]) -> Result<Vec<u64>, QueueError> {
+    /// What all processes together have counted, in the same order; none if Redis does not tell at once.
+    pub async fn totals(&self, windows: &[Window]) -> Option<Vec<u64>> {
         let counts: Vec<(Window, u64)> = windows.iter().map(|window| (*window, 0)).collect();
-        self.exchange("", 0, &counts).await
+        timeout(TELL_LIMIT, self.exchange("", 0, &counts)).await.ok()?.ok()
     }
 }
 

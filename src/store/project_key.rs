@@ -68,6 +68,17 @@ pub async fn find(db: impl PgExecutor<'_>, public_key: &str) -> Result<Option<Ke
     Ok(row)
 }
 
+/// A key by its number.
+pub async fn find_by_id(db: impl PgExecutor<'_>, id: ProjectKeyId) -> Result<Option<ProjectKey>> {
+    let row = sqlx::query_as(
+        "select id, project_id, public_key, label, is_active, created_at from project_key where id = $1",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    Ok(row)
+}
+
 /// Those of these keys that exist, for the edge.
 pub async fn find_many(db: impl PgExecutor<'_>, public_keys: &[String]) -> Result<Vec<KeyRow>> {
     let rows = sqlx::query_as(
@@ -151,6 +162,19 @@ pub async fn set_active(db: impl PgExecutor<'_>, public_key: &str, is_active: bo
     )
     .bind(public_key)
     .bind(is_active)
+    .fetch_optional(db)
+    .await?;
+    Ok(row)
+}
+
+/// Gives a key another name for people; none when there is no such key.
+pub async fn set_label(db: impl PgExecutor<'_>, public_key: &str, label: &str) -> Result<Option<ProjectKey>> {
+    let row = sqlx::query_as(
+        "update project_key set label = $2 where public_key = $1
+         returning id, project_id, public_key, label, is_active, created_at",
+    )
+    .bind(public_key)
+    .bind(label)
     .fetch_optional(db)
     .await?;
     Ok(row)
