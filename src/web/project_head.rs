@@ -25,6 +25,7 @@ pub(super) struct ProjectView {
 pub(super) enum Tab {
     SetUp,
     Alerts,
+    Limits,
 }
 
 impl ProjectView {
@@ -60,7 +61,11 @@ impl ProjectView {
                 a.btn.push href={ "/issues/?project=" (self.project.id) } { (lang.issues()) }
             }
             nav.tabs aria-label=(self.project.name) {
-                @for (one, target, label) in [(Tab::SetUp, "", lang.set_up()), (Tab::Alerts, "alerts/", lang.alerts())] {
+                @for (one, target, label) in [
+                    (Tab::SetUp, "", lang.set_up()),
+                    (Tab::Alerts, "alerts/", lang.alerts()),
+                    (Tab::Limits, "limits/", lang.limits()),
+                ] {
                     a href={ (path) (target) } aria-current=[(one == tab).then_some("page")] { (label) }
                 }
             }

@@ -188,6 +188,39 @@ texts! {
     active => "active", "已启用";
     switched_off => "switched off", "已停用";
 
+    // Limits
+    limits => "Limits", "限额";
+    limits_hint => "how much may be sent; what is over it is answered 429 and not kept", "允许发送的数量；超出部分返回 429，不会保存";
+    no_limits => "No limits", "没有限额";
+    no_limits_hint => "Everything that is sent is taken in.", "发送的内容全部接收。";
+    only_admins_limit => "Only administrators and owners of the organization set limits.", "只有组织的管理员和所有者可以设置限额。";
+    limit_of => "Applies to", "适用范围";
+    limit_of_project(name) => "Project {name}", "项目 {name}";
+    limit_of_organization(name) => "Organization {name}: all projects together", "组织 {name}（所有项目合计）";
+    limit_of_key(name, start) => "Key {name} ({start}…)", "密钥 {name}（{start}…）";
+    limit_counts => "Counts", "计数对象";
+    limit_counts_errors => "Events", "事件";
+    limit_counts_all => "Items of every kind", "所有类型的数据";
+    limit_at_most => "At most", "上限";
+    limit_in => "In each", "时间窗口";
+    limit_unit => "Unit of time", "时间单位";
+    limit_used => "Used now", "当前用量";
+    limit_use_unknown => "not known", "未知";
+    limit_rate(count, span) => "{count} in {span}", "每 {span} {count} 个";
+    span_seconds(n) one "{n} second" => "{n} seconds", "{n} 秒";
+    span_minutes(n) one "{n} minute" => "{n} minutes", "{n} 分钟";
+    span_hours(n) one "{n} hour" => "{n} hours", "{n} 小时";
+    span_days(n) one "{n} day" => "{n} days", "{n} 天";
+    unit_seconds => "seconds", "秒";
+    unit_minutes => "minutes", "分钟";
+    unit_hours => "hours", "小时";
+    unit_days => "days", "天";
+    set_limit => "Set a limit", "设置限额";
+    set_limit_hint => "Up to 31 days. It takes effect within seconds, and takes the place of a limit of the same kind.", "最长 31 天。几秒内生效，并取代同类的限额。";
+    bad_limit => "The number must be at least 1, and the time from 1 second to 31 days.", "数量至少为 1，时间须在 1 秒到 31 天之间。";
+    limit_saved => "Limit set.", "限额已设置。";
+    limit_cleared => "Limit switched off.", "限额已停用。";
+
     // Alerts
     set_up => "Set-up", "接入";
     alerts => "Alerts", "告警";

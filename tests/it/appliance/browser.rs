@@ -118,6 +118,7 @@ async fn visit(browser: &Browser, instance: &Instance, password: &str, on_call: 
     assert_eq!(instance.sql("select count(*) from issue where status = 1"), "1");
 
     make_an_alert(browser, &site, on_call, words).await;
+    set_a_limit(browser, &site, words.language).await;
     for (name, path) in
         [("projects", "/projects/"), ("project", "/projects/default/default/"), ("settings", "/settings/")]
     {
@@ -173,6 +174,19 @@ async fn make_an_alert(browser: &Browser, site: &str, on_call: &OnCall, words: &
     browser.find(".note.good").await;
     let list = browser.text("main").await;
     assert!(!list.contains("Night shift"), "{list}");
+}
+
+/// Sets a limit, looks at it and switches it off.
+async fn set_a_limit(browser: &Browser, site: &str, language: &str) {
+    browser.open(&format!("{site}/projects/default/default/limits/")).await;
+    browser.fill("input[name=count]", "1000").await;
+    browser.click(".limit-form .btn.primary").await;
+    browser.arrive("limits/?done=saved").await;
+    let list = browser.text(".limits").await;
+    assert!(list.contains("1,000"), "{list}");
+    photograph(browser, "limits", language).await;
+    browser.click(".limits .end button").await;
+    browser.arrive("limits/?done=cleared").await;
 }
 
 /// The page in both themes and widths, into target/screenshots; nothing may stick out at the side.
