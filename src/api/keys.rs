@@ -40,9 +40,24 @@ pub(super) struct KeyChange {
     name: Option<String>,
     #[serde(rename = "isActive")]
     is_active: Option<bool>,
-    /// Absent: left as it is; null: switched off.
-    #[serde(rename = "rateLimit", default, deserialize_with = "given")]
-    rate_limit: Option<Option<GivenLimit>>,
+    #[serde(rename = "rateLimit", default)]
+    rate_limit: LimitChange,
+}
+
+/// What becomes of a key's limit.
+#[derive(Default)]
+enum LimitChange {
+    /// Nothing is said of it.
+    #[default]
+    Keep,
+    /// Null, or an object.
+    To(Option<GivenLimit>),
+}
+
+impl<'de> Deserialize<'de> for LimitChange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::To)
+    }
 }
 
 /// `{"window": seconds, "count": events}`; zero or nothing in both is none at all.
@@ -60,11 +75,6 @@ impl GivenLimit {
         }
         Allowance::new(count, window).map(Some).ok_or_else(|| limits::senseless("rateLimit"))
     }
-}
-
-/// What is there, null included.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<GivenLimit>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// `GET /projects/{organization}/{project}/keys/`
@@ -121,18 +131,16 @@ pub(super) async fn update(
     let access = manage(&app, &caller, &path).await?;
     let mut key = find(&app, &access, &path).await?;
     let name = read_name(body.name.as_deref())?;
-    let limit = body.rate_limit.map(|limit| limit.map_or(Ok(None), |limit| limit.read())).transpose()?;
-    if name.is_none() && limit.is_none() && body.is_active.is_none() {
+    let keeps_limit = matches!(body.rate_limit, LimitChange::Keep);
+    if name.is_none() && keeps_limit && body.is_active.is_none() {
         return Err(ApiError::BadRequest("`isActive`, `name` and `rateLimit` are missing.".to_owned()));
     }
-    match limit {
-        Some(Some(allowance)) => {
-            rate_limit::set(&app.db, Target::Key(key.id), Covers::Error, allowance).await?;
+    if let LimitChange::To(limit) = body.rate_limit {
+        let target = Target::Key(key.id);
+        match limit.map_or(Ok(None), |limit| limit.read())? {
+            Some(allowance) => drop(rate_limit::set(&app.db, target, Covers::Error, allowance).await?),
+            None => drop(rate_limit::clear(&app.db, target, Some(Covers::Error)).await?),
         }
-        Some(None) => {
-            rate_limit::clear(&app.db, Target::Key(key.id), Some(Covers::Error)).await?;
-        }
-        None => {}
     }
     if let Some(name) = name {
         key = project_key::set_label(&app.db, &key.public_key, name).await?.ok_or(ApiError::NotFound)?;

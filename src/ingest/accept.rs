@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::edge::Edge;
+use super::key_cache::Known;
+use super::limit::answer::RateLimits;
 use super::reply::Refusal;
 use super::spool::SpoolError;
 use crate::http::ClientInfo;
@@ -31,6 +33,8 @@ pub(super) struct Reception {
     pub(super) user_agent: Option<String>,
     /// What is counted for the request.
     pub(super) tally: Tally,
+    /// The limits that held a part of it back.
+    pub(super) limits: RateLimits,
 }
 
 impl Reception {
@@ -43,12 +47,29 @@ impl Reception {
             client_ip: client.map(|client| client.ip),
             user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect()),
             tally: Tally::default(),
+            limits: RateLimits::default(),
         }
     }
 
     /// Counts items.
     pub(super) fn count(&mut self, category: Category, outcome: Outcome, reason: &'static str, quantity: u64) {
         self.tally.add(TallyKey::new(self.project_id, self.received_at, category, outcome, reason), quantity);
+    }
+
+    /// Lets so many items through, as far as the key's limits do; else they are counted, under the reason given back.
+    pub(super) fn admit(
+        &mut self,
+        edge: &Edge,
+        key: &Known,
+        category: Category,
+        quantity: u64,
+    ) -> Result<(), &'static str> {
+        edge.limits.take(key, category, quantity, self.received_at).map_err(|limited| {
+            let reason = limited.reason;
+            self.count(category, Outcome::RateLimited, reason, quantity);
+            self.limits.add(limited);
+            reason
+        })
     }
 
     /// Counts items that are accepted, and dropped on purpose.
@@ -76,7 +97,7 @@ pub(super) async fn accept(edge: &Edge, mut reception: Reception, event: Option<
         return Err(Refusal::too_large("the event item is too large", MAX_EVENT_BYTES));
     }
     reception.count(Category::Error, Outcome::Accepted, "", 1);
-    let Reception { project_id, received_at, client_ip, user_agent, tally } = reception;
+    let Reception { project_id, received_at, client_ip, user_agent, tally, limits: _ } = reception;
     let item = StampedItem {
         stamp: Stamp {
             ingest_id: Uuid::now_v7(),
@@ -92,6 +113,15 @@ pub(super) async fn accept(edge: &Edge, mut reception: Reception, event: Option<
         payload: event.payload,
     };
     keep(edge, item.encode(), tally).await
+}
+
+/// The answer to a request of which nothing was let through; it is counted all the same.
+pub(super) async fn refuse_limited(edge: &Edge, reception: Reception) -> Refusal {
+    let limits = reception.limits.clone();
+    match accept(edge, reception, None).await {
+        Ok(()) => Refusal::limited(limits),
+        Err(refusal) => refusal,
+    }
 }
 
 async fn keep(edge: &Edge, entry: Bytes, tally: Tally) -> Result<(), Refusal> {

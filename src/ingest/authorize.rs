@@ -1,27 +1,25 @@
 //! Decides whether a key opens a project.
 
 use super::edge::Edge;
-use super::key_cache::LookUp;
+use super::key_cache::{Known, LookUp};
 use super::reply::Refusal;
 use crate::app::App;
 use crate::ids::ProjectId;
 use crate::protocol::PublicKey;
 
-/// The project that `key` writes to. It must be `project`, if the request names one. Without room for what the request
+/// What is known of `key`, which opens a project. It must be `project`, if the request names one. Without room for what the request
 /// brings, nobody is let in.
 pub(super) async fn authorize(
     app: &App,
     edge: &Edge,
     key: &PublicKey,
     project: Option<ProjectId>,
-) -> Result<ProjectId, Refusal> {
+) -> Result<Known, Refusal> {
     if let Some(retry_after) = edge.spool.refuses_for() {
         return Err(Refusal::over_capacity(retry_after));
     }
     match edge.keys.find(&app.db, key).await {
-        LookUp::Known(row) if row.is_active && project.is_none_or(|project| project == row.project_id) => {
-            Ok(row.project_id)
-        }
+        LookUp::Known(row) if row.is_active && project.is_none_or(|project| project == row.project_id) => Ok(row),
         LookUp::Known(_) | LookUp::Unknown => Err(Refusal::forbidden()),
         LookUp::Unavailable => Err(Refusal::unavailable("the key cannot be checked at the moment")),
     }

@@ -32,6 +32,15 @@ const ROOM_LIMIT: Duration = Duration::from_secs(10);
 /// Held as long as a larger body is in use.
 pub(super) type Room = SemaphorePermit<'static>;
 
+/// True when the body says that it is small.
+pub(super) fn is_small(headers: &HeaderMap) -> bool {
+    declared_length(headers).is_some_and(|length| length <= SMALL_BYTES)
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok())
+}
+
 /// Refuses a request whose body has not been read.
 pub(super) async fn refuse(headers: &HeaderMap, body: Body, refusal: Refusal) -> Refusal {
     // One that asks before it sends is told now, and sends nothing.
@@ -43,7 +52,7 @@ pub(super) async fn refuse(headers: &HeaderMap, body: Body, refusal: Refusal) ->
 
 /// The whole body as sent, at most `limit` bytes of it; keep the room until it is done with.
 pub(super) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<(Bytes, Option<Room>), Refusal> {
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let declared = declared_length(headers);
     if declared.is_some_and(|length| length > limit) {
         return Err(refuse(headers, body, too_large(limit)).await);
     }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use super::canary;
 use super::key_cache::KeyCache;
+use super::limit::Limits;
 use super::spool::{Spool, SpoolState};
 use crate::app::App;
 
-/// The keys, and the spool that takes what is accepted. One for each process that takes events.
+/// The keys, what limits let through, and the spool that takes what is accepted. One for each process that takes events.
 #[derive(Debug)]
 pub struct Edge {
     pub(super) keys: Arc<KeyCache>,
+    pub(super) limits: Arc<Limits>,
     pub(super) spool: Spool,
 }
 
@@ -32,7 +34,9 @@ impl Edge {
         let spool = Spool::open(&app.config)?;
         let keys = Arc::new(KeyCache::open(app.config.data_dir.join("spool").join("keys")));
         keys.start(app.db.clone());
-        Ok(Arc::new(Self { keys, spool }))
+        let limits = Arc::new(Limits::new());
+        limits.start(app.queue.counters());
+        Ok(Arc::new(Self { keys, limits, spool }))
     }
 
     /// Sends a canary now and then, from now on until this is dropped.

@@ -1,21 +1,23 @@
 //! `POST /api/{project}/envelope/`: what current SDKs send.
 
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
-use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept};
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept, refuse_limited};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
 use super::edge::Edge;
 use super::head::{self, PayloadId};
+use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
 use super::{body, client_report, decompress};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Dsn, Envelope, Item, PublicKey, parse_envelope};
+use crate::protocol::{Category, Dsn, Envelope, Item, Outcome, PublicKey, parse_envelope};
 
 /// Types of items that are accepted and counted, and not kept.
 const KNOWN_TYPES: &[&str] = &[
@@ -65,36 +67,66 @@ const NEED_AN_ID: &[&str] = &[
 /// A container of more items than this is counted as one of so many: nobody's word alone fills the ledger.
 const MAX_COUNTED: u64 = 10_000;
 
+/// Items that go with their envelope's event: without it they are of no use to anybody.
+const DEPENDENT: &[&str] = &["attachment", "form_data", "profile", "user_report"];
+
 /// Takes one envelope in.
 pub(super) async fn receive(app: &App, edge: &Edge, project: ProjectId, request: Request) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let credentials = match admit(app, edge, project, &head).await {
-        Ok(credentials) => credentials,
+    let known = match admit(app, edge, project, &head).await {
+        Ok(known) => known,
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
+    let client = head.extensions.get::<ClientInfo>();
+    if let Some(refusal) = refuse_unread(edge, known.as_ref(), &head.headers, client).await {
+        return Err(body::refuse(&head.headers, body, refusal).await);
+    }
     let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
-    let reception = Reception::now(project, &head.headers, head.extensions.get::<ClientInfo>());
+    let reception = Reception::now(project, &head.headers, client);
     let plain = decompress::decompress(&head.headers, body).await?;
     let envelope = parse(&plain.bytes)?;
-    if credentials == Credentials::None {
-        let key = tunnelled_key(&envelope).ok_or_else(|| Refusal::unauthorized("missing authorization information"))?;
-        authorize(app, edge, &key, Some(project)).await?;
-    }
-    take_items(edge, reception, envelope).await
+    let known = if let Some(known) = known {
+        known
+    } else {
+        let missing = || Refusal::unauthorized("missing authorization information");
+        let key = tunnelled_key(&envelope).ok_or_else(missing)?;
+        authorize(app, edge, &key, Some(project)).await?
+    };
+    take_items(edge, &known, reception, envelope).await
 }
 
 /// Before a body is taken in, the key must be good, if the request's head has one.
-async fn admit(app: &App, edge: &Edge, project: ProjectId, head: &Parts) -> Result<Credentials, Refusal> {
-    let credentials = Credentials::of_request(&head.headers, &head.uri)?;
-    if let Credentials::Key(key) = &credentials {
-        authorize(app, edge, key, Some(project)).await?;
+async fn admit(app: &App, edge: &Edge, project: ProjectId, head: &Parts) -> Result<Option<Known>, Refusal> {
+    match Credentials::of_request(&head.headers, &head.uri)? {
+        Credentials::Key(key) => authorize(app, edge, &key, Some(project)).await.map(Some),
+        Credentials::None => Ok(None),
     }
-    Ok(credentials)
+}
+
+/// When nothing of a key is let through any more, a large body need not be looked at: it counts as one event. A small
+/// one may hold what an SDK says of itself.
+async fn refuse_unread(
+    edge: &Edge,
+    known: Option<&Known>,
+    headers: &HeaderMap,
+    client: Option<&ClientInfo>,
+) -> Option<Refusal> {
+    let known = known.filter(|known| !known.limits.is_empty() && !body::is_small(headers))?;
+    let mut reception = Reception::now(known.project_id, headers, client);
+    reception.limits = edge.limits.exhausted(known, None, reception.received_at);
+    let reason = reception.limits.first()?.reason;
+    reception.count(Category::Error, Outcome::RateLimited, reason, 1);
+    Some(refuse_limited(edge, reception).await)
 }
 
 /// An envelope sent to `/store/` by its content type.
-pub(super) async fn receive_authorized(edge: &Edge, reception: Reception, body: &Bytes) -> Result<Accepted, Refusal> {
-    take_items(edge, reception, parse(body)?).await
+pub(super) async fn receive_authorized(
+    edge: &Edge,
+    known: &Known,
+    reception: Reception,
+    body: &Bytes,
+) -> Result<Accepted, Refusal> {
+    take_items(edge, known, reception, parse(body)?).await
 }
 
 fn parse(body: &Bytes) -> Result<Envelope, Refusal> {
@@ -105,29 +137,54 @@ fn tunnelled_key(envelope: &Envelope) -> Option<PublicKey> {
     envelope.header.dsn.as_deref().and_then(Dsn::parse).map(|dsn| dsn.public_key)
 }
 
-async fn take_items(edge: &Edge, mut reception: Reception, envelope: Envelope) -> Result<Accepted, Refusal> {
-    let Envelope { header, items, malformed } = envelope;
+async fn take_items(
+    edge: &Edge,
+    known: &Known,
+    mut reception: Reception,
+    envelope: Envelope,
+) -> Result<Accepted, Refusal> {
+    let Envelope { header, mut items, malformed } = envelope;
     if let Some(error) = malformed {
         tracing::debug!(%error, project.id = reception.project_id.0, "the end of an envelope is malformed");
+    }
+    if !known.limits.is_empty() {
+        // First what decides about the others.
+        items.sort_by_key(|item| DEPENDENT.contains(&item.item_type.as_str()));
     }
     let mut id = header.event_id;
     let mut event: Option<Item> = None;
     let mut needs_id = false;
+    let mut takes_any = false;
+    let mut event_is_held_back: Option<&'static str> = None;
     for item in items {
-        needs_id |= NEED_AN_ID.contains(&item.item_type.as_str());
-        if item.item_type == "event" && event.is_none() {
-            let (given, other_kind) = look_at(&item.payload);
-            id = id.or(given);
-            match other_kind {
-                None => event = Some(item),
-                Some(category) => {
-                    TOTALS.other_item();
-                    reception.drop(category, NOT_KEPT, 1);
-                }
-            }
-        } else {
-            count_unkept(&mut reception, &item);
+        let name = item.item_type.as_str();
+        needs_id |= NEED_AN_ID.contains(&name);
+        let is_event = name == "event" && event.is_none();
+        let (given, other_kind) = if is_event { look_at(&item.payload) } else { (None, None) };
+        id = id.or(given);
+        let category = other_kind.unwrap_or_else(|| Category::of_item_type(name));
+        if let Some(reason) = event_is_held_back.filter(|_| DEPENDENT.contains(&name)) {
+            reception.count(category, Outcome::RateLimited, reason, 1);
+            continue;
         }
+        if let Err(reason) = reception.admit(edge, known, category, quantity(&item)) {
+            if is_event {
+                event_is_held_back = Some(reason);
+            }
+            continue;
+        }
+        takes_any = true;
+        match other_kind {
+            None if is_event => event = Some(item),
+            Some(category) => {
+                TOTALS.other_item();
+                reception.drop(category, NOT_KEPT, 1);
+            }
+            None => count_unkept(&mut reception, &item),
+        }
+    }
+    if !takes_any && !reception.limits.is_empty() {
+        return Err(refuse_limited(edge, reception).await);
     }
     if id.is_none() && needs_id {
         id = Some(EventId::random());
@@ -139,18 +196,26 @@ async fn take_items(edge: &Edge, mut reception: Reception, envelope: Envelope) -
         _ => None,
     };
     let has_event = event.is_some();
+    let limits = reception.limits.clone();
     accept(edge, reception, event).await?;
     if has_event {
         TOTALS.event();
     }
-    Ok(Accepted::Envelope(id))
+    Ok(Accepted::Envelope(id, limits))
+}
+
+/// How many things of its kind an item stands for.
+fn quantity(item: &Item) -> u64 {
+    match item.item_type.as_str() {
+        known if KNOWN_TYPES.contains(&known) => item.header.item_count.unwrap_or(1).clamp(1, MAX_COUNTED),
+        _ => 1,
+    }
 }
 
 /// Counts an item that is not kept.
 fn count_unkept(reception: &mut Reception, item: &Item) {
     let name = item.item_type.as_str();
     let category = Category::of_item_type(name);
-    let quantity = item.header.item_count.unwrap_or(1).clamp(1, MAX_COUNTED);
     match name {
         "event" => {
             TOTALS.surplus_event();
@@ -165,7 +230,7 @@ fn count_unkept(reception: &mut Reception, item: &Item) {
         }
         known if KNOWN_TYPES.contains(&known) => {
             TOTALS.other_item();
-            reception.drop(category, NOT_KEPT, quantity);
+            reception.drop(category, NOT_KEPT, quantity(item));
         }
         unknown => {
             TOTALS.unknown_item();

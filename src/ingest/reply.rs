@@ -45,20 +45,23 @@ fn respond(status: StatusCode, json: String) -> Response {
 /// What was sent is in the queue, or needs none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
-    /// An envelope; with the id of its event, if it has or needs one.
-    Envelope(Option<EventId>),
+    /// An envelope, with the id of its event, if it has or needs one; and the limits that held a part of it back.
+    Envelope(Option<EventId>, RateLimits),
     /// An event by `/store/`; old servers disagree on the name of the key, so it has both.
     Store(EventId),
 }
 
 impl Accepted {
     pub(super) fn into_response(self) -> Response {
-        let json = match self {
-            Self::Envelope(Some(id)) => format!(r#"{{"id":"{id}"}}"#),
-            Self::Envelope(None) => "{}".to_owned(),
-            Self::Store(id) => format!(r#"{{"id":"{id}","event_id":"{id}"}}"#),
+        let (json, limits) = match self {
+            Self::Envelope(Some(id), limits) => (format!(r#"{{"id":"{id}"}}"#), limits),
+            Self::Envelope(None, limits) => ("{}".to_owned(), limits),
+            Self::Store(id) => (format!(r#"{{"id":"{id}","event_id":"{id}"}}"#), RateLimits::default()),
         };
-        respond(StatusCode::OK, json)
+        let mut response = respond(StatusCode::OK, json);
+        // Without Retry-After, which would hold back everything.
+        limits.write_to(response.headers_mut());
+        response
     }
 }
 
@@ -180,7 +183,7 @@ mod tests {
     fn every_answer_can_be_read_by_a_browser() {
         for response in [
             preflight(),
-            Accepted::Envelope(None).into_response(),
+            Accepted::Envelope(None, RateLimits::default()).into_response(),
             Refusal::forbidden().into_response(),
             Refusal::unavailable("x").into_response(),
         ] {

@@ -5,18 +5,19 @@ use axum::http::header;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
-use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept};
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept, refuse_limited};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
 use super::edge::Edge;
 use super::head::{self, PayloadId};
+use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
 use super::{body, decompress, envelope};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, StoreBodyError, decode_store_body};
+use crate::protocol::{Category, Outcome, StoreBodyError, decode_store_body};
 
 const INVALID: &str = "invalid event";
 
@@ -28,22 +29,35 @@ pub(super) async fn receive(
     request: Request,
 ) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let project_id = match admit(app, edge, project, &head).await {
-        Ok(project_id) => project_id,
+    let known = match admit(app, edge, project, &head).await {
+        Ok(known) => known,
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
-    let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
-    let mut reception = Reception::now(project_id, &head.headers, head.extensions.get::<ClientInfo>());
-    let plain = decompress::decompress(&head.headers, body).await?;
+    let mut reception = Reception::now(known.project_id, &head.headers, head.extensions.get::<ClientInfo>());
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if content_type.starts_with("application/x-sentry-envelope") {
-        return envelope::receive_authorized(edge, reception, &plain.bytes).await;
+    let is_envelope = content_type.starts_with("application/x-sentry-envelope");
+    if !is_envelope {
+        // The body can only be an event: it need not be read to be refused.
+        reception.limits = edge.limits.exhausted(&known, Some(Category::Error), reception.received_at);
+        if let Some(reason) = reception.limits.first().map(|limited| limited.reason) {
+            reception.count(Category::Error, Outcome::RateLimited, reason, 1);
+            let refusal = refuse_limited(edge, reception).await;
+            return Err(body::refuse(&head.headers, body, refusal).await);
+        }
+    }
+    let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
+    let plain = decompress::decompress(&head.headers, body).await?;
+    if is_envelope {
+        return envelope::receive_authorized(edge, &known, reception, &plain.bytes).await;
     }
     let payload = unwrap_event(&plain.bytes)?;
     if payload.len() > MAX_EVENT_BYTES {
         return Err(too_large());
     }
     let (payload, event_id, other_kind) = read_head(payload)?;
+    if reception.admit(edge, &known, other_kind.unwrap_or(Category::Error), 1).is_err() {
+        return Err(refuse_limited(edge, reception).await);
+    }
     if let Some(category) = other_kind {
         reception.drop(category, NOT_KEPT, 1);
         accept(edge, reception, None).await?;
@@ -56,7 +70,7 @@ pub(super) async fn receive(
 }
 
 /// Before a body is taken in, the key must be good.
-async fn admit(app: &App, edge: &Edge, project: Option<ProjectId>, head: &Parts) -> Result<ProjectId, Refusal> {
+async fn admit(app: &App, edge: &Edge, project: Option<ProjectId>, head: &Parts) -> Result<Known, Refusal> {
     let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
         return Err(Refusal::unauthorized("missing authorization information"));
     };

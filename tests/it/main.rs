@@ -26,6 +26,8 @@ mod ingest;
 #[cfg(test)]
 mod ingest_keys;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod recipes;

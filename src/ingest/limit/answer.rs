@@ -69,6 +69,11 @@ impl RateLimits {
         }
     }
 
+    /// The one met first.
+    pub(in crate::ingest) fn first(&self) -> Option<&Limited> {
+        self.0.first()
+    }
+
     /// Tells of the limits, on an answer of any status.
     pub(in crate::ingest) fn write_to(&self, headers: &mut HeaderMap) {
         let texts: Vec<String> = self.0.iter().map(Limited::to_string).collect();

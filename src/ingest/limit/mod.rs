@@ -21,7 +21,7 @@ use crate::protocol::Category;
 use crate::queue::{Counters, Window};
 use crate::store::rate_limit::{Covers, RateLimit, Target};
 
-/// What a limit on events counts, as clients sort it.
+/// What clients hold back when a limit on events is used up.
 const ERRORS: &[Category] = &[Category::Default, Category::Error, Category::Security];
 
 /// The limits that apply to a key: its own, its project's, its organization's. Cheap to clone.
@@ -108,18 +108,30 @@ impl Limits {
         Ok(())
     }
 
-    /// The limits of this key that are used up and cover a category; without asking for anything.
-    pub(in crate::ingest) fn exhausted(&self, key: &Known, category: Category, now: DateTime<Utc>) -> RateLimits {
+    /// The limits of this key that are used up and cover a category; without one, those that cover everything.
+    pub(in crate::ingest) fn exhausted(
+        &self,
+        key: &Known,
+        category: Option<Category>,
+        now: DateTime<Utc>,
+    ) -> RateLimits {
         let mut found = RateLimits::default();
         if key.limits.is_empty() {
             return found;
         }
+        let applies = |rule: &&RateLimit| match category {
+            Some(category) => covers(rule.covers, category),
+            None => rule.covers == Covers::All,
+        };
         let mut counters = lock(&self.counters);
-        for rule in key.limits.iter().filter(|rule| covers(rule.covers, category)) {
+        for rule in key.limits.iter().filter(applies) {
             let counter = counter(&mut counters, rule, now);
             if counter.used() >= allowed(rule) {
                 found.add(limited(rule, counter.window, now));
             }
+        }
+        if !found.is_empty() {
+            self.wake.notify_one();
         }
         found
     }
@@ -134,7 +146,7 @@ impl Drop for Limits {
 
 fn covers(covers: Covers, category: Category) -> bool {
     match covers {
-        Covers::Error => ERRORS.contains(&category),
+        Covers::Error => matches!(category, Category::Error | Category::Security),
         Covers::All => category != Category::Internal,
     }
 }
@@ -232,8 +244,9 @@ mod tests {
         let refused = limits.take(&key, Category::Session, 1, at(0)).unwrap_err();
         assert_eq!(refused.to_string(), "3600::organization:org_quota");
         assert!(limits.take(&key, Category::Internal, 1, at(0)).is_ok(), "what an SDK says of itself is never limited");
-        assert!(limits.exhausted(&key, Category::Internal, at(0)).is_empty());
-        assert!(!limits.exhausted(&key, Category::Attachment, at(0)).is_empty());
+        assert!(limits.exhausted(&key, Some(Category::Internal), at(0)).is_empty());
+        assert!(!limits.exhausted(&key, Some(Category::Attachment), at(0)).is_empty());
+        assert!(!limits.exhausted(&key, None, at(0)).is_empty());
     }
 
     #[test]

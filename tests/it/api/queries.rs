@@ -68,7 +68,7 @@ async fn a_list_takes_the_same_few_statements_whatever_its_length() {
     let lists = [
         ("organizations/", 2),
         ("projects/", 3),
-        ("projects/default/default/keys/", 5),
+        ("projects/default/default/keys/", 6),
         ("organizations/default/issues/", 7),
         ("projects/default/default/issues/", 7),
         ("issues/1/events/", 4),
