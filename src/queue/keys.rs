@@ -24,6 +24,22 @@ pub(super) const MAX_DEAD: i64 = 100;
 pub(super) const MAX_DEAD_BYTES: usize = 128 * 1024;
 
 impl Queue {
+    /// Every queue there is.
+    pub const ALL: [Self; 2] = [Self::Ingest, Self::Notify];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Notify => "notify",
+        }
+    }
+
+    /// The queue of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.name() == name)
+    }
+
     /// The stream.
     pub(super) const fn key(self) -> &'static str {
         match self {
@@ -47,5 +63,15 @@ impl Queue {
             Self::Ingest => "q:ingest:dead",
             Self::Notify => "q:notify:dead",
         }
+    }
+
+    /// The sorted set of what is to be done later, by its time in ms.
+    pub(super) fn delayed_key(self) -> String {
+        self.key().to_owned() + ":delayed"
+    }
+
+    /// There while nobody shall read the queue.
+    pub(super) fn paused_key(self) -> String {
+        self.key().to_owned() + ":paused"
     }
 }

@@ -1,5 +1,7 @@
 //! The queue against a real Redis, and the worker behind it.
 
+mod overview;
+
 use std::time::Duration;
 
 use bytes::Bytes;
