@@ -17,16 +17,28 @@
 
 mod client;
 mod consumer;
+mod control;
+mod dead;
 mod error;
+mod hands;
 mod keys;
+mod leftovers;
 mod overview;
 mod producer;
 mod reply;
+mod seat;
+mod settler;
 mod shipping;
+mod task;
 
-pub use consumer::{Consumer, Entry, Settler};
+pub use consumer::{Consumer, Entry};
+pub use control::Delayed;
+pub use dead::{DeadLetter, Wish};
 pub use error::QueueError;
 pub use keys::Queue;
 pub use overview::Overview;
 pub use producer::Producer;
+pub use seat::Seat;
+pub use settler::Settler;
 pub use shipping::{Added, EntryId, Look, Shipping};
+pub use task::Task;

@@ -15,8 +15,21 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ),
     (
         "web",
-        &["auth", "http", "store", "queue::Producer", "queue::Queue", "app", "config", "protocol", "ids", "telemetry"],
-        "as api: the same reads, as pages",
+        &[
+            "auth",
+            "http",
+            "store",
+            "queue::Producer",
+            "queue::Queue",
+            "jobs::Job",
+            "jobs::SendTests",
+            "app",
+            "config",
+            "protocol",
+            "ids",
+            "telemetry",
+        ],
+        "as api: the same reads, as pages; and what somebody waits for is asked for",
     ),
     (
         "ingest",

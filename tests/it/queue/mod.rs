@@ -1,6 +1,10 @@
 //! The queue against a real Redis, and the worker behind it.
 
+mod dead;
+mod jobs;
 mod overview;
+mod poison;
+mod take_over;
 
 use std::time::Duration;
 
@@ -70,21 +74,6 @@ async fn a_redis_that_lost_everything_is_set_up_again() {
         }
     }
     panic!("the entry was never read");
-}
-
-#[tokio::test]
-async fn dead_letters_cannot_fill_redis() {
-    let redis = TestRedis::start();
-    let producer = Producer::connect(&config(&redis)).unwrap();
-    let mut consumer = consumer(&redis).await;
-    producer.append(Queue::Ingest, vec![b'x'; 500_000].into()).await.unwrap();
-    let entries = consumer.read(10, true).await.unwrap();
-    for _ in 0..120 {
-        consumer.settler().bury(&entries[0], "for a reason").await.unwrap();
-    }
-    assert_eq!(redis.command("XLEN q:ingest:dead"), ":100");
-    let bytes: usize = redis.command("MEMORY USAGE q:ingest:dead SAMPLES 0").trim_start_matches(':').parse().unwrap();
-    assert!(bytes < 20_000_000, "{bytes}");
 }
 
 /// Runs a worker over the application's queue until it is empty.
