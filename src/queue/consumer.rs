@@ -137,13 +137,14 @@ impl Consumer {
             self.news.borrow_and_update();
             if self.shutdown.is_draining() {
                 // What was kept is handed back with the rest.
-                self.seat.hands.end_alone(self.queue);
+                self.end_alone();
                 return Ok(self.give(Vec::new()));
             }
             let entries = match self.turn().await? {
-                Turn::Leftovers => self.leftovers.take(max).await?,
+                Turn::Leftovers => self.leftovers.take(max).await.inspect_err(|_| self.next_scan = Instant::now())?,
                 Turn::Suspect => {
-                    let suspect = self.leftovers.take_suspect().await?;
+                    let suspect = self.leftovers.take_suspect().await;
+                    let suspect = suspect.inspect_err(|_| self.next_scan = Instant::now())?;
                     let suspect = self.seat.hands.take(self.queue, suspect);
                     if suspect.is_empty() {
                         continue;
@@ -202,26 +203,32 @@ impl Consumer {
         if !sight.orphans.is_empty() {
             self.leftovers.look_at(self.seat.take_orphans(self.queue));
         }
-        let is_alone = self.seat.hands.is_alone(self.queue);
         if sight.is_paused {
-            self.seat.hands.end_alone(self.queue);
+            self.end_alone();
             return Ok(Turn::Wait);
         }
         if self.leftovers.has_only_suspects() {
             return Ok(if self.seat.hands.ask_alone(self.queue) { Turn::Suspect } else { Turn::Wait });
         }
-        if is_alone {
+        if self.seat.hands.is_alone(self.queue) {
             // The last suspect is settled, or still in hand.
             if !self.seat.hands.ask_alone(self.queue) {
                 return Ok(Turn::Wait);
             }
-            self.seat.hands.end_alone(self.queue);
-            self.seat.tell();
+            self.end_alone();
         }
         if !self.seat.hands.is_open() {
             return Ok(Turn::Wait);
         }
         Ok(if self.leftovers.is_empty() { Turn::New } else { Turn::Leftovers })
+    }
+
+    /// Lets the other queues give out again, if this one kept them from it.
+    fn end_alone(&self) {
+        if self.seat.hands.is_alone(self.queue) {
+            self.seat.hands.end_alone(self.queue);
+            self.seat.tell();
+        }
     }
 
     /// Takes entries, and those kept before, into the worker's hands.
@@ -290,6 +297,13 @@ impl Consumer {
     }
 }
 
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.end_alone();
+    }
+}
+
+/// What a queue may give out next.
 enum Turn {
     Leftovers,
     Suspect,

@@ -97,7 +97,7 @@ async fn delayed_jobs_run_once_each_when_their_time_has_come() {
     for arg in 0..300 {
         Late { arg }.enqueue_in(&app.app.queue, Duration::from_secs(3)).await.unwrap();
     }
-    Late { arg: 0 }.enqueue_in(&app.app.queue, Duration::from_secs(3600)).await.unwrap();
+    Late { arg: 0 }.enqueue_in(&app.app.queue, Duration::from_hours(1)).await.unwrap();
     let delayed = app.app.queue.delayed(Queue::Maintenance, 500).await.unwrap();
     assert_eq!(delayed.len(), 301);
     assert!(delayed[0].due > chrono::Utc::now() && delayed[0].due < delayed[300].due);

@@ -1,5 +1,6 @@
 //! The queue against a real Redis, and the worker behind it.
 
+mod cli;
 mod dead;
 mod jobs;
 mod overview;
@@ -124,4 +125,45 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_is_stored() {
     assert_eq!(app.redis.command("XLEN q:ingest:dead"), ":5");
     let rejected = "select sum(quantity)::bigint from outcome_hourly where outcome = 'rejected'";
     assert_eq!(count(&app, rejected).await, 1);
+}
+
+/// Says how often the only entry of the queue was given out, the last time to the worker of slot 1.
+fn set_deliveries(app: &TestApp, count: u64) {
+    app.redis.command("XGROUP CREATE q:ingest workers 0");
+    app.redis.command("XREADGROUP GROUP workers worker-1 STREAMS q:ingest >");
+    let set = "local id = redis.call('XRANGE', 'q:ingest', '-', '+')[1][1]; \
+               return redis.call('XCLAIM', 'q:ingest', 'workers', 'worker-1', 0, id, 'RETRYCOUNT', ARGV[1], 'JUSTID')";
+    assert_eq!(app.redis.command(&format!("EVAL \"{set}\" 0 {count}")), "*1");
+}
+
+#[tokio::test]
+async fn what_ended_the_worker_five_times_is_rejected_and_can_come_back() {
+    let app = TestApp::start().await;
+    app.send_event(&json!({ "message": "hello" })).await.expect(200);
+    set_deliveries(&app, 5);
+    work(&app).await;
+    assert_eq!(count(&app, "select count(*) from event").await, 0);
+    let letter = app.app.queue.dead_letters(Queue::Ingest, None, 1).await.unwrap().remove(0);
+    assert_eq!(letter.reason, "it ended the worker 5 times");
+    let rejected = "select coalesce(sum(quantity), 0)::bigint from outcome_hourly where outcome = 'rejected'";
+    assert_eq!(count(&app, rejected).await, 1);
+    assert_eq!(count(&app, "select count(*) from rejected_item").await, 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_database_is_excused_meanwhile() {
+    let app = TestApp::start().await;
+    app.send_event(&json!({ "message": "hello" })).await.expect(200);
+    set_deliveries(&app, 4);
+    let pool = app.database.pool();
+    sqlx::query("alter table issue rename to away").execute(pool).await.unwrap();
+    let deliveries = "EVAL \"return redis.call('XPENDING', 'q:ingest', 'workers', '-', '+', 1)[1][4]\" 0";
+    let back = async {
+        while app.redis.command(deliveries) != ":1" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        sqlx::query("alter table away rename to issue").execute(pool).await.unwrap();
+    };
+    tokio::join!(back, work(&app));
+    assert_eq!(count(&app, "select count(*) from event").await, 1);
 }
