@@ -7,7 +7,7 @@ use glitchbox::jobs::{Job, SendTests};
 use glitchbox::queue::Queue;
 use serde_json::{Value, json};
 
-use super::{count, set_deliveries, work};
+use super::{append_event, count, set_deliveries, work};
 use crate::support::TestApp;
 
 fn run(app: &TestApp, arguments: &[&str]) -> Output {
@@ -63,8 +63,7 @@ async fn queues_are_listed_paused_and_resumed() {
 #[tokio::test]
 async fn a_dead_letter_is_shown_retried_and_discarded() {
     let app = TestApp::start().await;
-    let id = "0123456789abcdef0123456789abcdef";
-    app.send_event(&json!({ "event_id": id, "message": "hello" })).await.expect(200);
+    let id = append_event(&app, &json!({ "message": "hello" })).await;
     set_deliveries(&app, 5);
     work(&app).await;
     app.app.queue.append(Queue::Ingest, Bytes::from_static(b"\x63from the future")).await.unwrap();

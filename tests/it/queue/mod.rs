@@ -10,11 +10,15 @@ mod take_over;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::Utc;
 use glitchbox::config::Config;
+use glitchbox::ids::EventId;
 use glitchbox::jobs::store_events;
+use glitchbox::protocol::{Stamp, StampedItem};
 use glitchbox::queue::{Consumer, Entry, Producer, Queue};
 use glitchbox::shutdown::Shutdown;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{TestApp, TestRedis};
 
@@ -127,6 +131,25 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_is_stored() {
     assert_eq!(count(&app, rejected).await, 1);
 }
 
+/// Puts an event into the queue, past the edge.
+async fn append_event(app: &TestApp, event: &serde_json::Value) -> EventId {
+    let (event_id, received_at) = (EventId::random(), Utc::now());
+    let stamp = Stamp {
+        ingest_id: Uuid::now_v7(),
+        project_id: app.project.id,
+        item_type: StampedItem::EVENT.to_owned(),
+        event_id,
+        received_at,
+        received_on: received_at.date_naive(),
+        sent_at: None,
+        client_ip: None,
+        user_agent: None,
+    };
+    let item = StampedItem { stamp, payload: event.to_string().into() };
+    app.app.queue.append(Queue::Ingest, item.encode()).await.unwrap();
+    event_id
+}
+
 /// Says how often the only entry of the queue was given out, the last time to the worker of slot 1.
 fn set_deliveries(app: &TestApp, count: u64) {
     app.redis.command("XGROUP CREATE q:ingest workers 0");
@@ -139,7 +162,7 @@ fn set_deliveries(app: &TestApp, count: u64) {
 #[tokio::test]
 async fn what_ended_the_worker_five_times_is_rejected_and_can_come_back() {
     let app = TestApp::start().await;
-    app.send_event(&json!({ "message": "hello" })).await.expect(200);
+    append_event(&app, &json!({ "message": "hello" })).await;
     set_deliveries(&app, 5);
     work(&app).await;
     assert_eq!(count(&app, "select count(*) from event").await, 0);
@@ -153,7 +176,7 @@ async fn what_ended_the_worker_five_times_is_rejected_and_can_come_back() {
 #[tokio::test]
 async fn what_waits_for_the_database_is_excused_meanwhile() {
     let app = TestApp::start().await;
-    app.send_event(&json!({ "message": "hello" })).await.expect(200);
+    append_event(&app, &json!({ "message": "hello" })).await;
     set_deliveries(&app, 4);
     let pool = app.database.pool();
     sqlx::query("alter table issue rename to away").execute(pool).await.unwrap();
