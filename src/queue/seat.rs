@@ -29,7 +29,7 @@ const ALIVE_S: u64 = 30;
 const DEAD_AFTER: Duration = Duration::from_secs(5);
 
 /// An empty consumer without a sign of life is removed once it has done nothing for so long.
-const GONE_AFTER: Duration = Duration::from_mins(1);
+const GONE_AFTER: Duration = Duration::from_secs(10);
 
 /// After Redis was away, all signs of life may have run out; so long everybody may give a new one.
 const CALM: Duration = Duration::from_secs(10);

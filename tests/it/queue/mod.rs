@@ -190,3 +190,30 @@ async fn what_waits_for_the_database_is_excused_meanwhile() {
     tokio::join!(back, work(&app));
     assert_eq!(count(&app, "select count(*) from event").await, 1);
 }
+
+#[tokio::test]
+async fn a_worker_that_ends_while_the_database_is_away_hands_back_what_it_has() {
+    let app = TestApp::start().await;
+    for number in 0..3 {
+        append_event(&app, &json!({ "message": "hello", "extra": { "number": number } })).await;
+    }
+    let pool = app.database.pool();
+    sqlx::query("alter table issue rename to away").execute(pool).await.unwrap();
+    let shutdown = Shutdown::new();
+    let consumer = Consumer::connect(&app.app.config, Queue::Ingest, "1").unwrap();
+    let ending = async {
+        while app.redis.command("EVAL \"return redis.call('XPENDING', 'q:ingest', 'workers')[1]\" 0") != ":3" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // One that comes last may be read while the others wait.
+        append_event(&app, &json!({ "message": "hello" })).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        shutdown.drain();
+    };
+    tokio::join!(store_events::run(&app.app, consumer, &shutdown, || ()), ending);
+    let left = "EVAL \"return #redis.call('XPENDING', 'q:ingest', 'workers', '-', '+', 9, ARGV[1])\" 0";
+    assert_eq!(app.redis.command(&format!("{left} worker-1")), ":0", "nothing is left under the name of the dead");
+    sqlx::query("alter table away rename to issue").execute(pool).await.unwrap();
+    work(&app).await;
+    assert_eq!(count(&app, "select count(*) from event").await, 4);
+}
