@@ -11,6 +11,7 @@ mod migrate;
 mod org;
 mod output;
 mod project;
+mod queue;
 mod token;
 mod user;
 mod web;
@@ -72,6 +73,9 @@ enum Command {
     /// Manage API tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// Look at the queues, and at what could not be done.
+    #[command(subcommand)]
+    Queue(queue::Command),
     /// Try how mail is sent.
     #[command(subcommand)]
     Mail(mail::Command),
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Key(command) => key::run(command, config),
         Command::Limit(command) => limit::run(command, config),
         Command::Token(command) => token::run(command, config),
+        Command::Queue(command) => queue::run(command, config),
         Command::Mail(command) => mail::run(command, &config),
     };
     outcome.unwrap_or_else(|error| {

@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{block_on, start_logging};
 use crate::alert::throttle;
 use crate::app::App;
 use crate::config::{Config, environment};
-use crate::jobs::{BEATS, beat, send_alerts, send_tests, store_events};
-use crate::queue::{Consumer, Queue};
+use crate::jobs::store_events::{self, Ended};
+use crate::jobs::{BEATS, KINDS, beat, runner, send_alerts};
+use crate::queue::{Queue, Seat};
 use crate::shutdown::{DRAIN_LIMIT, STOP_LIMIT, Shutdown};
 use crate::telemetry::notify::notify;
 
@@ -26,32 +28,59 @@ pub(super) struct Args {
 /// Threads of the runtime; the work itself is done on blocking threads.
 const WORKER_THREADS: usize = 2;
 
+/// Jobs of queue `notify` at a time: a recipient that hangs keeps nobody else waiting.
+const NOTIFY_CONCURRENCY: usize = 4;
+
+/// Jobs of queue `maintenance` at a time: they have time, and the machine has better to do.
+const MAINTENANCE_CONCURRENCY: usize = 1;
+
+/// How long the end may take to hand back what is in hand.
+const HAND_BACK_LIMIT: Duration = Duration::from_millis(300);
+
 pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     start_logging("worker", &config);
     let supervisor = environment("NOTIFY_SOCKET");
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
-        let consumer = Consumer::connect(&config, Queue::Ingest, &args.slot)?;
-        let requests = Consumer::connect(&config, Queue::Notify, &args.slot)?;
+        let seat = Seat::connect(&config, &args.slot, &Queue::ALL)?;
+        let consumer = |queue| seat.consumer(queue);
+        let (items, notices, upkeep) =
+            (consumer(Queue::Ingest)?, consumer(Queue::Notify)?, consumer(Queue::Maintenance)?);
         let app = Arc::new(App::connect(config)?);
         beat::start(&app, BEATS, &shutdown);
         let is_ready = || {
             notify(supervisor.as_deref(), "READY=1");
             tracing::info!(slot = args.slot, "reading the queue");
         };
+        let store = async {
+            let ended = store_events::run(&app, items, &shutdown, is_ready).await;
+            if ended == Ended::Hung {
+                shutdown.stop();
+            }
+            ended
+        };
         let work = async {
             tokio::join!(
-                store_events::run(&app, consumer, &shutdown, is_ready),
+                store,
                 send_alerts::run(&app, throttle::POLICY, &shutdown),
-                send_tests::run(&app, requests, &shutdown),
-            );
+                runner::run(&app, KINDS, notices, NOTIFY_CONCURRENCY, &shutdown),
+                runner::run(&app, KINDS, upkeep, MAINTENANCE_CONCURRENCY, &shutdown),
+            )
         };
-        tokio::select! {
-            () = work => tracing::info!("stopped"),
-            () = out_of_time(&shutdown) => tracing::warn!("stopped with a batch in hand; it stays in the queue"),
+        let ended = tokio::select! {
+            (ended, ..) = work => ended,
+            () = out_of_time(&shutdown) => {
+                tracing::warn!("stopped with work in hand; it goes back to the queue");
+                Ended::InOrder
+            }
+        };
+        // What is in hand at the end is not to blame for it, and is there for whichever worker comes first.
+        if !matches!(timeout(HAND_BACK_LIMIT, seat.hand_back()).await, Ok(Ok(()))) {
+            tracing::warn!("what is left could not be handed back; it is taken up by the next start");
         }
+        tracing::info!("stopped");
         notify(supervisor.as_deref(), "STOPPING=1");
-        Ok(ExitCode::SUCCESS)
+        Ok(if ended == Ended::Hung { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     })
 }
 

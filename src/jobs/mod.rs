@@ -9,23 +9,33 @@
 //! | `prune_notices` | daily, in one worker | forgets what was told 30 days ago |
 //! | `clean_up` | daily, in one worker | drops what has outlived its time: days of events and what hangs on them, sessions |
 //! | `remove_files` | daily, in each worker | as `clean_up`, for the files of the worker's own disk |
-//! | `train_dictionaries` | at the start, every five minutes, and when a new project is busy; made by one worker, taken up by each | what the payloads of a project are compressed with |
+//! | `train_dictionaries` | at the start and every five minutes in each worker, and when a new project is busy; made by one worker, taken up by each | what the payloads of a project are compressed with |
 
 pub mod beat;
 pub mod clean_up;
+mod hang_guard;
+mod job;
 mod make_partitions;
 mod prepare;
 mod prune_notices;
 pub mod remove_files;
+pub mod runner;
 pub mod send_alerts;
-pub mod send_tests;
+mod send_tests;
 pub mod store_events;
 mod train_dictionaries;
 mod write_batch;
 
+pub use job::{Job, Kind, Retry};
+pub use send_tests::SendTests;
+
 use std::time::Duration;
 
 use beat::{Beat, When};
+use train_dictionaries::TrainDictionaries;
+
+/// What is done when somebody asks for it.
+pub const KINDS: &[Kind] = &[Kind::of::<SendTests>(), Kind::of::<TrainDictionaries>()];
 
 /// What is done at fixed intervals, and at the start.
 pub const BEATS: &[Beat] = &[

@@ -1,7 +1,11 @@
 //! The part of storing events that needs no database: decode, process, compress. On blocking threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
+use futures_util::future::join_all;
+
+use super::hang_guard::{Patience, Progress, guard};
 use crate::process::{Incoming, process};
 use crate::protocol::{Stamp, StampedItem, Tally};
 use crate::queue::Entry;
@@ -11,6 +15,9 @@ use crate::store::payload_dictionary::EncoderSet;
 
 /// Entries that are worth a thread of their own.
 const CHUNK: usize = 64;
+
+/// How long one entry may take.
+const PATIENCE: Patience = Patience { looks: 30, between: Duration::from_secs(1) };
 
 /// An event ready to be written, with the entry it came from.
 #[derive(Debug)]
@@ -54,6 +61,14 @@ pub(super) struct Unusable {
     pub(super) stamp: Option<Stamp>,
 }
 
+impl Unusable {
+    /// One that must not be processed (again).
+    fn unread(entry: Entry, reason: String) -> Self {
+        let stamp = StampedItem::decode(&entry.data).ok().map(|item| item.stamp);
+        Self { stamp: stamp.filter(|stamp| stamp.item_type == StampedItem::EVENT), entry, reason }
+    }
+}
+
 /// Prepares `entries`, in their order, on as many threads as the machine has cores.
 pub(super) async fn prepare(mut entries: Vec<Entry>, encoders: &EncoderSet) -> Batch {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -63,53 +78,63 @@ pub(super) async fn prepare(mut entries: Vec<Entry>, encoders: &EncoderSet) -> B
         let rest = entries.split_off(share.min(entries.len()));
         let chunk = std::mem::replace(&mut entries, rest);
         let encoders = EncoderSet::clone(encoders);
-        running.push(tokio::task::spawn_blocking(move || prepare_chunk(chunk, &encoders)));
+        let work = move |chunk, progress: &Progress| prepare_chunk(chunk, &encoders, progress);
+        running.push(guard(chunk, PATIENCE, work));
     }
     let mut batch = Batch::default();
-    for chunk in running {
-        // Panics are caught inside; the runtime cancels blocking tasks only at its end.
-        let Ok(done) = chunk.await else { continue };
+    for (done, hung) in join_all(running).await {
+        let done = done.unwrap_or_default();
         batch.events.extend(done.events);
         batch.tallies.extend(done.tallies);
         batch.canaries.extend(done.canaries);
         batch.unusable.extend(done.unusable);
+        batch.unusable.extend(hung.into_iter().map(|entry| Unusable::unread(entry, PATIENCE.describe())));
     }
     batch
 }
 
-fn prepare_chunk(entries: Vec<Entry>, encoders: &EncoderSet) -> Batch {
+fn prepare_chunk(entries: Vec<Entry>, encoders: &EncoderSet, progress: &Progress) -> Batch {
     let mut batch = Batch::default();
     for entry in entries {
-        let item = match StampedItem::decode(&entry.data) {
-            Ok(item) => item,
-            Err(error) => {
-                batch.unusable.push(Unusable { entry, reason: error.to_string(), stamp: None });
-                continue;
-            }
-        };
-        let StampedItem { stamp, payload } = item;
-        match stamp.item_type.as_str() {
-            StampedItem::EVENT => {
-                let prepared = catch_unwind(AssertUnwindSafe(|| prepare_event(&stamp, &payload, encoders)));
-                match prepared.unwrap_or_else(|_| Err("processing it panicked".to_owned())) {
-                    Ok(event) => batch.events.push(Prepared { entry, event }),
-                    Err(reason) => batch.unusable.push(Unusable { entry, reason, stamp: Some(stamp) }),
-                }
-            }
-            StampedItem::TALLY => match Tally::decode(&payload) {
-                Ok(tally) => batch.tallies.push(Counted { entry, stamp, tally }),
-                Err(error) => {
-                    batch.unusable.push(Unusable { entry, reason: format!("a malformed tally: {error}"), stamp: None });
-                }
-            },
-            StampedItem::CANARY => batch.canaries.push(Canary { entry, stamp }),
-            other => {
-                let reason = format!("no job for items of type {other:?}");
-                batch.unusable.push(Unusable { entry, reason, stamp: Some(stamp) });
-            }
-        }
+        prepare_entry(entry, encoders, &mut batch);
+        progress.advance();
     }
     batch
+}
+
+fn prepare_entry(entry: Entry, encoders: &EncoderSet, batch: &mut Batch) {
+    if let Some(reason) = entry.hopeless() {
+        batch.unusable.push(Unusable::unread(entry, reason));
+        return;
+    }
+    let item = match StampedItem::decode(&entry.data) {
+        Ok(item) => item,
+        Err(error) => {
+            batch.unusable.push(Unusable { entry, reason: error.to_string(), stamp: None });
+            return;
+        }
+    };
+    let StampedItem { stamp, payload } = item;
+    match stamp.item_type.as_str() {
+        StampedItem::EVENT => {
+            let prepared = catch_unwind(AssertUnwindSafe(|| prepare_event(&stamp, &payload, encoders)));
+            match prepared.unwrap_or_else(|_| Err("processing it panicked".to_owned())) {
+                Ok(event) => batch.events.push(Prepared { entry, event }),
+                Err(reason) => batch.unusable.push(Unusable { entry, reason, stamp: Some(stamp) }),
+            }
+        }
+        StampedItem::TALLY => match Tally::decode(&payload) {
+            Ok(tally) => batch.tallies.push(Counted { entry, stamp, tally }),
+            Err(error) => {
+                batch.unusable.push(Unusable { entry, reason: format!("a malformed tally: {error}"), stamp: None });
+            }
+        },
+        StampedItem::CANARY => batch.canaries.push(Canary { entry, stamp }),
+        other => {
+            let reason = format!("no job for items of type {other:?}");
+            batch.unusable.push(Unusable { entry, reason, stamp: Some(stamp) });
+        }
+    }
 }
 
 fn prepare_event(stamp: &Stamp, payload: &[u8], encoders: &EncoderSet) -> Result<NewEvent, String> {

@@ -6,71 +6,46 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
+use super::job::{Job, Retry};
 use super::send_alerts::transport::{Parcel, Transport};
 use crate::alert::test_message::test_message;
 use crate::app::App;
-use crate::queue::{Consumer, Entry};
-use crate::shutdown::Shutdown;
+use crate::queue::Queue;
 use crate::store::alert::RecipientKind;
 use crate::store::alert_test::{self, ClaimedTest};
 
-/// Entries of the queue read at once. Each only says that there is something to do.
-const READ: usize = 64;
+/// Sends every test message that waits; there is at most one for each recipient.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SendTests {}
 
-/// Pause after an error of the queue or of the database.
-const RETRY: Duration = Duration::from_secs(2);
+impl Job for SendTests {
+    const NAME: &'static str = "send_tests";
+    const QUEUE: Queue = Queue::Notify;
+    // Nobody waits for long.
+    const RETRY: Retry = Retry { tries: 8, first: Duration::from_secs(2), longest: Duration::from_secs(15) };
+    // Longer than the slowest recipient may take.
+    const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Sends what is asked for, until `shutdown`; returns when the messages under way are settled.
-pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown) {
-    let transport = Arc::new(Transport::new(&app.config));
-    let settler = consumer.settler();
-    let mut sending = JoinSet::new();
-    loop {
-        let entries = tokio::select! {
-            biased;
-            () = shutdown.draining() => break,
-            Some(_) = sending.join_next() => continue,
-            entries = next(&mut consumer) => entries,
+    async fn run(self, app: Arc<App>) -> anyhow::Result<()> {
+        let mut sending = JoinSet::new();
+        let mut transport = None;
+        let looked = loop {
+            match alert_test::claim(&app.db).await {
+                Ok(Some(test)) => {
+                    let transport = transport.get_or_insert_with(|| Arc::new(Transport::new(&app.config)));
+                    let (app, transport) = (Arc::clone(&app), Arc::clone(transport));
+                    sending.spawn(async move { send(&app, &transport, &test).await });
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
         };
-        let ids: Vec<String> = entries.into_iter().map(|entry| entry.id).collect();
-        if ids.is_empty() {
-            continue;
-        }
-        if let Err(error) = start(app, &transport, &mut sending).await {
-            tracing::warn!(error = format!("{error:#}"), "test messages cannot be looked at; trying again");
-            settler.release(&ids);
-            sleep(RETRY).await;
-            continue;
-        }
-        if let Err(error) = settler.acknowledge(ids).await {
-            tracing::debug!(%error, "the queue keeps an entry that is done");
-        }
+        while sending.join_next().await.is_some() {}
+        Ok(looked?)
     }
-    while sending.join_next().await.is_some() {}
-}
-
-/// What the queue has; nothing after a while, or after an error and a pause.
-async fn next(consumer: &mut Consumer) -> Vec<Entry> {
-    match consumer.read(READ, true).await {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::debug!(%error, "the queue cannot be read");
-            sleep(RETRY).await;
-            Vec::new()
-        }
-    }
-}
-
-/// Starts sending every message that waits; there is at most one for each recipient.
-async fn start(app: &Arc<App>, transport: &Arc<Transport>, sending: &mut JoinSet<()>) -> anyhow::Result<()> {
-    while let Some(test) = alert_test::claim(&app.db).await? {
-        let (app, transport) = (Arc::clone(app), Arc::clone(transport));
-        sending.spawn(async move { send(&app, &transport, &test).await });
-    }
-    Ok(())
 }
 
 async fn send(app: &App, transport: &Transport, test: &ClaimedTest) {

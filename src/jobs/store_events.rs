@@ -11,8 +11,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::hang_guard::{self, MAX_HUNG};
+use super::job::Job;
 use super::prepare::{Batch, prepare};
-use super::train_dictionaries;
+use super::train_dictionaries::TrainDictionaries;
 use super::write_batch::Writer;
 use crate::app::App;
 use crate::ids::ProjectId;
@@ -30,7 +32,7 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Events asked for at once: how far a batch can get past [`BATCH_BYTES`].
 const READ: usize = 64;
 
-/// Events of a project without a dictionary that make it worth one at once. Twice what [`train_dictionaries`] wants,
+/// Events of a project without a dictionary that make it worth one at once. Twice what [`TrainDictionaries`] wants,
 /// since the last of them are still being written.
 const TRAIN_AFTER: usize = 2000;
 
@@ -43,33 +45,77 @@ const FILL_PAUSE: Duration = Duration::from_millis(10);
 /// Pause after a read that failed.
 const READ_PAUSE: Duration = Duration::from_millis(250);
 
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As asked.
+    InOrder,
+    /// With threads that hang; the process must not go on.
+    Hung,
+}
+
 /// Stores what comes, until `shutdown`; returns when the batches in hand are written, or cannot be.
 /// `is_ready` is called once Redis has answered.
-pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is_ready: impl FnOnce()) {
-    let writer = Writer { app: Arc::clone(app), settler: consumer.settler(), shutdown: shutdown.clone() };
+pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is_ready: impl FnOnce()) -> Ended {
+    consumer.end_with(shutdown);
+    let settler = consumer.settler();
+    let writer = Writer { app: Arc::clone(app), settler: settler.clone(), shutdown: shutdown.clone(), ids: Vec::new() };
     tokio::select! {
-        () = shutdown.draining() => return,
+        () = shutdown.draining() => return Ended::InOrder,
         () = wait_for_queue(&consumer) => is_ready(),
     }
     let mut writing: Option<JoinHandle<()>> = None;
     let mut newcomers = Newcomers::default();
-    loop {
-        let entries = tokio::select! {
-            biased;
-            () = shutdown.draining() => break,
-            entries = next_batch(&mut consumer, writing.as_ref()) => entries,
+    let mut failures = Failures::default();
+    let mut ended = Ended::InOrder;
+    while !shutdown.is_draining() {
+        let entries = match next_batch(&mut consumer, writing.as_ref(), shutdown).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                failures.tell(&error);
+                sleep(READ_PAUSE).await;
+                continue;
+            }
         };
-        if entries.is_empty() {
+        failures = Failures::default();
+        if entries.is_empty() || shutdown.is_draining() {
             continue;
         }
         let encoders = app.encoders.current();
+        let ids = entries.iter().map(|entry| entry.id.clone()).collect();
         let batch = prepare(entries, &encoders).await;
         newcomers.notice(app, &batch, &encoders);
         finish(writing.take()).await;
-        let writer = writer.clone();
+        let writer = Writer { ids, ..writer.clone() };
         writing = Some(tokio::spawn(async move { writer.write(batch).await }));
+        if hang_guard::hung() > MAX_HUNG {
+            tracing::error!(
+                threads = hang_guard::hung(),
+                "too many threads hang: the worker ends, to be started again"
+            );
+            ended = Ended::Hung;
+            break;
+        }
     }
     finish(writing).await;
+    // What is not done is there for whichever worker comes first.
+    if let Err(error) = settler.hand_back().await {
+        tracing::warn!(%error, "what is left could not be handed back; it is taken up by the next start");
+    }
+    ended
+}
+
+/// Reads that failed one after another: told less and less often.
+#[derive(Default)]
+struct Failures(u32);
+
+impl Failures {
+    fn tell(&mut self, error: &QueueError) {
+        self.0 += 1;
+        if self.0.is_power_of_two() {
+            tracing::warn!(%error, failures = self.0, "the queue could not be read; trying again");
+        }
+    }
 }
 
 /// Projects that send much and have no dictionary yet: in the minutes until the next look at what is due, a busy one
@@ -77,7 +123,7 @@ pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is
 #[derive(Default)]
 struct Newcomers {
     events: HashMap<ProjectId, usize>,
-    training: Option<JoinHandle<()>>,
+    asking: Option<JoinHandle<()>>,
 }
 
 impl Newcomers {
@@ -88,23 +134,32 @@ impl Newcomers {
                 *self.events.entry(project).or_default() += 1;
             }
         }
-        let is_training = self.training.as_ref().is_some_and(|training| !training.is_finished());
-        if is_training || self.events.values().all(|events| *events < TRAIN_AFTER) {
-            return;
-        }
+        let is_asking = self.asking.as_ref().is_some_and(|asking| !asking.is_finished());
+        let busy = self.events.iter().find(|(_, events)| **events >= TRAIN_AFTER).map(|(project, _)| *project);
+        let Some(busy) = busy.filter(|_| !is_asking) else { return };
         self.events.clear();
         let app = Arc::clone(app);
-        self.training = Some(tokio::spawn(async move {
-            if let Err(error) = train_dictionaries::run(app).await {
-                tracing::warn!(error = format!("{error:#}"), "a payload dictionary could not be made yet");
+        self.asking = Some(tokio::spawn(async move {
+            if let Err(error) = ask_for_dictionaries(&app, busy).await {
+                tracing::warn!(error = format!("{error:#}"), "a payload dictionary could not be asked for yet");
             }
         }));
     }
 }
 
+/// Takes up what another worker has made meanwhile, and asks for what nobody has.
+async fn ask_for_dictionaries(app: &App, project: ProjectId) -> anyhow::Result<()> {
+    app.encoders.refresh(&app.db).await?;
+    if !app.encoders.current().contains_key(&project) {
+        TrainDictionaries {}.enqueue(&app.queue).await?;
+    }
+    Ok(())
+}
+
 async fn wait_for_queue(consumer: &Consumer) {
+    let mut failures = Failures::default();
     while let Err(error) = consumer.prepare().await {
-        tracing::warn!(%error, "waiting for the queue");
+        failures.tell(&error);
         sleep(READ_PAUSE).await;
     }
 }
@@ -118,19 +173,20 @@ async fn finish(writing: Option<JoinHandle<()>>) {
     }
 }
 
-/// The next entries; empty when there are none or Redis is away.
-async fn next_batch(consumer: &mut Consumer, writing: Option<&JoinHandle<()>>) -> Vec<Entry> {
-    let mut entries = match consumer.read(READ, true).await {
-        Ok(entries) => entries,
-        Err(error) => {
-            pause_after(&error).await;
-            return Vec::new();
-        }
-    };
+/// The next entries; empty when there are none.
+async fn next_batch(
+    consumer: &mut Consumer,
+    writing: Option<&JoinHandle<()>>,
+    shutdown: &Shutdown,
+) -> Result<Vec<Entry>, QueueError> {
+    let mut entries = consumer.read(READ, true).await?;
+    if entries.first().is_some_and(Entry::is_suspect) {
+        return Ok(entries);
+    }
     let full_at = Instant::now() + LINGER;
     let mut bytes = size(&entries);
     let mut may_have_more = entries.len() == READ;
-    while !entries.is_empty() && entries.len() < BATCH && bytes < BATCH_BYTES {
+    while !entries.is_empty() && entries.len() < BATCH && bytes < BATCH_BYTES && !shutdown.is_draining() {
         if !may_have_more {
             let is_writer_free = writing.is_none_or(JoinHandle::is_finished);
             if is_writer_free && Instant::now() >= full_at {
@@ -149,14 +205,9 @@ async fn next_batch(consumer: &mut Consumer, writing: Option<&JoinHandle<()>>) -
             Err(_) => break,
         }
     }
-    entries
+    Ok(entries)
 }
 
 fn size(entries: &[Entry]) -> usize {
     entries.iter().map(|entry| entry.data.len()).sum()
-}
-
-async fn pause_after(error: &QueueError) {
-    tracing::warn!(%error, "the queue could not be read; trying again");
-    sleep(READ_PAUSE).await;
 }

@@ -2,12 +2,34 @@
 //! stored once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
+use super::job::Job;
 use crate::app::App;
 use crate::ids::ProjectId;
+use crate::queue::Queue;
 use crate::store::{job_run, payload, payload_dictionary};
+
+/// [`run`], asked for by a worker that sees much of a new project.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TrainDictionaries {}
+
+impl Job for TrainDictionaries {
+    const NAME: &'static str = "train_dictionaries";
+    const QUEUE: Queue = Queue::Maintenance;
+    const TIMEOUT: Duration = Duration::from_mins(5);
+
+    fn dedup_key(&self) -> Option<String> {
+        Some(Self::NAME.to_owned())
+    }
+
+    async fn run(self, app: Arc<App>) -> anyhow::Result<()> {
+        run(app).await
+    }
+}
 
 /// Makes what is due, unless another worker is at it, and takes up what is new.
 pub(super) async fn run(app: Arc<App>) -> anyhow::Result<()> {

@@ -36,6 +36,8 @@ pub(super) struct Writer {
     pub(super) app: Arc<App>,
     pub(super) settler: Settler,
     pub(super) shutdown: Shutdown,
+    /// The entries of the batch.
+    pub(super) ids: Vec<String>,
 }
 
 /// How it ended to insist.
@@ -145,6 +147,9 @@ impl Writer {
                 tracing::error!(%error, "{what} could not be stored");
                 return Insisted::Impossible(error.to_string());
             }
+            if failures == 1 {
+                self.excuse(&error).await;
+            }
             if failures.is_power_of_two() {
                 tracing::warn!(%error, failures, "{what} could not be stored; trying again");
             }
@@ -207,6 +212,9 @@ impl Writer {
                 _ if is_passing(&error) || failures < TRIES => {}
                 _ => return Written::Unstorable(error),
             }
+            if failures == 1 {
+                self.excuse(&error).await;
+            }
             if failures.is_power_of_two() {
                 tracing::warn!(%error, failures, events = events.len(), "a batch could not be stored; trying again");
             }
@@ -216,6 +224,15 @@ impl Writer {
             }
         }
         Written::GivenUp
+    }
+
+    /// While PostgreSQL is away, whatever ends the worker is not held against the entries that wait for it.
+    async fn excuse(&self, error: &StoreError) {
+        if is_passing(error)
+            && let Err(error) = self.settler.excuse(&self.ids).await
+        {
+            tracing::debug!(%error, "entries that wait could not be excused");
+        }
     }
 
     /// An entry that is not acknowledged is given out again, and storing it again changes nothing.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, EventInterface};
-use fred::types::Builder;
 use fred::types::config::{Config as RedisConfig, ReconnectPolicy, Server, ServerConfig, UnresponsiveConfig};
+use fred::types::{Builder, ConnectHandle};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -22,6 +22,12 @@ const AGAIN: Duration = Duration::from_mins(1);
 /// Starts a client that connects in the background. `command_limit` is how long a command may take, the
 /// wait for a connection included. Call inside the runtime.
 pub(super) fn connect(settings: &Config, command_limit: Duration) -> Result<Client, QueueError> {
+    // Ends with the runtime; its result is told to each command.
+    Ok(open(settings, command_limit)?.0)
+}
+
+/// As [`connect`], with the task that is the connection: it ends when that is aborted.
+pub(super) fn open(settings: &Config, command_limit: Duration) -> Result<(Client, ConnectHandle), QueueError> {
     let mut config = match &settings.redis_url {
         Some(url) => {
             RedisConfig::from_url(url.expose()).map_err(|error| QueueError::Settings(error.details().to_owned()))?
@@ -43,9 +49,8 @@ pub(super) fn connect(settings: &Config, command_limit: Duration) -> Result<Clie
         });
     let client = builder.build().map_err(|error| QueueError::Settings(error.details().to_owned()))?;
     tokio::spawn(tell_errors(client.error_rx()));
-    // Ends with the runtime; its result is told to each command.
-    drop(client.connect());
-    Ok(client)
+    let connection = client.connect();
+    Ok((client, connection))
 }
 
 /// Says why there is no connection: commands only learn that they took too long. The same cause is not told again

@@ -7,8 +7,10 @@ use std::time::Duration;
 pub enum Queue {
     /// Accepted items on their way to the worker.
     Ingest,
-    /// Wakes the worker for what somebody waits for on a page; what it is stands in PostgreSQL.
+    /// What somebody waits for on a page.
     Notify,
+    /// What nobody waits for.
+    Maintenance,
 }
 
 /// The consumer group of every queue.
@@ -17,18 +19,42 @@ pub(super) const GROUP: &str = "workers";
 /// The field of an entry that holds the work.
 pub(super) const DATA: &str = "d";
 
-/// Dead letters kept, the latest: whoever may send events can make them, and they must not fill Redis.
-pub(super) const MAX_DEAD: i64 = 100;
+/// The consumer that is nobody: what is pending under its name was handed back, and is there for whoever comes first.
+pub(super) const HANDED_BACK: &str = "handed-back";
 
-/// Bytes kept of a dead letter's work: enough to see what is wrong with it.
-pub(super) const MAX_DEAD_BYTES: usize = 128 * 1024;
+/// Dead letters kept, the latest: whoever may send events can make them, and they must not fill Redis.
+pub(super) const MAX_DEAD: usize = 1000;
+
+/// Bytes kept of one: whatever the edge accepts fits in.
+pub(super) const MAX_DEAD_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes kept of all of a queue's.
+pub(super) const MAX_DEAD_TOTAL: usize = 8 * 1024 * 1024;
 
 impl Queue {
+    /// Every queue there is.
+    pub const ALL: [Self; 3] = [Self::Ingest, Self::Notify, Self::Maintenance];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Notify => "notify",
+            Self::Maintenance => "maintenance",
+        }
+    }
+
+    /// The queue of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.name() == name)
+    }
+
     /// The stream.
     pub(super) const fn key(self) -> &'static str {
         match self {
             Self::Ingest => "q:ingest",
             Self::Notify => "q:notify",
+            Self::Maintenance => "q:maintenance",
         }
     }
 
@@ -36,8 +62,8 @@ impl Queue {
     /// every end wakes the worker and Redis.
     pub(super) const fn block(self) -> Duration {
         match self {
-            Self::Ingest => Duration::from_secs(2),
-            Self::Notify => Duration::from_mins(1),
+            Self::Ingest => Duration::from_secs(10),
+            Self::Notify | Self::Maintenance => Duration::from_mins(1),
         }
     }
 
@@ -46,6 +72,27 @@ impl Queue {
         match self {
             Self::Ingest => "q:ingest:dead",
             Self::Notify => "q:notify:dead",
+            Self::Maintenance => "q:maintenance:dead",
         }
+    }
+
+    /// How many bytes the dead letters take.
+    pub(super) fn dead_bytes_key(self) -> String {
+        self.dead_key().to_owned() + ":bytes"
+    }
+
+    /// The sorted set of what is to be done later, by its time in ms.
+    pub(super) fn delayed_key(self) -> String {
+        self.key().to_owned() + ":delayed"
+    }
+
+    /// There while a task with this key waits.
+    pub(super) fn dedup_key(self, key: &str) -> String {
+        format!("{}:dedup:{key}", self.key())
+    }
+
+    /// There while nobody shall read the queue.
+    pub(super) fn paused_key(self) -> String {
+        self.key().to_owned() + ":paused"
     }
 }

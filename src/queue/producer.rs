@@ -37,6 +37,11 @@ impl Producer {
         Ok(Self { client: super::client::connect(settings, APPEND_LIMIT)? })
     }
 
+    /// For the other files that speak for the producer.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Appends `data`, and returns when Redis has it, waiting up to 3 s for Redis to come back. After an
     /// error it may be in the queue all the same: Redis had it, and its answer was lost.
     pub async fn append(&self, queue: Queue, data: Bytes) -> Result<(), QueueError> {

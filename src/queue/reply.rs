@@ -1,4 +1,4 @@
-//! Reads what XREADGROUP answers, by hand: the library's maps copy each entry, and trip over entries
+//! Reads what XREADGROUP and XCLAIM answer, by hand: the library's maps copy each entry, and trip over entries
 //! that were deleted while pending.
 
 use bytes::Bytes;
@@ -15,6 +15,40 @@ pub(super) fn entries(reply: Value) -> Vec<Entry> {
     array(entries).into_iter().filter_map(entry).collect()
 }
 
+/// `[[id, [field, value, ...], deliveries], ...]`, as the script for taking over answers.
+pub(super) fn claimed(reply: Value) -> Vec<Entry> {
+    array(reply).into_iter().filter_map(entry).collect()
+}
+
+/// `[[id, [field, value, ...]], ...]`, as XRANGE answers.
+pub(super) fn rows(reply: Value) -> Vec<(String, Vec<(Bytes, Bytes)>)> {
+    let read = |row: Value| {
+        let mut parts = array(row).into_iter();
+        Some((parts.next()?.into_string()?, pairs(parts.next()?)))
+    };
+    array(reply).into_iter().filter_map(read).collect()
+}
+
+/// `[name, value, name, value, ...]`
+pub(super) fn pairs(reply: Value) -> Vec<(Bytes, Bytes)> {
+    let mut values = array(reply).into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(name), Some(value)) = (values.next(), values.next()) {
+        pairs.extend(bytes(name).zip(bytes(value)));
+    }
+    pairs
+}
+
+/// `[[id, consumer, idle, deliveries], ...]`, as XPENDING answers.
+pub(super) fn pending(reply: Value) -> Vec<(String, u64)> {
+    let read = |row: Value| {
+        let mut parts = array(row).into_iter();
+        let id = parts.next()?.into_string()?;
+        Some((id, parts.nth(2)?.as_u64()?))
+    };
+    array(reply).into_iter().filter_map(read).collect()
+}
+
 fn entry(value: Value) -> Option<Entry> {
     let mut parts = array(value).into_iter();
     let id = bytes(parts.next()?)?;
@@ -26,7 +60,8 @@ fn entry(value: Value) -> Option<Entry> {
             data = bytes(value).unwrap_or_default();
         }
     }
-    Some(Entry { id, data })
+    let deliveries = parts.next().and_then(|value| value.as_u64()).unwrap_or(1);
+    Some(Entry { id, data, deliveries })
 }
 
 fn array(value: Value) -> Vec<Value> {

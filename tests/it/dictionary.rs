@@ -1,12 +1,14 @@
 //! The dictionaries that payloads are compressed with.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use glitchbox::ids::{EventId, ProjectId};
-use glitchbox::jobs::BEATS;
+use glitchbox::jobs::{BEATS, KINDS, runner};
 use glitchbox::protocol::{Stamp, StampedItem};
-use glitchbox::queue::Queue;
+use glitchbox::queue::{Consumer, Queue};
+use glitchbox::shutdown::Shutdown;
 use glitchbox::store::{event_lookup, payload};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -96,6 +98,25 @@ async fn a_busy_project_gets_a_dictionary_and_all_its_events_stay_readable() {
     }
     let page = event_lookup::list(&app.app.db, event_lookup::Scope::Project(project), None, 100).await.unwrap();
     assert_eq!(page.items.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_project_that_is_busy_gets_its_dictionary_before_the_next_look() {
+    let app = TestApp::start().await;
+    let upkeep = Consumer::connect(&app.app.config, Queue::Maintenance, "1").unwrap();
+    let its_own = Arc::clone(&app.app);
+    tokio::spawn(async move { runner::run(&its_own, KINDS, upkeep, 1, &Shutdown::new()).await });
+    queue_event(&app, 0).await;
+    app.drain().await;
+    for number in 1..2200 {
+        queue_event(&app, number).await;
+    }
+    app.drain().await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while dictionaries(&app, app.project.id).await == 0 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glitchbox::ids::AlertId;
-use glitchbox::jobs::send_tests;
+use glitchbox::jobs::{KINDS, runner};
 use glitchbox::queue::{Consumer, Queue};
 use glitchbox::shutdown::Shutdown;
 use glitchbox::store::alert::{self, Alert, Recipient, RecipientKind};
@@ -174,7 +174,7 @@ fn start_sender(test: &TestApp) -> Shutdown {
     let (app, shutdown) = (Arc::clone(&test.app), Shutdown::new());
     let requests = Consumer::connect(&app.config, Queue::Notify, "1").unwrap();
     let until = shutdown.clone();
-    tokio::spawn(async move { send_tests::run(&app, requests, &until).await });
+    tokio::spawn(async move { runner::run(&app, KINDS, requests, 4, &until).await });
     shutdown
 }
 

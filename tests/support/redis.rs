@@ -48,6 +48,11 @@ impl TestRedis {
 
     /// Starts an empty server on the same socket, in place of the one that runs.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// As [`Self::restart`], with more options; with another `--dir`, what was saved there is loaded.
+    pub(crate) fn restart_with(&mut self, options: &[&str]) {
         self.server = None;
         let dir = self.socket.parent().unwrap().to_path_buf();
         std::fs::create_dir_all(&dir).unwrap();
@@ -55,7 +60,8 @@ impl TestRedis {
         let command =
             ["redis-server", "--port", "0", "--unixsocket", &socket, "--save", "", "--appendonly", "no", "--dir"];
         let dir_text = dir.display().to_string();
-        let command: Vec<&str> = command.into_iter().chain([dir_text.as_str()]).collect();
+        let command: Vec<&str> =
+            command.into_iter().chain([dir_text.as_str()]).chain(options.iter().copied()).collect();
         let server = Kept::spawn(dir, "KILL", &command);
         server.wait_until("redis-server", || UnixStream::connect(&self.socket).is_ok());
         self.server = Some(server);

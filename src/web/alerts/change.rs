@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Redirect;
-use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::super::failure::Failure;
@@ -14,7 +13,7 @@ use super::super::project_head::ProjectView;
 use super::edit::manage;
 use crate::app::App;
 use crate::ids::{AlertId, AlertRecipientId};
-use crate::queue::Queue;
+use crate::jobs::{Job, SendTests};
 use crate::store::alert::{self, Alert};
 use crate::store::alert_draft::AlertDraft;
 use crate::store::alert_test;
@@ -78,7 +77,7 @@ pub(crate) async fn test(
     }
     let viewer = &submission.viewer;
     alert_test::request(&app.db, recipient, viewer.user.id, viewer.lang().tag()).await?;
-    if let Err(error) = app.queue.append(Queue::Notify, Bytes::from_static(b"test")).await {
+    if let Err(error) = (SendTests {}).enqueue(&app.queue).await {
         // It stays asked for: the worker looks when it is woken next, and the page says that it waits.
         tracing::warn!(%error, "the worker cannot be woken for a test message");
     }

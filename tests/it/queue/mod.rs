@@ -1,13 +1,24 @@
 //! The queue against a real Redis, and the worker behind it.
 
+mod cli;
+mod dead;
+mod jobs;
+mod overview;
+mod poison;
+mod take_over;
+
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::Utc;
 use glitchbox::config::Config;
+use glitchbox::ids::EventId;
 use glitchbox::jobs::store_events;
+use glitchbox::protocol::{Stamp, StampedItem};
 use glitchbox::queue::{Consumer, Entry, Producer, Queue};
 use glitchbox::shutdown::Shutdown;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{TestApp, TestRedis};
 
@@ -70,21 +81,6 @@ async fn a_redis_that_lost_everything_is_set_up_again() {
     panic!("the entry was never read");
 }
 
-#[tokio::test]
-async fn dead_letters_cannot_fill_redis() {
-    let redis = TestRedis::start();
-    let producer = Producer::connect(&config(&redis)).unwrap();
-    let mut consumer = consumer(&redis).await;
-    producer.append(Queue::Ingest, vec![b'x'; 500_000].into()).await.unwrap();
-    let entries = consumer.read(10, true).await.unwrap();
-    for _ in 0..120 {
-        consumer.settler().bury(&entries[0], "for a reason").await.unwrap();
-    }
-    assert_eq!(redis.command("XLEN q:ingest:dead"), ":100");
-    let bytes: usize = redis.command("MEMORY USAGE q:ingest:dead SAMPLES 0").trim_start_matches(':').parse().unwrap();
-    assert!(bytes < 20_000_000, "{bytes}");
-}
-
 /// Runs a worker over the application's queue until it is empty.
 async fn work(app: &TestApp) {
     let shutdown = Shutdown::new();
@@ -133,4 +129,91 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_is_stored() {
     assert_eq!(app.redis.command("XLEN q:ingest:dead"), ":5");
     let rejected = "select sum(quantity)::bigint from outcome_hourly where outcome = 'rejected'";
     assert_eq!(count(&app, rejected).await, 1);
+}
+
+/// Puts an event into the queue, past the edge.
+async fn append_event(app: &TestApp, event: &serde_json::Value) -> EventId {
+    let (event_id, received_at) = (EventId::random(), Utc::now());
+    let stamp = Stamp {
+        ingest_id: Uuid::now_v7(),
+        project_id: app.project.id,
+        item_type: StampedItem::EVENT.to_owned(),
+        event_id,
+        received_at,
+        received_on: received_at.date_naive(),
+        sent_at: None,
+        client_ip: None,
+        user_agent: None,
+    };
+    let item = StampedItem { stamp, payload: event.to_string().into() };
+    app.app.queue.append(Queue::Ingest, item.encode()).await.unwrap();
+    event_id
+}
+
+/// Says how often the only entry of the queue was given out, the last time to the worker of slot 1.
+fn set_deliveries(app: &TestApp, count: u64) {
+    app.redis.command("XGROUP CREATE q:ingest workers 0");
+    app.redis.command("XREADGROUP GROUP workers worker-1 STREAMS q:ingest >");
+    let set = "local id = redis.call('XRANGE', 'q:ingest', '-', '+')[1][1]; \
+               return redis.call('XCLAIM', 'q:ingest', 'workers', 'worker-1', 0, id, 'RETRYCOUNT', ARGV[1], 'JUSTID')";
+    assert_eq!(app.redis.command(&format!("EVAL \"{set}\" 0 {count}")), "*1");
+}
+
+#[tokio::test]
+async fn what_ended_the_worker_five_times_is_rejected_and_can_come_back() {
+    let app = TestApp::start().await;
+    append_event(&app, &json!({ "message": "hello" })).await;
+    set_deliveries(&app, 5);
+    work(&app).await;
+    assert_eq!(count(&app, "select count(*) from event").await, 0);
+    let letter = app.app.queue.dead_letters(Queue::Ingest, None, 1).await.unwrap().remove(0);
+    assert_eq!(letter.reason, "it ended the worker 5 times");
+    let rejected = "select coalesce(sum(quantity), 0)::bigint from outcome_hourly where outcome = 'rejected'";
+    assert_eq!(count(&app, rejected).await, 1);
+    assert_eq!(count(&app, "select count(*) from rejected_item").await, 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_database_is_excused_meanwhile() {
+    let app = TestApp::start().await;
+    append_event(&app, &json!({ "message": "hello" })).await;
+    set_deliveries(&app, 4);
+    let pool = app.database.pool();
+    sqlx::query("alter table issue rename to away").execute(pool).await.unwrap();
+    let deliveries = "EVAL \"return redis.call('XPENDING', 'q:ingest', 'workers', '-', '+', 1)[1][4]\" 0";
+    let back = async {
+        while app.redis.command(deliveries) != ":1" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        sqlx::query("alter table away rename to issue").execute(pool).await.unwrap();
+    };
+    tokio::join!(back, work(&app));
+    assert_eq!(count(&app, "select count(*) from event").await, 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_while_the_database_is_away_hands_back_what_it_has() {
+    let app = TestApp::start().await;
+    for number in 0..3 {
+        append_event(&app, &json!({ "message": "hello", "extra": { "number": number } })).await;
+    }
+    let pool = app.database.pool();
+    sqlx::query("alter table issue rename to away").execute(pool).await.unwrap();
+    let shutdown = Shutdown::new();
+    let consumer = Consumer::connect(&app.app.config, Queue::Ingest, "1").unwrap();
+    let ending = async {
+        while app.redis.command("EVAL \"return redis.call('XPENDING', 'q:ingest', 'workers')[1]\" 0") != ":3" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // One that comes last may be read while the others wait.
+        append_event(&app, &json!({ "message": "hello" })).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        shutdown.drain();
+    };
+    tokio::join!(store_events::run(&app.app, consumer, &shutdown, || ()), ending);
+    let left = "EVAL \"return #redis.call('XPENDING', 'q:ingest', 'workers', '-', '+', 9, ARGV[1])\" 0";
+    assert_eq!(app.redis.command(&format!("{left} worker-1")), ":0", "nothing is left under the name of the dead");
+    sqlx::query("alter table away rename to issue").execute(pool).await.unwrap();
+    work(&app).await;
+    assert_eq!(count(&app, "select count(*) from event").await, 4);
 }
