@@ -1,0 +1,273 @@
+//! Reads the ledger (`outcome_hourly`): what became of everything that was sent, summed up in several ways.
+//!
+//! Two numbers stand in it for each item. The edge counts it as `accepted` when it is acknowledged; whoever decides
+//! its fate counts it as `stored`, `filtered` or `rejected`. Adding both up would count it twice, so every sum here
+//! says which outcomes it takes.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgExecutor, PgPool};
+
+use super::Result;
+use crate::ids::ProjectId;
+
+/// What is summed up.
+#[derive(Debug, Clone)]
+pub struct LedgerFilter {
+    /// Of these projects.
+    pub projects: Vec<ProjectId>,
+    /// From the hour that begins at this time.
+    pub since: DateTime<Utc>,
+    /// Up to the hour before this time.
+    pub until: DateTime<Utc>,
+    /// These outcomes, by their names as stored.
+    pub outcomes: Vec<String>,
+    /// These categories; none: all.
+    pub categories: Option<Vec<String>>,
+    /// These reasons (empty: without one); none: all.
+    pub reasons: Option<Vec<String>>,
+}
+
+/// What the sums are told apart by, besides the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupBy {
+    /// The project.
+    pub project: bool,
+    /// The category; errors, messages and security reports are one.
+    pub category: bool,
+    /// The outcome.
+    pub outcome: bool,
+    /// The reason.
+    pub reason: bool,
+}
+
+/// One sum: a group in one step of time. What it is not told apart by is none.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LedgerSum {
+    /// The project.
+    pub project_id: Option<ProjectId>,
+    /// The category.
+    pub category: Option<String>,
+    /// The outcome, as stored.
+    pub outcome: Option<String>,
+    /// The reason; empty for what has none.
+    pub reason: Option<String>,
+    /// Which step of time, from 0.
+    pub slot: i64,
+    /// How many items.
+    pub quantity: i64,
+}
+
+/// Sums by group and step of time, largest steps of groups in no order; at most `limit` of them.
+pub async fn sums(
+    db: impl PgExecutor<'_>,
+    filter: &LedgerFilter,
+    by: GroupBy,
+    step: TimeDelta,
+    limit: i64,
+) -> Result<Vec<LedgerSum>> {
+    let rows = sqlx::query_as(
+        "select
+            case when $7 then project_id end as project_id,
+            case when not $8 then null when category in ('default', 'security') then 'error' else category end
+                as category,
+            case when $9 then outcome end as outcome,
+            case when $10 then reason end as reason,
+            (extract(epoch from hour)::bigint - extract(epoch from $2)::bigint) / $11 as slot,
+            sum(quantity)::bigint as quantity
+        from outcome_hourly
+        where project_id = any($1) and hour >= $2 and hour < $3 and outcome = any($4)
+            and ($5::text[] is null or category = any($5)) and ($6::text[] is null or reason = any($6))
+        group by 1, 2, 3, 4, 5
+        limit $12",
+    )
+    .bind(&filter.projects)
+    .bind(filter.since)
+    .bind(filter.until)
+    .bind(&filter.outcomes)
+    .bind(&filter.categories)
+    .bind(&filter.reasons)
+    .bind(by.project)
+    .bind(by.category)
+    .bind(by.outcome)
+    .bind(by.reason)
+    .bind(step.num_seconds().max(1))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// What a project's items of one category came to, by fate and reason.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LedgerTotal {
+    /// Whose items.
+    pub project_id: ProjectId,
+    /// Their category, as stored.
+    pub category: String,
+    /// What became of them, as stored.
+    pub outcome: String,
+    /// Why; empty for what has no reason.
+    pub reason: String,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// Everything that is counted for these projects from `since` on, whatever its outcome.
+pub async fn totals(
+    db: impl PgExecutor<'_>,
+    projects: &[ProjectId],
+    since: DateTime<Utc>,
+) -> Result<Vec<LedgerTotal>> {
+    let rows = sqlx::query_as(
+        "select project_id, category, outcome, reason, sum(quantity)::bigint as quantity
+        from outcome_hourly where project_id = any($1) and hour >= $2
+        group by 1, 2, 3, 4 order by 1, 2, 3, 4",
+    )
+    .bind(projects)
+    .bind(since)
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// Both sides of the ledger for one project and category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, sqlx::FromRow)]
+pub struct Sides {
+    /// Acknowledged by the edge.
+    pub accepted: i64,
+    /// Stored, filtered or rejected.
+    pub settled: i64,
+    /// Of those, received in hours before the edge's own count began: nothing stands against them.
+    pub uncounted: i64,
+}
+
+/// Both sides of the ledger from `since` on, for each project and category of these projects that has items.
+///
+/// An instance that was brought up to date has hours whose items were stored and never counted at the edge; the hour
+/// in which that count began is among them, since it has only a part of it.
+pub async fn sides(db: impl PgExecutor<'_>, projects: &[ProjectId], since: DateTime<Utc>) -> Result<Vec<Sides>> {
+    let rows = sqlx::query_as(
+        "with entry as (
+            select project_id, category, hour, outcome = 'accepted' as is_accepted, quantity
+            from outcome_hourly
+            where project_id = any($1) and hour >= $2 and outcome in ('accepted', 'stored', 'filtered', 'rejected')
+        ), begin as (
+            select project_id, min(hour) as first, min(hour) filter (where is_accepted) as counted
+            from entry group by 1
+        ), marked as (
+            select e.*, coalesce(e.hour < b.counted or (e.hour = b.counted and b.first < b.counted), true) as is_before
+            from entry e join begin b using (project_id)
+        )
+        select
+            coalesce(sum(quantity) filter (where is_accepted and not is_before), 0)::bigint as accepted,
+            coalesce(sum(quantity) filter (where not is_accepted and not is_before), 0)::bigint as settled,
+            coalesce(sum(quantity) filter (where not is_accepted and is_before), 0)::bigint as uncounted
+        from marked group by project_id, category",
+    )
+    .bind(projects)
+    .bind(since)
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// One row of the ledger as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::FromRow)]
+pub struct LedgerRow {
+    /// Whose items.
+    pub project_id: ProjectId,
+    /// The hour they were received in.
+    pub hour: DateTime<Utc>,
+    /// Their category.
+    pub category: String,
+    /// What became of them, as stored.
+    pub outcome: String,
+    /// Why; empty for what has no reason.
+    pub reason: String,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// The rows of every project from the hour `since` on, the newest hours first; at most `limit`.
+pub async fn rows_since(db: impl PgExecutor<'_>, since: DateTime<Utc>, limit: i64) -> Result<Vec<LedgerRow>> {
+    let rows = sqlx::query_as(
+        "select project_id, hour, category, outcome, reason, quantity
+        from outcome_hourly where hour >= $1 order by hour desc limit $2",
+    )
+    .bind(since)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// How long the newest canary took from the edge to the database, and when it set out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct CanaryArrival {
+    /// When it was put on its way.
+    pub sent_at: DateTime<Utc>,
+    /// When it arrived.
+    pub stored_at: DateTime<Utc>,
+}
+
+impl CanaryArrival {
+    /// Time from the edge to the database.
+    pub fn latency(&self) -> TimeDelta {
+        (self.stored_at - self.sent_at).max(TimeDelta::zero())
+    }
+}
+
+/// The canary that set out last of those that arrived.
+pub async fn latest_canary(db: impl PgExecutor<'_>) -> Result<Option<CanaryArrival>> {
+    let row = sqlx::query_as("select sent_at, stored_at from canary_run order by sent_at desc limit 1")
+        .fetch_optional(db)
+        .await?;
+    Ok(row)
+}
+
+/// An item that was accepted and could not be stored.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Rejection {
+    /// Whose it was.
+    pub project_id: ProjectId,
+    /// The event it was, or belonged to.
+    pub event_id: Option<uuid::Uuid>,
+    /// When it was received.
+    pub received_at: DateTime<Utc>,
+    /// Its category.
+    pub category: String,
+    /// Why, in a word.
+    pub reason: String,
+    /// Why, for people.
+    pub detail: String,
+}
+
+/// The items of these projects that were rejected last, the newest first; at most `limit`.
+pub async fn latest_rejections(
+    db: impl PgExecutor<'_>,
+    projects: &[ProjectId],
+    limit: i64,
+) -> Result<Vec<Rejection>> {
+    let rows = sqlx::query_as(
+        "select project_id, event_id, received_at, category, reason, detail
+        from rejected_item where project_id = any($1) order by received_at desc limit $2",
+    )
+    .bind(projects)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// The rejections of the event with this id, in whatever project, the newest first; at most `limit`.
+pub async fn rejections_of(pool: &PgPool, event: crate::ids::EventId, limit: i64) -> Result<Vec<Rejection>> {
+    let rows = sqlx::query_as(
+        "select project_id, event_id, received_at, category, reason, detail
+        from rejected_item where event_id = $1 order by received_at desc limit $2",
+    )
+    .bind(event)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
