@@ -5,7 +5,7 @@
 //! says which outcomes it takes.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 
 use super::Result;
 use crate::ids::ProjectId;
@@ -113,11 +113,7 @@ pub struct LedgerTotal {
 }
 
 /// Everything that is counted for these projects from `since` on, whatever its outcome.
-pub async fn totals(
-    db: impl PgExecutor<'_>,
-    projects: &[ProjectId],
-    since: DateTime<Utc>,
-) -> Result<Vec<LedgerTotal>> {
+pub async fn totals(db: impl PgExecutor<'_>, projects: &[ProjectId], since: DateTime<Utc>) -> Result<Vec<LedgerTotal>> {
     let rows = sqlx::query_as(
         "select project_id, category, outcome, reason, sum(quantity)::bigint as quantity
         from outcome_hourly where project_id = any($1) and hour >= $2
@@ -130,22 +126,32 @@ pub async fn totals(
     Ok(rows)
 }
 
-/// Both sides of the ledger for one project and category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, sqlx::FromRow)]
+/// Both sides of the ledger for one project and category, in one part of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct Sides {
+    /// Whose items.
+    pub project_id: ProjectId,
+    /// Received in the newest hours: one side may be ahead of the other for a moment.
+    pub is_recent: bool,
     /// Acknowledged by the edge.
     pub accepted: i64,
     /// Stored, filtered or rejected.
     pub settled: i64,
-    /// Of those, received in hours before the edge's own count began: nothing stands against them.
+    /// As well, received in hours before the edge's own count began: nothing stands against them.
     pub uncounted: i64,
 }
 
-/// Both sides of the ledger from `since` on, for each project and category of these projects that has items.
+/// Both sides of the ledger from `since` on, for each project and category of these projects that has items, those of
+/// the hours from `recent` on apart.
 ///
 /// An instance that was brought up to date has hours whose items were stored and never counted at the edge; the hour
 /// in which that count began is among them, since it has only a part of it.
-pub async fn sides(db: impl PgExecutor<'_>, projects: &[ProjectId], since: DateTime<Utc>) -> Result<Vec<Sides>> {
+pub async fn sides(
+    db: impl PgExecutor<'_>,
+    projects: &[ProjectId],
+    since: DateTime<Utc>,
+    recent: DateTime<Utc>,
+) -> Result<Vec<Sides>> {
     let rows = sqlx::query_as(
         "with entry as (
             select project_id, category, hour, outcome = 'accepted' as is_accepted, quantity
@@ -158,14 +164,15 @@ pub async fn sides(db: impl PgExecutor<'_>, projects: &[ProjectId], since: DateT
             select e.*, coalesce(e.hour < b.counted or (e.hour = b.counted and b.first < b.counted), true) as is_before
             from entry e join begin b using (project_id)
         )
-        select
+        select project_id, hour >= $3 as is_recent,
             coalesce(sum(quantity) filter (where is_accepted and not is_before), 0)::bigint as accepted,
             coalesce(sum(quantity) filter (where not is_accepted and not is_before), 0)::bigint as settled,
             coalesce(sum(quantity) filter (where not is_accepted and is_before), 0)::bigint as uncounted
-        from marked group by project_id, category",
+        from marked group by project_id, category, hour >= $3",
     )
     .bind(projects)
     .bind(since)
+    .bind(recent)
     .fetch_all(db)
     .await?;
     Ok(rows)
@@ -197,77 +204,6 @@ pub async fn rows_since(db: impl PgExecutor<'_>, since: DateTime<Utc>, limit: i6
     .bind(since)
     .bind(limit)
     .fetch_all(db)
-    .await?;
-    Ok(rows)
-}
-
-/// How long the newest canary took from the edge to the database, and when it set out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct CanaryArrival {
-    /// When it was put on its way.
-    pub sent_at: DateTime<Utc>,
-    /// When it arrived.
-    pub stored_at: DateTime<Utc>,
-}
-
-impl CanaryArrival {
-    /// Time from the edge to the database.
-    pub fn latency(&self) -> TimeDelta {
-        (self.stored_at - self.sent_at).max(TimeDelta::zero())
-    }
-}
-
-/// The canary that set out last of those that arrived.
-pub async fn latest_canary(db: impl PgExecutor<'_>) -> Result<Option<CanaryArrival>> {
-    let row = sqlx::query_as("select sent_at, stored_at from canary_run order by sent_at desc limit 1")
-        .fetch_optional(db)
-        .await?;
-    Ok(row)
-}
-
-/// An item that was accepted and could not be stored.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Rejection {
-    /// Whose it was.
-    pub project_id: ProjectId,
-    /// The event it was, or belonged to.
-    pub event_id: Option<uuid::Uuid>,
-    /// When it was received.
-    pub received_at: DateTime<Utc>,
-    /// Its category.
-    pub category: String,
-    /// Why, in a word.
-    pub reason: String,
-    /// Why, for people.
-    pub detail: String,
-}
-
-/// The items of these projects that were rejected last, the newest first; at most `limit`.
-pub async fn latest_rejections(
-    db: impl PgExecutor<'_>,
-    projects: &[ProjectId],
-    limit: i64,
-) -> Result<Vec<Rejection>> {
-    let rows = sqlx::query_as(
-        "select project_id, event_id, received_at, category, reason, detail
-        from rejected_item where project_id = any($1) order by received_at desc limit $2",
-    )
-    .bind(projects)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    Ok(rows)
-}
-
-/// The rejections of the event with this id, in whatever project, the newest first; at most `limit`.
-pub async fn rejections_of(pool: &PgPool, event: crate::ids::EventId, limit: i64) -> Result<Vec<Rejection>> {
-    let rows = sqlx::query_as(
-        "select project_id, event_id, received_at, category, reason, detail
-        from rejected_item where event_id = $1 order by received_at desc limit $2",
-    )
-    .bind(event)
-    .bind(limit)
-    .fetch_all(pool)
     .await?;
     Ok(rows)
 }

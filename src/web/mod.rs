@@ -10,6 +10,7 @@ mod issue_list;
 mod issue_page;
 mod issue_update;
 mod layout;
+mod ledger;
 mod project_head;
 mod project_list;
 mod project_page;
@@ -50,6 +51,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/projects/{organization}/{project}/alerts/{alert}/switch/", post(alerts::change::switch))
         .route("/projects/{organization}/{project}/alerts/{alert}/delete/", post(alerts::change::delete))
         .route("/projects/{organization}/{project}/alerts/{alert}/test/", post(alerts::change::test))
+        .route("/usage/", get(ledger::show))
         .route("/settings/", get(settings::show).post(settings::set_language))
         .route("/settings/password/", post(settings::set_password))
         .layer(DefaultBodyLimit::max(MAX_FORM))

@@ -1,0 +1,172 @@
+//! The sums that the page shows, out of the ledger's rows.
+
+use std::collections::BTreeMap;
+
+use crate::ids::ProjectId;
+use crate::store::ledger::{LedgerTotal, Sides};
+use crate::store::outcome::Outcome;
+
+/// What became of a number of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Figures {
+    pub(super) accepted: i64,
+    pub(super) stored: i64,
+    pub(super) filtered: i64,
+    pub(super) rejected: i64,
+    /// Accepted, and not settled yet.
+    pub(super) queued: i64,
+    pub(super) rate_limited: i64,
+    pub(super) discarded: i64,
+}
+
+/// Items of one outcome that have a category and a reason in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub(super) category: String,
+    pub(super) reason: String,
+    pub(super) quantity: i64,
+}
+
+/// How both sides of the ledger compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Balance {
+    /// Accepted in the newest hours and not settled yet.
+    pub(super) queued: i64,
+    /// Accepted longer ago than that, and still not settled.
+    pub(super) overdue: i64,
+    /// Settled in the newest hours, while the edge's count of them is still on its way.
+    pub(super) ahead: i64,
+    /// Settled longer ago than that, and never counted by the edge: not to happen.
+    pub(super) surplus: i64,
+    /// Settled before the edge began to count.
+    pub(super) uncounted: i64,
+}
+
+/// Everything the page shows of the ledger.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) total: Figures,
+    pub(super) by_project: BTreeMap<ProjectId, Figures>,
+    pub(super) by_category: BTreeMap<String, Figures>,
+    /// Of what was not stored, by outcome; the most frequent first.
+    reasons: BTreeMap<Outcome, Vec<Reason>>,
+    pub(super) balance: Balance,
+}
+
+impl Figures {
+    fn add(&mut self, outcome: Outcome, quantity: i64) {
+        let place = match outcome {
+            Outcome::Accepted => &mut self.accepted,
+            Outcome::Stored => &mut self.stored,
+            Outcome::Filtered => &mut self.filtered,
+            Outcome::Rejected => &mut self.rejected,
+            Outcome::RateLimited => &mut self.rate_limited,
+            Outcome::Discarded => &mut self.discarded,
+        };
+        *place += quantity;
+    }
+}
+
+impl Summary {
+    pub(super) fn new(totals: Vec<LedgerTotal>, sides: &[Sides]) -> Self {
+        let mut summary = Self::default();
+        for total in totals {
+            let Some(outcome) = outcome(&total.outcome) else { continue };
+            summary.total.add(outcome, total.quantity);
+            summary.by_project.entry(total.project_id).or_default().add(outcome, total.quantity);
+            summary.by_category.entry(total.category.clone()).or_default().add(outcome, total.quantity);
+            if !matches!(outcome, Outcome::Accepted | Outcome::Stored) && total.quantity > 0 {
+                summary.note_reason(outcome, total);
+            }
+        }
+        for reasons in summary.reasons.values_mut() {
+            reasons.sort_by(|a, b| b.quantity.cmp(&a.quantity).then_with(|| a.reason.cmp(&b.reason)));
+        }
+        for side in sides {
+            let (open, excess) = ((side.accepted - side.settled).max(0), (side.settled - side.accepted).max(0));
+            let balance = &mut summary.balance;
+            balance.uncounted += side.uncounted;
+            if side.is_recent {
+                balance.queued += open;
+                balance.ahead += excess;
+            } else {
+                balance.overdue += open;
+                balance.surplus += excess;
+            }
+            summary.total.queued += open;
+            summary.by_project.entry(side.project_id).or_default().queued += open;
+        }
+        summary
+    }
+
+    /// Why items came to this outcome, the most frequent first.
+    pub(super) fn reasons(&self, outcome: Outcome) -> &[Reason] {
+        self.reasons.get(&outcome).map_or(&[], Vec::as_slice)
+    }
+
+    fn note_reason(&mut self, outcome: Outcome, total: LedgerTotal) {
+        let reasons = self.reasons.entry(outcome).or_default();
+        let known = reasons.iter_mut().find(|one| one.category == total.category && one.reason == total.reason);
+        match known {
+            Some(reason) => reason.quantity += total.quantity,
+            None => {
+                let LedgerTotal { category, reason, quantity, .. } = total;
+                reasons.push(Reason { category, reason, quantity });
+            }
+        }
+    }
+}
+
+/// The outcome stored under this name; a later version of the program may know more.
+pub(super) fn outcome(name: &str) -> Option<Outcome> {
+    Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(project: i64, category: &str, outcome: &str, reason: &str, quantity: i64) -> LedgerTotal {
+        LedgerTotal {
+            project_id: ProjectId(project),
+            category: category.to_owned(),
+            outcome: outcome.to_owned(),
+            reason: reason.to_owned(),
+            quantity,
+        }
+    }
+
+    fn side(is_recent: bool, accepted: i64, settled: i64, uncounted: i64) -> Sides {
+        Sides { project_id: ProjectId(1), is_recent, accepted, settled, uncounted }
+    }
+
+    #[test]
+    fn items_are_summed_up_by_project_category_and_reason() {
+        let summary = Summary::new(
+            vec![
+                total(1, "error", "accepted", "", 10),
+                total(1, "error", "stored", "", 7),
+                total(1, "error", "filtered", "duplicate", 1),
+                total(2, "error", "filtered", "duplicate", 4),
+                total(2, "session", "filtered", "not_kept", 9),
+                total(2, "error", "of a later version", "", 1),
+            ],
+            &[side(true, 10, 8, 0)],
+        );
+        assert_eq!(summary.total.stored, 7);
+        assert_eq!(summary.by_project[&ProjectId(2)].filtered, 13);
+        assert_eq!(summary.by_category["session"].filtered, 9);
+        assert_eq!(summary.by_project[&ProjectId(1)].queued, 2);
+        let reasons: Vec<_> =
+            summary.reasons(Outcome::Filtered).iter().map(|one| (one.reason.as_str(), one.quantity)).collect();
+        assert_eq!(reasons, [("not_kept", 9), ("duplicate", 5)]);
+        assert!(summary.reasons(Outcome::Rejected).is_empty());
+    }
+
+    #[test]
+    fn the_sides_of_different_categories_do_not_make_up_for_each_other() {
+        let sides = [side(true, 5, 3, 0), side(true, 1, 4, 0), side(false, 9, 8, 2), side(false, 0, 6, 0)];
+        let balance = Summary::new(Vec::new(), &sides).balance;
+        assert_eq!(balance, Balance { queued: 2, ahead: 3, overdue: 1, surplus: 6, uncounted: 2 });
+    }
+}
