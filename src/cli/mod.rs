@@ -6,6 +6,7 @@ mod instance;
 mod key;
 mod mail;
 mod maintenance;
+mod metrics;
 mod migrate;
 mod org;
 mod output;

@@ -8,6 +8,7 @@ mod period;
 mod tables;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::response::Html;
@@ -40,6 +41,9 @@ const MAX_REJECTED: i64 = 20;
 
 /// Most sums drawn: each bar has at most one for each outcome.
 const MAX_SUMS: i64 = 2_000;
+
+/// How long the page waits for Redis.
+const QUEUE_LIMIT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {
@@ -127,9 +131,15 @@ impl Content {
         let sums = ledger::sums(&app.db, &filter, by, view.period.step(), MAX_SUMS).await?;
         let rejected = rejected_item::latest(&app.db, &projects, MAX_REJECTED).await?;
         let canary = canary_run::latest(&app.db).await?;
-        let waiting = app.queue.length(Queue::Ingest).await.ok();
+        let waiting = waiting(app).await;
         Ok(Self { summary: Summary::new(totals, &sides), sums, rejected, health: Health { canary, waiting } })
     }
+}
+
+/// Items in the queue at this moment; none when Redis does not say so at once.
+async fn waiting(app: &App) -> Option<u64> {
+    let queues = tokio::time::timeout(QUEUE_LIMIT, app.queue.overview()).await.ok()?.ok()?;
+    queues.iter().find(|one| one.queue == Queue::Ingest).map(|one| one.length + one.delayed)
 }
 
 impl View<'_> {
