@@ -24,6 +24,8 @@ mod harness;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod recipes;

@@ -5,6 +5,6 @@ mod issue_list;
 mod pages;
 mod permissions;
 mod queries;
-mod seed;
+pub(crate) mod seed;
 mod shapes;
 mod updates;
