@@ -1,6 +1,7 @@
 //! What became of everything that was sent: through the API, on the page, in the metrics, on the command line.
 
 mod api;
+mod look;
 mod metrics;
 mod page;
 mod why;
