@@ -19,7 +19,7 @@ use super::params::{Params, PathParts, invalid};
 use crate::app::App;
 use crate::http::ApiError;
 use crate::protocol::Category;
-use crate::store::ledger::{self, GroupBy, LedgerFilter, LedgerSum};
+use crate::store::ledger::{self, Dimension, LedgerFilter, LedgerSum};
 use crate::store::outcome::Outcome;
 
 /// Most numbers of an answer: steps of time times groups.
@@ -50,15 +50,6 @@ const OTHER_CATEGORIES: [&str; 5] = ["attachment_item", "log_byte", "profile_bac
 /// What stands for no reason.
 const NO_REASON: &str = "none";
 
-/// A column to group by, in the order it was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Project,
-    Category,
-    Outcome,
-    Reason,
-}
-
 /// Steps of time: `count` of them, `step` long, the first one beginning at `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Steps {
@@ -87,14 +78,8 @@ pub(super) async fn show(
         categories: categories(&params)?,
         reasons: reasons(&params)?,
     };
-    let by = GroupBy {
-        project: columns.contains(&Column::Project),
-        category: columns.contains(&Column::Category),
-        outcome: columns.contains(&Column::Outcome),
-        reason: columns.contains(&Column::Reason),
-    };
     // A group has at least one sum, so more sums than points are more groups than fit.
-    let sums = ledger::sums(&app.db, &filter, by, steps.step, i64::from(MAX_POINTS) + 1).await?;
+    let sums = ledger::sums(&app.db, &filter, &columns, steps.step, i64::from(MAX_POINTS) + 1).await?;
     let groups = groups(sums, &columns, steps.len());
     if groups.len().saturating_mul(steps.len()) > usize::from(MAX_POINTS) {
         return Err(too_much(&format!("{} groups of {} intervals", groups.len(), steps.len())));
@@ -127,7 +112,7 @@ impl Group {
 
 /// The sums as one series for each group, in the order of their names. Without a column there is one group, empty or
 /// not.
-fn groups(sums: Vec<LedgerSum>, columns: &[Column], steps: usize) -> BTreeMap<String, Group> {
+fn groups(sums: Vec<LedgerSum>, columns: &[Dimension], steps: usize) -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::new();
     if columns.is_empty() {
         groups.insert(String::new(), Group { by: Map::new(), series: vec![0; steps] });
@@ -136,12 +121,11 @@ fn groups(sums: Vec<LedgerSum>, columns: &[Column], steps: usize) -> BTreeMap<St
         let mut by = Map::new();
         let mut name = String::new();
         for column in columns {
-            let (key, value) = column.of(&sum);
+            let (key, value) = named(*column, &sum);
             // Numbers sort by value when they are equally long.
             name.push_str(&value.as_i64().map_or_else(|| value.to_string(), |number| format!("{number:020}")));
             by.insert(key.to_owned(), value);
         }
-        // What is missing in a map is not built before it is known how much it is.
         let group = groups.entry(name).or_insert_with(|| Group { by, series: vec![0; steps] });
         if let Some(quantity) = usize::try_from(sum.slot).ok().and_then(|slot| group.series.get_mut(slot)) {
             *quantity += sum.quantity;
@@ -150,33 +134,31 @@ fn groups(sums: Vec<LedgerSum>, columns: &[Column], steps: usize) -> BTreeMap<St
     groups
 }
 
-impl Column {
-    fn read(name: &str) -> Option<Self> {
-        Some(match name {
-            "project" => Self::Project,
-            "category" => Self::Category,
-            "outcome" => Self::Outcome,
-            "reason" => Self::Reason,
-            _ => return None,
-        })
-    }
+/// The column that `groupBy` names so.
+fn column(name: &str) -> Option<Dimension> {
+    Some(match name {
+        "project" => Dimension::Project,
+        "category" => Dimension::Category,
+        "outcome" => Dimension::Outcome,
+        "reason" => Dimension::Reason,
+        _ => return None,
+    })
+}
 
-    /// Its name and value in an answer.
-    fn of(self, sum: &LedgerSum) -> (&'static str, Value) {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        match self {
-            Self::Project => ("project", json!(sum.project_id)),
-            Self::Category => ("category", text(&sum.category).into()),
-            Self::Outcome => {
-                let stored = text(&sum.outcome);
-                let outward =
-                    OUTCOMES.iter().find(|(ours, _)| ours.as_str() == stored).map(|(_, name)| (*name).to_owned());
-                ("outcome", outward.unwrap_or(stored).into())
-            }
-            Self::Reason => {
-                let reason = text(&sum.reason);
-                ("reason", if reason.is_empty() { NO_REASON.into() } else { reason.into() })
-            }
+/// A column's name and its value in an answer.
+fn named(column: Dimension, sum: &LedgerSum) -> (&'static str, Value) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    match column {
+        Dimension::Project => ("project", json!(sum.project_id)),
+        Dimension::Category => ("category", text(&sum.category).into()),
+        Dimension::Outcome => {
+            let stored = text(&sum.outcome);
+            let outward = OUTCOMES.iter().find(|(ours, _)| ours.as_str() == stored).map(|(_, name)| (*name).to_owned());
+            ("outcome", outward.unwrap_or(stored).into())
+        }
+        Dimension::Reason => {
+            let reason = text(&sum.reason);
+            ("reason", if reason.is_empty() { NO_REASON.into() } else { reason.into() })
         }
     }
 }
@@ -269,11 +251,11 @@ fn fields(params: &Params) -> Result<Vec<&'static str>, ApiError> {
     Ok(fields)
 }
 
-fn columns(params: &Params) -> Result<Vec<Column>, ApiError> {
+fn columns(params: &Params) -> Result<Vec<Dimension>, ApiError> {
     let mut columns = Vec::new();
     for name in params.all("groupBy") {
         let expected = "project, category, outcome or reason";
-        let column = Column::read(name).ok_or_else(|| invalid("groupBy", name, expected))?;
+        let column = self::column(name).ok_or_else(|| invalid("groupBy", name, expected))?;
         if !columns.contains(&column) {
             columns.push(column);
         }

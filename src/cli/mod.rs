@@ -110,7 +110,7 @@ pub fn run() -> ExitCode {
         Command::Key(command) => key::run(command, config),
         Command::Token(command) => token::run(command, config),
         Command::Queue(command) => queue::run(command, config),
-        Command::Why(args) => why::run(&args, config),
+        Command::Why(args) => why::run(&args, &config),
         Command::Mail(command) => mail::run(command, &config),
     };
     outcome.unwrap_or_else(|error| {

@@ -27,17 +27,17 @@ pub struct LedgerFilter {
     pub reasons: Option<Vec<String>>,
 }
 
-/// What the sums are told apart by, besides the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct GroupBy {
+/// What sums can be told apart by, besides the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
     /// The project.
-    pub project: bool,
+    Project,
     /// The category; errors, messages and security reports are one.
-    pub category: bool,
+    Category,
     /// The outcome.
-    pub outcome: bool,
+    Outcome,
     /// The reason.
-    pub reason: bool,
+    Reason,
 }
 
 /// One sum: a group in one step of time. What it is not told apart by is none.
@@ -57,11 +57,11 @@ pub struct LedgerSum {
     pub quantity: i64,
 }
 
-/// Sums by group and step of time, largest steps of groups in no order; at most `limit` of them.
+/// Sums by group and step of time, in no order; at most `limit` of them.
 pub async fn sums(
     db: impl PgExecutor<'_>,
     filter: &LedgerFilter,
-    by: GroupBy,
+    by: &[Dimension],
     step: TimeDelta,
     limit: i64,
 ) -> Result<Vec<LedgerSum>> {
@@ -86,10 +86,10 @@ pub async fn sums(
     .bind(&filter.outcomes)
     .bind(&filter.categories)
     .bind(&filter.reasons)
-    .bind(by.project)
-    .bind(by.category)
-    .bind(by.outcome)
-    .bind(by.reason)
+    .bind(by.contains(&Dimension::Project))
+    .bind(by.contains(&Dimension::Category))
+    .bind(by.contains(&Dimension::Outcome))
+    .bind(by.contains(&Dimension::Reason))
     .bind(step.num_seconds().max(1))
     .bind(limit)
     .fetch_all(db)

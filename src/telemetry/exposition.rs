@@ -32,7 +32,8 @@ impl Exposition {
             MetricKind::Counter => "counter",
             MetricKind::Gauge => "gauge",
         };
-        self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        // Writing to a string does not fail.
+        let _written = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
         Metric { text: &mut self.0, name }
     }
 

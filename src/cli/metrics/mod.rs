@@ -20,6 +20,7 @@ use self::ledger::Growth;
 use crate::app::App;
 use crate::http::{ClientInfo, Traffic, metrics_access};
 use crate::ingest::{Edge, SpoolNumbers, counters};
+use crate::queue::Overview;
 use crate::telemetry::exposition::{CONTENT_TYPE, Exposition, MetricKind};
 use crate::telemetry::process;
 
@@ -82,7 +83,11 @@ fn items(out: &mut Exposition) {
 /// What was accepted and is not stored yet.
 fn spool(spool: &SpoolNumbers, out: &mut Exposition) {
     let state = spool.state;
-    out.gauge("glitchbox_spool_segments", "Files of this process with accepted items that are not all stored.", state.segments);
+    out.gauge(
+        "glitchbox_spool_segments",
+        "Files of this process with accepted items that are not all stored.",
+        state.segments,
+    );
     out.gauge("glitchbox_spool_bytes", "Size of these files.", state.bytes);
     out.gauge("glitchbox_spool_unshipped_bytes", "Bytes of them that are not in the queue yet.", state.unshipped_bytes);
     let waiting = Duration::from_millis(state.waiting_ms).as_secs_f64();
@@ -105,22 +110,18 @@ async fn queues(app: &App) -> Exposition {
     let all = timeout(LIMIT, app.queue.overview()).await.ok().and_then(Result::ok);
     out.gauge("glitchbox_redis_up", "1 when Redis answered.", u8::from(all.is_some()));
     let Some(all) = all else { return out };
-    let numbers: [(&'static str, &str, fn(&crate::queue::Overview) -> u64); 6] = [
-        ("glitchbox_queue_length", "Entries that are not settled, those in the hands of workers included.", |one| {
-            one.length
-        }),
-        ("glitchbox_queue_pending", "Entries in the hands of workers.", |one| one.pending),
-        ("glitchbox_queue_delayed", "Work whose time has not come.", |one| one.delayed),
-        ("glitchbox_queue_dead_letters", "Entries that can never be done.", |one| one.dead),
-        ("glitchbox_queue_paused", "1 while nobody reads the queue, by a person's order.", |one| u64::from(one.paused)),
-        ("glitchbox_queue_consumers", "Names under which workers read the queue.", |one| one.consumers),
-    ];
-    for (name, help, number) in numbers {
+    let mut metric = |name, help, number: fn(&Overview) -> u64| {
         let mut metric = out.metric(name, MetricKind::Gauge, help);
         for one in &all {
             metric.value(&[("queue", one.queue.name())], number(one));
         }
-    }
+    };
+    metric("glitchbox_queue_length", "Entries that are not settled, those in hand included.", |one| one.length);
+    metric("glitchbox_queue_pending", "Entries in the hands of workers.", |one| one.pending);
+    metric("glitchbox_queue_delayed", "Work whose time has not come.", |one| one.delayed);
+    metric("glitchbox_queue_dead_letters", "Entries that can never be done.", |one| one.dead);
+    metric("glitchbox_queue_paused", "1 while nobody reads the queue, by a person's order.", |one| one.paused.into());
+    metric("glitchbox_queue_consumers", "Names under which workers read the queue.", |one| one.consumers);
     let help = "Age of the oldest entry that is not settled; 0 when there is none.";
     let mut metric = out.metric("glitchbox_queue_oldest_age_seconds", MetricKind::Gauge, help);
     for one in &all {

@@ -71,10 +71,10 @@ struct Unstored {
     quantity: i64,
 }
 
-pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let (event, output) = (args.event_id, args.output);
     block_on(1, async {
-        let (database, queue) = tokio::join!(connect(config.clone()), in_queue(&config, event));
+        let (database, queue) = tokio::join!(connect(config.clone()), in_queue(config, event));
         let mut answer =
             Answer { event_id: event, found: false, fates: Vec::new(), unanswered: Vec::new(), ledger: Vec::new() };
         let stored = match &database {

@@ -21,7 +21,7 @@ pub(super) struct Figures {
 
 /// Items of one outcome that have a category and a reason in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reason {
+pub(super) struct Cause {
     pub(super) category: String,
     pub(super) reason: String,
     pub(super) quantity: i64,
@@ -49,7 +49,7 @@ pub(super) struct Summary {
     pub(super) by_project: BTreeMap<ProjectId, Figures>,
     pub(super) by_category: BTreeMap<String, Figures>,
     /// Of what was not stored, by outcome; the most frequent first.
-    reasons: BTreeMap<Outcome, Vec<Reason>>,
+    reasons: BTreeMap<Outcome, Vec<Cause>>,
     pub(super) balance: Balance,
 }
 
@@ -100,20 +100,19 @@ impl Summary {
     }
 
     /// Why items came to this outcome, the most frequent first.
-    pub(super) fn reasons(&self, outcome: Outcome) -> &[Reason] {
+    pub(super) fn reasons(&self, outcome: Outcome) -> &[Cause] {
         self.reasons.get(&outcome).map_or(&[], Vec::as_slice)
     }
 
     fn note_reason(&mut self, outcome: Outcome, total: LedgerTotal) {
         let reasons = self.reasons.entry(outcome).or_default();
         let known = reasons.iter_mut().find(|one| one.category == total.category && one.reason == total.reason);
-        match known {
-            Some(reason) => reason.quantity += total.quantity,
-            None => {
-                let LedgerTotal { category, reason, quantity, .. } = total;
-                reasons.push(Reason { category, reason, quantity });
-            }
+        if let Some(cause) = known {
+            cause.quantity += total.quantity;
+            return;
         }
+        let LedgerTotal { category, reason, quantity, .. } = total;
+        reasons.push(Cause { category, reason, quantity });
     }
 }
 

@@ -30,7 +30,7 @@ use crate::app::App;
 use crate::ids::ProjectId;
 use crate::queue::Queue;
 use crate::store::canary_run;
-use crate::store::ledger::{self, GroupBy, LedgerFilter, LedgerSum};
+use crate::store::ledger::{self, Dimension, LedgerFilter, LedgerSum};
 use crate::store::organization::Organization;
 use crate::store::outcome::Outcome;
 use crate::store::project::Project;
@@ -127,8 +127,7 @@ impl Content {
             reasons: None,
             projects: projects.clone(),
         };
-        let by = GroupBy { outcome: true, ..GroupBy::default() };
-        let sums = ledger::sums(&app.db, &filter, by, view.period.step(), MAX_SUMS).await?;
+        let sums = ledger::sums(&app.db, &filter, &[Dimension::Outcome], view.period.step(), MAX_SUMS).await?;
         let rejected = rejected_item::latest(&app.db, &projects, MAX_REJECTED).await?;
         let canary = canary_run::latest(&app.db).await?;
         let waiting = waiting(app).await;

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::View;
 use super::chart::name;
-use super::figures::{Figures, Reason, Summary};
+use super::figures::{Cause, Figures, Summary};
 use crate::store::outcome::Outcome;
 use crate::store::rejected_item::RejectedItem;
 use crate::web::component::time;
@@ -88,7 +88,7 @@ pub(super) fn reasons(lang: Lang, summary: &Summary) -> Markup {
                     table.list {
                         thead { tr { th { (lang.reason()) } th { (lang.category()) } th.num { (lang.quantity()) } } }
                         tbody {
-                            @for Reason { category, reason, quantity } in summary.reasons(outcome) {
+                            @for Cause { category, reason, quantity } in summary.reasons(outcome) {
                                 tr {
                                     td { code { @if reason.is_empty() { "–" } @else { (reason) } } }
                                     td { code { (category) } }
