@@ -110,65 +110,46 @@ pub struct LedgerTotal {
     pub reason: String,
     /// How many.
     pub quantity: i64,
-}
-
-/// Everything that is counted for these projects from `since` on, whatever its outcome.
-pub async fn totals(db: impl PgExecutor<'_>, projects: &[ProjectId], since: DateTime<Utc>) -> Result<Vec<LedgerTotal>> {
-    let rows = sqlx::query_as(
-        "select project_id, category, outcome, reason, sum(quantity)::bigint as quantity
-        from outcome_hourly where project_id = any($1) and hour >= $2
-        group by 1, 2, 3, 4 order by 1, 2, 3, 4",
-    )
-    .bind(projects)
-    .bind(since)
-    .fetch_all(db)
-    .await?;
-    Ok(rows)
-}
-
-/// Both sides of the ledger for one project and category, in one part of the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct Sides {
-    /// Whose items.
-    pub project_id: ProjectId,
-    /// Received in the newest hours: one side may be ahead of the other for a moment.
-    pub is_recent: bool,
-    /// Acknowledged by the edge.
-    pub accepted: i64,
-    /// Stored, filtered or rejected.
-    pub settled: i64,
-    /// As well, received in hours before the edge's own count began: nothing stands against them.
+    /// Of those, received in hours before the edge's own count began: nothing stands against them.
     pub uncounted: i64,
+    /// Of the others, received in the newest hours.
+    pub recent: i64,
 }
 
-/// Both sides of the ledger from `since` on, for each project and category of these projects that has items, those of
-/// the hours from `recent` on apart.
+/// Everything that is counted for these projects from `since` on, whatever its outcome; the hours from `recent` on
+/// are the newest.
 ///
 /// An instance that was brought up to date has hours whose items were stored and never counted at the edge; the hour
 /// in which that count began is among them, since it has only a part of it.
-pub async fn sides(
+pub async fn totals(
     db: impl PgExecutor<'_>,
     projects: &[ProjectId],
     since: DateTime<Utc>,
     recent: DateTime<Utc>,
-) -> Result<Vec<Sides>> {
+) -> Result<Vec<LedgerTotal>> {
     let rows = sqlx::query_as(
-        "with entry as (
-            select project_id, category, hour, outcome = 'accepted' as is_accepted, quantity
-            from outcome_hourly
-            where project_id = any($1) and hour >= $2 and outcome in ('accepted', 'stored', 'filtered', 'rejected')
-        ), begin as (
-            select project_id, min(hour) as first, min(hour) filter (where is_accepted) as counted
-            from entry group by 1
-        ), marked as (
-            select e.*, coalesce(e.hour < b.counted or (e.hour = b.counted and b.first < b.counted), true) as is_before
-            from entry e join begin b using (project_id)
+        "with begin as materialized (
+            select p.project_id,
+                case when counted.hour is null then 'infinity' when counted.hour = settled.hour then counted.hour
+                    else counted.hour + interval '1 hour' end as hour
+            from unnest($1::bigint[]) as p (project_id)
+            left join lateral (
+                select hour from outcome_hourly o
+                where o.project_id = p.project_id and o.hour >= $2 and o.outcome = 'accepted'
+                order by hour limit 1
+            ) as counted on true
+            left join lateral (
+                select hour from outcome_hourly o
+                where o.project_id = p.project_id and o.hour >= $2
+                    and o.outcome in ('accepted', 'stored', 'filtered', 'rejected')
+                order by hour limit 1
+            ) as settled on true
         )
-        select project_id, hour >= $3 as is_recent,
-            coalesce(sum(quantity) filter (where is_accepted and not is_before), 0)::bigint as accepted,
-            coalesce(sum(quantity) filter (where not is_accepted and not is_before), 0)::bigint as settled,
-            coalesce(sum(quantity) filter (where not is_accepted and is_before), 0)::bigint as uncounted
-        from marked group by project_id, category, hour >= $3",
+        select o.project_id, o.category, o.outcome, o.reason, sum(o.quantity)::bigint as quantity,
+            coalesce(sum(o.quantity) filter (where o.hour < b.hour), 0)::bigint as uncounted,
+            coalesce(sum(o.quantity) filter (where o.hour >= b.hour and o.hour >= $3), 0)::bigint as recent
+        from begin b join outcome_hourly o on o.project_id = b.project_id and o.hour >= $2
+        group by 1, 2, 3, 4 order by 1, 2, 3, 4",
     )
     .bind(projects)
     .bind(since)

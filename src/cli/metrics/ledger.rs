@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use crate::ids::ProjectId;
 use crate::store::ledger::{self, LedgerRow};
-use crate::store::outcome::hour_of;
+use crate::store::outcome::{Outcome, hour_of};
 use crate::store::{canary_run, project};
 use crate::telemetry::exposition::{Exposition, MetricKind};
 
@@ -50,8 +50,7 @@ impl Growth {
         let since = hour_of(now) - WINDOW;
         let rows = ledger::rows_since(db, since, MAX_ROWS).await?;
         let projects = project::list(db, None, MAX_PROJECTS).await?;
-        let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
-        let sides = ledger::sides(db, &ids, since, since).await?;
+        let unsettled = unsettled(&rows);
         let slugs: HashMap<ProjectId, String> =
             projects.into_iter().map(|project| (project.id, project.slug)).collect();
         let slug = |id: ProjectId| slugs.get(&id).map_or("", String::as_str);
@@ -68,14 +67,10 @@ impl Growth {
             ];
             metric.value(&labels, count);
         }
-        let mut open: BTreeMap<ProjectId, i64> = BTreeMap::new();
-        for side in sides {
-            *open.entry(side.project_id).or_default() += side.accepted - side.settled;
-        }
         let help = "Items of the last day that were accepted and are neither stored nor filtered nor rejected; below 0 \
                     while the count of the newest ones is on its way.";
         let mut metric = out.metric("glitchbox_ledger_unsettled_items", MetricKind::Gauge, help);
-        for (project, count) in open {
+        for (project, count) in unsettled {
             metric.value(&[("project_id", &project.to_string()), ("project", slug(project))], count);
         }
         if let Some(run) = canary_run::latest(db).await? {
@@ -119,6 +114,34 @@ impl Growth {
     }
 }
 
+/// What was accepted and is not settled, by project. Hours before a project's items were first counted at the edge have
+/// nothing to compare, nor has the hour in which that began.
+fn unsettled(rows: &[LedgerRow]) -> BTreeMap<ProjectId, i64> {
+    let sign = |row: &LedgerRow| match Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == row.outcome)? {
+        Outcome::Accepted => Some(1),
+        Outcome::Stored | Outcome::Filtered | Outcome::Rejected => Some(-1),
+        Outcome::RateLimited | Outcome::Discarded => None,
+    };
+    // For each project its first hour, and the first one with a count of the edge.
+    let mut begin: HashMap<ProjectId, (DateTime<Utc>, Option<DateTime<Utc>>)> = HashMap::new();
+    for row in rows {
+        let Some(sign) = sign(row) else { continue };
+        let (first, counted) = begin.entry(row.project_id).or_insert((row.hour, None));
+        *first = row.hour.min(*first);
+        if sign > 0 {
+            *counted = Some(counted.map_or(row.hour, |hour| row.hour.min(hour)));
+        }
+    }
+    let mut open = BTreeMap::new();
+    for row in rows {
+        let Some(((first, Some(counted)), sign)) = begin.get(&row.project_id).zip(sign(row)) else { continue };
+        if row.hour > *counted || (row.hour == *counted && first == counted) {
+            *open.entry(row.project_id).or_default() += sign * row.quantity;
+        }
+    }
+    open
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +177,15 @@ mod tests {
         for quantity in [1, 0, 1] {
             assert_eq!(count(rejected(quantity)), expected, "{quantity}");
         }
+    }
+
+    #[test]
+    fn what_is_open_is_compared_from_where_the_edge_counts() {
+        let project = ProjectId(1);
+        let fresh = [row(10, "accepted", 9), row(10, "stored", 5), row(10, "rate_limited", 7), row(11, "rejected", 1)];
+        assert_eq!(unsettled(&fresh), BTreeMap::from([(project, 3)]));
+        let updated = [row(9, "stored", 50), row(10, "accepted", 2), row(10, "stored", 9), row(11, "accepted", 4)];
+        assert_eq!(unsettled(&updated), BTreeMap::from([(project, 4)]));
+        assert_eq!(unsettled(&[row(10, "stored", 5)]), BTreeMap::new());
     }
 }

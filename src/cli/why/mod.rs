@@ -178,7 +178,7 @@ async fn unstored(db: &PgPool) -> anyhow::Result<Vec<Unstored>> {
     let projects = project::list(db, None, MAX_ROWS).await?;
     let ids: Vec<_> = projects.iter().map(|project| project.id).collect();
     let since = hour_of(Utc::now()) - TimeDelta::hours(LEDGER_HOURS);
-    let mut totals = ledger::totals(db, &ids, since).await?;
+    let mut totals = ledger::totals(db, &ids, since, since).await?;
     totals.retain(|total| {
         ![Outcome::Accepted, Outcome::Stored].iter().any(|known| known.as_str() == total.outcome) && total.quantity > 0
     });

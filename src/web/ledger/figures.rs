@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::ProjectId;
-use crate::store::ledger::{LedgerTotal, Sides};
+use crate::store::ledger::LedgerTotal;
 use crate::store::outcome::Outcome;
 
 /// What became of a number of items.
@@ -53,6 +53,28 @@ pub(super) struct Summary {
     pub(super) balance: Balance,
 }
 
+/// What was accepted less what was settled, of one project and category.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sides {
+    old: i64,
+    recent: i64,
+    uncounted: i64,
+}
+
+impl Sides {
+    fn add(&mut self, outcome: Outcome, total: &LedgerTotal) {
+        let sign = match outcome {
+            Outcome::Accepted => 1,
+            Outcome::Stored | Outcome::Filtered | Outcome::Rejected => -1,
+            // Never accepted.
+            Outcome::RateLimited | Outcome::Discarded => return,
+        };
+        self.recent += sign * total.recent;
+        self.old += sign * (total.quantity - total.uncounted - total.recent);
+        self.uncounted += total.uncounted;
+    }
+}
+
 impl Figures {
     fn add(&mut self, outcome: Outcome, quantity: i64) {
         let place = match outcome {
@@ -68,13 +90,15 @@ impl Figures {
 }
 
 impl Summary {
-    pub(super) fn new(totals: Vec<LedgerTotal>, sides: &[Sides]) -> Self {
+    pub(super) fn new(totals: Vec<LedgerTotal>) -> Self {
         let mut summary = Self::default();
+        let mut sides: BTreeMap<(ProjectId, String), Sides> = BTreeMap::new();
         for total in totals {
             let Some(outcome) = outcome(&total.outcome) else { continue };
             summary.total.add(outcome, total.quantity);
             summary.by_project.entry(total.project_id).or_default().add(outcome, total.quantity);
             summary.by_category.entry(total.category.clone()).or_default().add(outcome, total.quantity);
+            sides.entry((total.project_id, total.category.clone())).or_default().add(outcome, &total);
             if !matches!(outcome, Outcome::Accepted | Outcome::Stored) && total.quantity > 0 {
                 summary.note_reason(outcome, total);
             }
@@ -82,19 +106,16 @@ impl Summary {
         for reasons in summary.reasons.values_mut() {
             reasons.sort_by(|a, b| b.quantity.cmp(&a.quantity).then_with(|| a.reason.cmp(&b.reason)));
         }
-        for side in sides {
-            let (open, excess) = ((side.accepted - side.settled).max(0), (side.settled - side.accepted).max(0));
+        for ((project, _), side) in sides {
             let balance = &mut summary.balance;
             balance.uncounted += side.uncounted;
-            if side.is_recent {
-                balance.queued += open;
-                balance.ahead += excess;
-            } else {
-                balance.overdue += open;
-                balance.surplus += excess;
-            }
-            summary.total.queued += open;
-            summary.by_project.entry(side.project_id).or_default().queued += open;
+            balance.overdue += side.old.max(0);
+            balance.surplus += (-side.old).max(0);
+            balance.queued += side.recent.max(0);
+            balance.ahead += (-side.recent).max(0);
+            let queued = side.old.max(0) + side.recent.max(0);
+            summary.total.queued += queued;
+            summary.by_project.entry(project).or_default().queued += queued;
         }
         summary
     }
@@ -132,26 +153,25 @@ mod tests {
             outcome: outcome.to_owned(),
             reason: reason.to_owned(),
             quantity,
+            uncounted: 0,
+            recent: quantity,
         }
     }
 
-    fn side(is_recent: bool, accepted: i64, settled: i64, uncounted: i64) -> Sides {
-        Sides { project_id: ProjectId(1), is_recent, accepted, settled, uncounted }
+    fn old(category: &str, outcome: &str, quantity: i64, uncounted: i64) -> LedgerTotal {
+        LedgerTotal { uncounted, recent: 0, ..total(1, category, outcome, "", quantity) }
     }
 
     #[test]
     fn items_are_summed_up_by_project_category_and_reason() {
-        let summary = Summary::new(
-            vec![
-                total(1, "error", "accepted", "", 10),
-                total(1, "error", "stored", "", 7),
-                total(1, "error", "filtered", "duplicate", 1),
-                total(2, "error", "filtered", "duplicate", 4),
-                total(2, "session", "filtered", "not_kept", 9),
-                total(2, "error", "of a later version", "", 1),
-            ],
-            &[side(true, 10, 8, 0)],
-        );
+        let summary = Summary::new(vec![
+            total(1, "error", "accepted", "", 10),
+            total(1, "error", "stored", "", 7),
+            total(1, "error", "filtered", "duplicate", 1),
+            total(2, "error", "filtered", "duplicate", 4),
+            total(2, "session", "filtered", "not_kept", 9),
+            total(2, "error", "of a later version", "", 1),
+        ]);
         assert_eq!(summary.total.stored, 7);
         assert_eq!(summary.by_project[&ProjectId(2)].filtered, 13);
         assert_eq!(summary.by_category["session"].filtered, 9);
@@ -164,8 +184,17 @@ mod tests {
 
     #[test]
     fn the_sides_of_different_categories_do_not_make_up_for_each_other() {
-        let sides = [side(true, 5, 3, 0), side(true, 1, 4, 0), side(false, 9, 8, 2), side(false, 0, 6, 0)];
-        let balance = Summary::new(Vec::new(), &sides).balance;
+        let balance = Summary::new(vec![
+            total(1, "error", "accepted", "", 5),
+            total(1, "error", "stored", "", 3),
+            total(1, "error", "rate_limited", "", 50),
+            total(1, "session", "accepted", "", 1),
+            total(1, "session", "filtered", "", 4),
+            old("span", "accepted", 9, 0),
+            old("span", "filtered", 10, 2),
+            old("replay", "rejected", 6, 0),
+        ])
+        .balance;
         assert_eq!(balance, Balance { queued: 2, ahead: 3, overdue: 1, surplus: 6, uncounted: 2 });
     }
 }

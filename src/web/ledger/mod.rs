@@ -117,8 +117,7 @@ pub(super) async fn show(
 impl Content {
     async fn load(app: &App, view: &View<'_>, now: DateTime<Utc>) -> Result<Self, Failure> {
         let (projects, since) = (view.projects(), view.period.start(now));
-        let totals = ledger::totals(&app.db, &projects, since).await?;
-        let sides = ledger::sides(&app.db, &projects, since, health::recent(now)).await?;
+        let totals = ledger::totals(&app.db, &projects, since, health::recent(now)).await?;
         let filter = LedgerFilter {
             since,
             until: now,
@@ -131,7 +130,7 @@ impl Content {
         let rejected = rejected_item::latest(&app.db, &projects, MAX_REJECTED).await?;
         let canary = canary_run::latest(&app.db).await?;
         let waiting = waiting(app).await;
-        Ok(Self { summary: Summary::new(totals, &sides), sums, rejected, health: Health { canary, waiting } })
+        Ok(Self { summary: Summary::new(totals), sums, rejected, health: Health { canary, waiting } })
     }
 }
 
