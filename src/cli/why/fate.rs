@@ -25,6 +25,8 @@ pub(super) struct Fate {
 pub(super) enum State {
     /// It can be read.
     Stored { issue: String, url: String },
+    /// On disk; the queue and the worker may have it already.
+    Spooled,
     /// No worker has had it.
     Queued,
     /// A worker has it in hand.
@@ -63,6 +65,7 @@ impl Fate {
         let received = format!("received {}", clock(self.received_at));
         let what = match &self.state {
             State::Stored { issue, url } => format!("is stored: issue {issue}, {url}"),
+            State::Spooled => "lies in the spool until it is stored".to_owned(),
             State::Queued => "waits in the queue for a worker".to_owned(),
             State::InHand { worker, held_ms, deliveries } => {
                 format!("is in the hands of {worker} for {} s, given out {deliveries} times", held_ms / 1000)
@@ -76,6 +79,13 @@ impl Fate {
         };
         format!("event {event} of {project}, {received}, {what}")
     }
+}
+
+/// The spool keeps what is stored for a moment longer: that is no fate of its own.
+pub(super) fn drop_remains(fates: &mut Vec<Fate>) {
+    let settled = |fate: &&Fate| matches!(fate.state, State::Stored { .. } | State::Rejected { .. });
+    let settled: Vec<ProjectId> = fates.iter().filter(settled).map(|fate| fate.project_id).collect();
+    fates.retain(|fate| !matches!(fate.state, State::Spooled) || !settled.contains(&fate.project_id));
 }
 
 /// Gives the projects their names, as far as they are known.

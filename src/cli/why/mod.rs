@@ -19,6 +19,7 @@ use super::instance::{Instance, MAX_ROWS};
 use super::output::Output;
 use crate::config::Config;
 use crate::ids::EventId;
+use crate::ingest::spool;
 use crate::protocol::StampedItem;
 use crate::queue::{Find, Producer, Queue};
 use crate::store::ledger::{self, LedgerTotal};
@@ -83,6 +84,8 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         };
         answer.note("PostgreSQL", stored);
         answer.note("Redis", queue);
+        answer.note("the spool", in_spool(config, event));
+        fate::drop_remains(&mut answer.fates);
         answer.found = !answer.fates.is_empty();
         if let (false, Ok(instance)) = (answer.found, &database) {
             answer.ledger = unstored(&instance.db).await.unwrap_or_default();
@@ -165,6 +168,15 @@ async fn in_queue(config: &Config, event: EventId) -> anyhow::Result<Vec<Fate>> 
         return Err(anyhow!("the queue is longer than the {} entries that were looked at", finds.seen));
     }
     Ok(fates)
+}
+
+/// What the spool on this instance's disk says.
+fn in_spool(config: &Config, event: EventId) -> anyhow::Result<Vec<Fate>> {
+    let found = spool::find(&config.data_dir, event)?;
+    if found.items.is_empty() && !found.is_complete {
+        return Err(anyhow!("it is too large to be read to its end"));
+    }
+    Ok(found.items.into_iter().map(|stamp| Fate::new(stamp.project_id, stamp.received_at, State::Spooled)).collect())
 }
 
 /// A find that is an item of the event; the text may stand in an entry for another reason.

@@ -105,6 +105,19 @@ async fn an_event_is_found_wherever_it_stands_in_the_queue() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_in_the_spool_alone_is_found_there() {
+    let mut app = TestApp::start().await;
+    app.redis.stop();
+    let id = EventId::random().to_string();
+    app.send_event(&json!({ "event_id": id, "message": "hello" })).await.expect(200);
+    let (answer, code) = ask(&app, &id).await;
+    let told = (code, &answer["fates"][0]["state"], &answer["fates"][0]["project"], &answer["unanswered"][0]["part"]);
+    assert_eq!(told, (0, &json!("spooled"), &json!("default"), &json!("Redis")));
+    let text = String::from_utf8(why(&app, &[&id]).await.stdout).unwrap();
+    assert!(text.contains("lies in the spool") && text.contains("Redis could not be asked"), "{text}");
+}
+
+#[tokio::test]
 async fn a_rejected_event_is_told_with_the_reason() {
     let app = TestApp::start().await;
     let event = EventId::random();
