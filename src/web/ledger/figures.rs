@@ -71,7 +71,9 @@ impl Sides {
         };
         self.recent += sign * total.recent;
         self.old += sign * (total.quantity - total.uncounted - total.recent);
-        self.uncounted += total.uncounted;
+        if sign < 0 {
+            self.uncounted += total.uncounted;
+        }
     }
 }
 

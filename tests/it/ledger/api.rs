@@ -1,5 +1,7 @@
 //! `stats_v2`: shapes, sums, permissions, and what is refused.
 
+use std::time::{Duration, Instant};
+
 use glitchbox::store::member::Role;
 use glitchbox::store::organization;
 use glitchbox::store::outcome::Outcome;
@@ -121,6 +123,32 @@ async fn a_period_ends_now() {
     assert_eq!((series.len(), answer["intervals"].as_array().unwrap().len()), (24, 24));
     // The hour may have ended since it was counted.
     assert!(series.iter().rev().take(2).any(|count| *count == 5), "{series:?}");
+}
+
+#[tokio::test]
+async fn what_was_received_is_what_became_of_it() {
+    let app = TestApp::start().await;
+    let client = member(&app).await;
+    for id in ["1", "2", "2"] {
+        app.send_event(&json!({ "event_id": id.repeat(32), "message": "hello" })).await.expect(200);
+    }
+    let auth = format!("Sentry sentry_key={}", app.key.public_key);
+    let session = "{}\n{\"type\":\"session\"}\n{\"sid\":\"1\"}\n";
+    app.client().post("/api/1/envelope/", &[("x-sentry-auth", &auth)], session).await.expect(200);
+    let path = format!("{STATS}?statsPeriod=24h&field=sum(quantity)&groupBy=outcome");
+    let sums = async |query: &str| {
+        let answer = client.get(&format!("{path}{query}")).await.expect(200).json();
+        let groups = answer["groups"].as_array().unwrap().clone();
+        groups.iter().map(|group| group["totals"]["sum(quantity)"].as_i64().unwrap()).sum::<i64>()
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // The counts of a piece of the spool follow its items.
+    while sums("&outcome=received").await < 4 || sums("").await < 4 {
+        assert!(Instant::now() < deadline, "{} of {}", sums("").await, sums("&outcome=received").await);
+        app.drain().await;
+    }
+    assert_eq!((sums("&outcome=received").await, sums("").await, sums("&outcome=accepted").await), (4, 4, 2));
+    assert_eq!(sums("&category=session&outcome=filtered").await, 1);
 }
 
 #[tokio::test]

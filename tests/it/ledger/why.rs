@@ -17,8 +17,10 @@ use crate::support::TestApp;
 async fn why(app: &TestApp, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glitchbox"));
     command.arg("why").args(arguments).env_clear();
-    let data_dir = app.redis.socket().parent().unwrap();
-    command.env("DATA_DIR", data_dir).env("DATABASE_URL", app.database.url()).env("REDIS_URL", app.redis.url());
+    command
+        .env("DATA_DIR", &app.app.config.data_dir)
+        .env("DATABASE_URL", app.database.url())
+        .env("REDIS_URL", app.redis.url());
     command.env("GLITCHTIP_DOMAIN", "https://errors.example.com");
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
