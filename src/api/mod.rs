@@ -22,6 +22,7 @@ mod organizations;
 mod params;
 mod projects;
 mod root;
+mod stats;
 mod tags;
 mod users;
 
@@ -64,6 +65,7 @@ pub fn router() -> Router<Arc<App>> {
         ("/organizations/{organization}/issues/{issue}/tags", get(tags::list)),
         ("/organizations/{organization}/issues/{issue}/tags/{key}", get(tags::show)),
         ("/organizations/{organization}/shortids/{issue}", get(issues::show_short_id)),
+        ("/organizations/{organization}/stats_v2", get(stats::show)),
         ("/projects", get(projects::list)),
         ("/projects/{organization}/{project}", get(projects::show)),
         ("/projects/{organization}/{project}/keys", get(keys::list).post(keys::create)),

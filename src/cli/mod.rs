@@ -7,6 +7,7 @@ mod key;
 mod limit;
 mod mail;
 mod maintenance;
+mod metrics;
 mod migrate;
 mod org;
 mod output;
@@ -15,6 +16,7 @@ mod queue;
 mod token;
 mod user;
 mod web;
+mod why;
 mod worker;
 
 pub use web::routes as web_routes;
@@ -76,6 +78,8 @@ enum Command {
     /// Look at the queues, and at what could not be done.
     #[command(subcommand)]
     Queue(queue::Command),
+    /// Tell what became of an event.
+    Why(why::Args),
     /// Try how mail is sent.
     #[command(subcommand)]
     Mail(mail::Command),
@@ -111,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Limit(command) => limit::run(command, config),
         Command::Token(command) => token::run(command, config),
         Command::Queue(command) => queue::run(command, config),
+        Command::Why(args) => why::run(&args, &config),
         Command::Mail(command) => mail::run(command, &config),
     };
     outcome.unwrap_or_else(|error| {

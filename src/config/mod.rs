@@ -74,6 +74,10 @@ pub struct Config {
     pub ingest_fsync_always: bool,
     /// `MAX_SPOOL_SIZE` (10 GiB): most bytes of accepted events that wait on disk; from 16 MiB. More are answered 429.
     pub spool_max_bytes: u64,
+    /// `METRICS_TOKEN`: the bearer token that `/metrics` asks for. Without it and without the next one it is closed.
+    pub metrics_token: Option<Secret>,
+    /// `METRICS_ALLOWED_IPS`: whose addresses may read `/metrics`; empty: anybody with the token.
+    pub metrics_allowed_ips: Vec<IpNet>,
     /// `ADMIN_EMAIL` (`admin@localhost`): the administrator made at first boot.
     pub admin_email: String,
     /// `ADMIN_PASSWORD`; none: generated at first boot into `secrets/admin-password`.
@@ -148,6 +152,10 @@ impl Config {
         let spool_max_bytes = reader
             .parsed("MAX_SPOOL_SIZE", "a number of bytes, at least 16777216", parse_spool_size)
             .unwrap_or(10 * 1024 * 1024 * 1024);
+        let metrics_token = reader.secret("METRICS_TOKEN");
+        let metrics_allowed_ips = reader
+            .list("METRICS_ALLOWED_IPS", "addresses or networks (CIDR) separated by commas", parse_network)
+            .unwrap_or_default();
         let admin_email = reader
             .parsed("ADMIN_EMAIL", "an e-mail address", mail::parse_address)
             .unwrap_or_else(|| "admin@localhost".to_owned());
@@ -179,6 +187,8 @@ impl Config {
                 redis_url,
                 ingest_fsync_always,
                 spool_max_bytes,
+                metrics_token,
+                metrics_allowed_ips,
                 admin_email,
                 admin_password,
                 event_life_days,

@@ -24,12 +24,13 @@ fn is_loopback(host_name: &str) -> bool {
         || host_name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Paths that answer under any name: health probes, and the ingest endpoints (`/api/NUMBER/...`,
+/// Paths that answer under any name: health probes, the metrics (which have a lock of their own, and are fetched by the
+/// names of networks and containers), and the ingest endpoints (`/api/NUMBER/...`,
 /// `/api/store/`), whose callers prove themselves by their key.
 pub(super) fn is_exempt(path: &str) -> bool {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     match segments.next() {
-        Some("_health" | "livez" | "readyz") => true,
+        Some("_health" | "livez" | "readyz" | "metrics") => true,
         Some("api") => {
             segments.next().is_some_and(|next| next == "store" || (next != "0" && next.parse::<u64>().is_ok()))
         }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -136,6 +137,7 @@ async fn handle(mut request: Request<Incoming>, peer: IpAddr, site: &Site) -> Re
         return ApiError::BadRequest(detail).into_response();
     }
     request.extensions_mut().insert(info);
+    request.extensions_mut().insert(Arc::clone(&site.traffic));
     let request = request.map(|body| Body::new(TimedBody::new(body)));
     match AssertUnwindSafe(site.router.clone().call(request)).catch_unwind().await {
         Ok(Ok(response)) => response,

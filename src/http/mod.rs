@@ -6,6 +6,7 @@ mod connection;
 pub mod error;
 pub mod health;
 pub mod listener;
+pub mod metrics_access;
 pub mod pagination;
 pub mod server;
 pub mod status_socket;

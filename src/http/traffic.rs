@@ -38,11 +38,16 @@ pub struct Counts {
 impl Traffic {
     /// The counts. The longest time begins anew with each look.
     pub fn look(&self) -> Counts {
+        Counts { max_latency_ms: self.max_latency_ms.swap(0, Ordering::Relaxed), ..self.counts() }
+    }
+
+    /// The counts, for who is not the one that looks regularly: the longest time goes on.
+    pub fn counts(&self) -> Counts {
         Counts {
             served: self.served.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            max_latency_ms: self.max_latency_ms.swap(0, Ordering::Relaxed),
+            max_latency_ms: self.max_latency_ms.load(Ordering::Relaxed),
         }
     }
 

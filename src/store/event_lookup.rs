@@ -160,6 +160,31 @@ pub async fn issue_of(pool: &PgPool, projects: &[ProjectId], event: EventId) -> 
     Ok(issue)
 }
 
+/// Where an event is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Whereabouts {
+    /// The project it was sent to.
+    pub project_id: ProjectId,
+    /// The issue it belongs to.
+    pub issue_id: IssueId,
+    /// When it reached us.
+    pub received_at: DateTime<Utc>,
+}
+
+/// Every place where an event with this id is stored, the latest first; at most 20.
+pub async fn everywhere(pool: &PgPool, event: EventId) -> Result<Vec<Whereabouts>> {
+    // Named one by one, the projects lead into the primary key; no index has the ids alone.
+    let rows = sqlx::query_as(
+        "select project_id, issue_id, received_at from event
+        where project_id = any(array(select id from project)) and event_id = $1
+        order by received_on desc, project_id limit 20",
+    )
+    .bind(event)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
 /// The events directly before and behind `event` in its issue.
 pub async fn neighbours(pool: &PgPool, event: &StoredEvent) -> Result<Neighbours> {
     let neighbours = sqlx::query_as(

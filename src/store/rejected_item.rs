@@ -78,13 +78,13 @@ pub async fn reopen(pool: &PgPool, ingest_id: Uuid) -> Result<bool> {
     Ok(item.is_some())
 }
 
-/// The project's latest rejections, the latest first; at most `limit`.
-pub async fn latest(db: impl PgExecutor<'_>, project: ProjectId, limit: i64) -> Result<Vec<RejectedItem>> {
+/// The latest rejections of these projects, the latest first; at most `limit`.
+pub async fn latest(db: impl PgExecutor<'_>, projects: &[ProjectId], limit: i64) -> Result<Vec<RejectedItem>> {
     let rows = sqlx::query_as(
         "select ingest_id, received_on, project_id, event_id, received_at, category, reason, detail
-         from rejected_item where project_id = $1 order by received_at desc limit $2",
+         from rejected_item where project_id = any($1) order by received_at desc limit $2",
     )
-    .bind(project)
+    .bind(projects)
     .bind(limit)
     .fetch_all(db)
     .await?;

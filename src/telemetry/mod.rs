@@ -1,8 +1,10 @@
-//! Logs: one line for each event, as text or as JSON, for the supervisor to collect: warnings and errors on stderr, the
-//! rest on stdout, so that each has a file of its own.
+//! Logs and metrics. The log: one line for each event, as text or as JSON, for the supervisor to collect: warnings and
+//! errors on stderr, the rest on stdout, so that each has a file of its own. The metrics: the text that Prometheus reads.
 
+pub mod exposition;
 mod line;
 pub mod notify;
+pub mod process;
 
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};

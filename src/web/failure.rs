@@ -133,7 +133,8 @@ pub(super) async fn unknown_page(request: Request) -> Response {
     if path.starts_with("/api/") {
         return ApiError::NotFound.into_response();
     }
-    let is_ours = ["/issues", "/projects", "/login", "/settings"].iter().any(|prefix| path.starts_with(prefix));
+    let is_ours =
+        ["/issues", "/projects", "/usage", "/login", "/settings"].iter().any(|prefix| path.starts_with(prefix));
     if is_ours && request.method() == Method::GET && !path.ends_with('/') {
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         return Redirect::permanent(&format!("{path}/{query}")).into_response();

@@ -16,6 +16,8 @@ pub(super) enum Place {
     Issues,
     /// Project list and project pages.
     Projects,
+    /// What became of what was sent.
+    Usage,
     /// The user's own settings.
     Settings,
 }
@@ -36,6 +38,7 @@ pub(super) fn page(frame: &Frame, place: Option<Place>, title: &str, content: &M
                     @for (target, which, label, symbol) in [
                         ("/issues/", Place::Issues, lang.issues(), Icon::Issues),
                         ("/projects/", Place::Projects, lang.projects(), Icon::Projects),
+                        ("/usage/", Place::Usage, lang.usage(), Icon::Usage),
                         ("/settings/", Place::Settings, lang.settings(), Icon::Settings),
                     ] {
                         li {

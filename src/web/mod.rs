@@ -10,6 +10,7 @@ mod issue_list;
 mod issue_page;
 mod issue_update;
 mod layout;
+mod ledger;
 mod limits;
 mod project_head;
 mod project_list;
@@ -53,6 +54,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/projects/{organization}/{project}/alerts/{alert}/test/", post(alerts::change::test))
         .route("/projects/{organization}/{project}/limits/", get(limits::show).post(limits::save))
         .route("/projects/{organization}/{project}/limits/clear/", post(limits::clear))
+        .route("/usage/", get(ledger::show))
         .route("/settings/", get(settings::show).post(settings::set_language))
         .route("/settings/password/", post(settings::set_password))
         .layer(DefaultBodyLimit::max(MAX_FORM))

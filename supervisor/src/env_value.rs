@@ -20,7 +20,7 @@ pub fn meant<'a>(name: &str, text: &'a str) -> &'a str {
             return inner;
         }
     }
-    if ["_PASSWORD", "_SECRET", "_KEY"].iter().any(|ending| name.ends_with(ending)) {
+    if ["_PASSWORD", "_SECRET", "_KEY", "_TOKEN"].iter().any(|ending| name.ends_with(ending)) {
         return value;
     }
     let comment = value

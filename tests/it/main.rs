@@ -28,6 +28,8 @@ mod ingest_keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod recipes;

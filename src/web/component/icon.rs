@@ -9,6 +9,8 @@ pub(crate) enum Icon {
     Issues,
     /// Stacked sheets: projects.
     Projects,
+    /// Bars on a line: usage.
+    Usage,
     /// Sliders: settings.
     Settings,
     /// A head and shoulders: the user.
@@ -34,6 +36,7 @@ pub(crate) fn icon(which: Icon) -> Markup {
     let path = match which {
         Icon::Issues => "M8 1.8a6.2 6.2 0 1 0 6.2 6.2M8 4.8v3.6M8 11v.2M11 2.6l2.4 2.4M13.4 2.6 11 5",
         Icon::Projects => "M8 1.8 14 5 8 8.2 2 5zM2 8l6 3.2L14 8M2 11l6 3.2L14 11",
+        Icon::Usage => "M2 14h12M4 11.5v-3M8 11.5v-9M12 11.5v-6",
         Icon::Settings => "M2 4.5h7M12.5 4.5H14M2 11.5h1.5M7 11.5h7M9 2.8v3.4h3V2.8zM3.8 9.8v3.4h3V9.8z",
         Icon::User => "M8 8.2a2.9 2.9 0 1 0 0-5.8 2.9 2.9 0 0 0 0 5.8M2.6 14a5.4 5.4 0 0 1 10.8 0",
         Icon::Check => "M3 8.6l3.2 3.2L13 4.6",

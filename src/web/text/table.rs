@@ -7,6 +7,7 @@ texts! {
     account => "Account", "账号";
     issues => "Issues", "问题";
     projects => "Projects", "项目";
+    usage => "Usage", "用量";
     settings => "Settings", "设置";
     sign_out => "Sign out", "退出登录";
 
@@ -314,6 +315,51 @@ texts! {
     address_repeated => "This address is there twice.", "此地址重复。";
     secret_invalid(most) => "The secret may have at most {most} characters and no control characters.", "密钥最多 {most} 个字符，且不能包含控制字符。";
     form_has_a_mistake => "Not saved: something is not right yet.", "尚未保存：请修正下面的错误。";
+
+    // Usage
+    period => "Period", "时间范围";
+    last_7_days => "Last 7 days", "近 7 天";
+    last_30_days => "Last 30 days", "近 30 天";
+    ledger_accepted => "Accepted", "已接收";
+    ledger_stored => "Stored", "已存储";
+    ledger_filtered => "Filtered", "已过滤";
+    ledger_rejected => "Rejected", "无法存储";
+    ledger_queued => "In the queue", "排队中";
+    ledger_rate_limited => "Rate limited", "被限流";
+    ledger_discarded => "Discarded by the SDK", "SDK 丢弃";
+    in_queue_now(count) => "(queue now: {count})", "（当前队列：{count}）";
+    ledger_balances => "The ledger balances.", "账目平衡。";
+    ledger_off => "The ledger does not balance.", "账目不平衡。";
+    ledger_all_settled => "Everything accepted is stored, filtered or rejected.", "所有已接收的数据都已存储、过滤或判定为无法存储。";
+    ledger_on_their_way(n) one "Everything accepted is stored, filtered or rejected, but for {n} item on its way."
+        => "Everything accepted is stored, filtered or rejected, but for {n} items on their way.", "除 {n} 条仍在处理途中外，所有已接收的数据都已存储、过滤或判定为无法存储。";
+    ledger_ahead(n) one "Everything accepted is settled; the count of the newest {n} item follows within a minute."
+        => "Everything accepted is settled; the count of the newest {n} items follows within a minute.", "所有已接收的数据都已处理完毕；最新 {n} 条的接收计数会在一分钟内补上。";
+    ledger_missing(n) one "{n} item accepted more than an hour ago is neither settled nor in the queue. It may still be in the spool: look at the log of the web service."
+        => "{n} items accepted more than an hour ago are neither settled nor in the queue. They may still be in the spool: look at the log of the web service.", "{n} 条一小时前已接收的数据既未处理完毕，也不在队列中。它们可能仍在 spool 中，请查看 web 服务的日志。";
+    ledger_surplus(n) one "{n} item more is settled than was accepted."
+        => "{n} items more are settled than were accepted.", "已处理的数据比已接收的多 {n} 条。";
+    ledger_queue_silent => "Redis did not say how long the queue is.", "Redis 没有返回队列长度。";
+    ledger_uncounted(n) one "{n} older item was stored before acceptance was counted."
+        => "{n} older items were stored before acceptance was counted.", "另有 {n} 条较早的数据在开始统计接收数之前就已处理。";
+    canary_took(span) => "The latest test item took {span} from the edge to the database.", "最近一次探测数据从入口到数据库用时 {span}。";
+    canary_overdue(minutes) => "No test item has arrived for {minutes} minutes.", "超过 {minutes} 分钟没有探测数据到达。";
+    canary_never => "No test item has come through from the edge to the database yet. One sets out each minute.", "还没有探测数据从入口到达数据库。系统每分钟会发出一条。";
+    ledger_chart(n, most) one "{n} item, at most {most} at a time"
+        => "{n} items, at most {most} at a time", "共 {n} 条数据，单个时段最多 {most} 条";
+    nothing_sent_in_period => "Nothing was sent in this period.", "此时间段内没有收到数据。";
+    categories => "Categories", "类别";
+    categories_hint => "what was sent", "数据的类型";
+    category => "Category", "类别";
+    reason => "Reason", "原因";
+    quantity => "Items", "数量";
+    filtered_hint => "accepted and not kept", "已接收但不保留";
+    rejected_hint => "accepted, but it could not be stored", "已接收但无法存储";
+    rate_limited_hint => "answered with 429", "以 429 拒绝";
+    discarded_hint => "dropped before it was sent, as the SDKs report", "SDK 报告在发送前丢弃";
+    rejected_items => "Rejected items", "无法存储的数据";
+    rejected_items_hint => "newest first", "最新的在前";
+    no_rejected_items => "None: whatever was accepted could be stored.", "没有：已接收的数据都能存储。";
 
     // Settings
     language => "Language", "语言";

@@ -190,7 +190,7 @@ async fn set_a_limit(browser: &Browser, site: &str, language: &str) {
 }
 
 /// The page in both themes and widths, into target/screenshots; nothing may stick out at the side.
-async fn photograph(browser: &Browser, name: &str, language: &str) {
+pub(crate) async fn photograph(browser: &Browser, name: &str, language: &str) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
     fs::create_dir_all(&folder).unwrap();
     for theme in ["light", "dark"] {

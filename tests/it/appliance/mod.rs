@@ -4,7 +4,7 @@
 mod backup;
 mod backup_faults;
 mod bad_input;
-mod browser;
+pub(crate) mod browser;
 mod instance;
 mod lifecycle;
 mod load;
@@ -13,6 +13,6 @@ mod receiver;
 mod restarts;
 mod scheduled_restart;
 mod sdk;
-mod webdriver;
+pub(crate) mod webdriver;
 
 pub(crate) use instance::Instance;
