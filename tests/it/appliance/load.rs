@@ -106,6 +106,35 @@ impl Load {
     }
 }
 
+/// Sends these events, each once, as fast as they are answered over so many kept connections.
+pub(super) async fn burst(address: SocketAddr, key: &str, ids: &[String], connections: usize) -> Told {
+    let target = Target { address, key: key.to_owned(), end: Arc::default() };
+    let mut clients = JoinSet::new();
+    for share in ids.chunks(ids.len().div_ceil(connections)) {
+        let (target, share) = (target.clone(), share.to_vec());
+        clients.spawn(async move {
+            let (mut told, mut connection) = (Told::default(), None);
+            for id in share {
+                let due = Instant::now();
+                let body = Target::body(&id);
+                let result = over_kept(&mut connection, target.address, &target.path(), body).await;
+                told.note("burst", id, due, result);
+            }
+            told
+        });
+    }
+    let mut all = Told::default();
+    while let Some(told) = clients.join_next().await {
+        all.append(told.unwrap());
+    }
+    all
+}
+
+/// A new event's id.
+pub(super) fn new_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
 impl Target {
     fn is_over(&self) -> bool {
         self.end.load(Ordering::Relaxed)
@@ -113,12 +142,20 @@ impl Target {
 
     /// An event and its path.
     fn event(&self) -> (String, String, String) {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let body = format!(
+        let id = new_id();
+        let body = Self::body(&id);
+        (id, body, self.path())
+    }
+
+    fn body(id: &str) -> String {
+        format!(
             "{{\"event_id\":\"{id}\",\"platform\":\"other\",\"message\":\"under load\",\"fingerprint\":[\"load\"],\"extra\":{{\"a\":\"{}\"}}}}",
             "x".repeat(1_000)
-        );
-        (id, body, format!("/api/1/store/?sentry_key={}&sentry_version=7", self.key))
+        )
+    }
+
+    fn path(&self) -> String {
+        format!("/api/1/store/?sentry_key={}&sentry_version=7", self.key)
     }
 }
 

@@ -3,11 +3,18 @@
 //!
 //! Each kind has a short form, and a long one of many rounds or long outages (`./scripts/test --long`).
 
+mod bad_entries;
 #[path = "../../../../benches/load/books.rs"]
 mod books;
 mod comparison;
+mod disk_full;
 mod kills;
+mod midnight;
+mod outages;
+mod redis_wrapper;
+mod slow_fsync;
 mod trial;
+mod workers;
 
 use trial::Trial;
 

@@ -1,5 +1,6 @@
 //! An instance under load that things are done to, and what it owes its clients afterwards.
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::books::{Books, QUERY, STORED};
+use super::books::{Account, Books, QUERY, STORED};
 use crate::appliance::Instance;
 use crate::appliance::instance::signal;
-use crate::appliance::load::{Failure, Load, Told};
+use crate::appliance::load::{Answer, Failure, Load, Told, burst, new_id};
 
 /// How long it may take until all that was accepted is settled.
 const DRAINED_WITHIN: Duration = Duration::from_mins(1);
@@ -24,6 +25,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// An instance, its clients, and what they were told.
 pub(super) struct Trial {
     pub(super) instance: Instance,
+    key: String,
     runtime: Runtime,
     loads: Vec<Load>,
     told: Told,
@@ -46,15 +48,18 @@ pub(super) struct Settled {
 impl Trial {
     /// A fresh instance without load.
     pub(super) fn new() -> Self {
-        Self::with(Instance::new())
+        Self::with(|_| {})
     }
 
-    /// An instance that has not been started.
-    pub(super) fn with(mut instance: Instance) -> Self {
+    /// A fresh instance that is prepared before it starts.
+    pub(super) fn with(prepare: impl FnOnce(&mut Instance)) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut instance = Instance::new();
+        prepare(&mut instance);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         instance.start();
         Self {
+            key: instance.public_key(),
             instance,
             runtime,
             loads: Vec::new(),
@@ -67,16 +72,32 @@ impl Trial {
 
     /// Begins to send about 200 events a second.
     pub(super) fn load(&mut self) {
-        let key = self.instance.public_key();
-        let _context = self.runtime.enter();
-        self.loads.push(Load::start(self.instance.address(), &key));
+        self.load_at(self.instance.address());
     }
 
-    /// The same to another address of the instance.
-    pub(super) fn load_also(&mut self, address: std::net::SocketAddr) {
-        let key = self.instance.public_key();
+    /// The same to another web of the instance.
+    pub(super) fn load_at(&mut self, address: SocketAddr) {
         let _context = self.runtime.enter();
-        self.loads.push(Load::start(address, &key));
+        self.loads.push(Load::start(address, &self.key));
+    }
+
+    /// Sends these events at once, over so many connections.
+    pub(super) fn send(&mut self, ids: &[String], connections: usize) {
+        let told = self.runtime.block_on(burst(self.instance.address(), &self.key, ids, connections));
+        self.told.append(told);
+    }
+
+    /// Sends one event; why it was not taken, if it was not.
+    pub(super) fn send_one(&mut self) -> Result<(), Result<Answer, String>> {
+        let told = self.runtime.block_on(burst(self.instance.address(), &self.key, &[new_id()], 1));
+        let failure = told.failures.first().map(|failure| failure.result.clone());
+        self.told.append(told);
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Where events of a test's own go, and the value of `x-sentry-auth` they need.
+    pub(super) fn auth(&self) -> String {
+        format!("Sentry sentry_version=7, sentry_key={}", self.key)
     }
 
     /// Runs a future of a test.
@@ -84,9 +105,16 @@ impl Trial {
         self.runtime.block_on(future)
     }
 
-    /// Counts what a test has sent by itself.
-    pub(super) fn also_told(&mut self, told: Told) {
-        self.told.append(told);
+    /// Counts an event of a test's own that was answered with 200.
+    pub(super) fn acknowledged(&mut self, id: String) {
+        self.told.acknowledged.insert(id.clone());
+        self.sent_in_vain(id);
+    }
+
+    /// Counts an event that was answered with 200 and can never be stored.
+    pub(super) fn sent_in_vain(&mut self, id: String) {
+        self.told.sent.insert(id);
+        self.told.latencies.push(Duration::ZERO);
     }
 
     /// From now on 429 with a Retry-After is a good answer.
@@ -102,17 +130,19 @@ impl Trial {
         result
     }
 
-    /// The row of `supervisor status`.
-    pub(super) fn service(&self, name: &str) -> Value {
-        let status = self.instance.run_json("supervisor", &["status", "--json"]);
-        let services = status["services"].as_array().unwrap();
-        services.iter().find(|service| service["name"] == name).unwrap().clone()
+    /// The row of `supervisor status`; none while nobody answers.
+    pub(super) fn service(&self, name: &str) -> Option<Value> {
+        // It fails when something is not as it should be, and says so all the same.
+        let output = self.instance.command("supervisor", &["status", "--json"]).output().unwrap();
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        status["services"].as_array()?.iter().find(|service| service["name"] == name).cloned()
     }
 
     /// The process id of a service that runs.
     pub(super) fn pid(&self, name: &str) -> u32 {
         let service = self.service(name);
-        u32::try_from(service["pid"].as_u64().unwrap_or_else(|| panic!("{name} does not run: {service}"))).unwrap()
+        let pid = service.as_ref().and_then(|service| service["pid"].as_u64());
+        u32::try_from(pid.unwrap_or_else(|| panic!("{name} does not run: {service:?}"))).unwrap()
     }
 
     /// Kills a process of a service (kill -9) and waits until a new one serves.
@@ -125,9 +155,24 @@ impl Trial {
     /// Waits until a service is ready and `is_it` holds for its row.
     pub(super) fn wait_for(&self, name: &str, is_it: impl Fn(&Value) -> bool) {
         self.until(&format!("{name} to be back"), BACK_WITHIN, || {
-            let service = self.service(name);
-            service["state"] == "ready" && is_it(&service)
+            self.service(name).is_some_and(|service| service["state"] == "ready" && is_it(&service))
         });
+    }
+
+    /// Stops (SIGSTOP) all processes whose program is called so; gives them back.
+    pub(super) fn freeze(&self, program: &str) -> Frozen {
+        let mut pids = Vec::new();
+        // The first process of PostgreSQL makes others until it is stopped itself.
+        for _ in 0..2 {
+            for (pid, command) in self.instance.processes() {
+                if is_named(&command, program) && !pids.contains(&pid) {
+                    signal("STOP", pid);
+                    pids.push(pid);
+                }
+            }
+        }
+        assert!(!pids.is_empty(), "{program} does not run: {:?}", self.instance.processes());
+        Frozen(pids)
     }
 
     /// Waits until something holds.
@@ -160,7 +205,8 @@ impl Trial {
         );
         let deadline = Instant::now() + DRAINED_WITHIN;
         let books = loop {
-            let (books, complaints) = compare(&self.instance, &self.told);
+            let (books, mut complaints) = compare(&self.instance, &self.told);
+            complaints.extend(self.waiting());
             if complaints.is_empty() {
                 break books;
             }
@@ -169,6 +215,18 @@ impl Trial {
             std::thread::sleep(Duration::from_millis(250));
         };
         Settled { books, refused, broken_off }
+    }
+
+    /// A complaint when something waits in the queue.
+    fn waiting(&self) -> Option<String> {
+        let count = self.redis(&["XLEN", "q:ingest"]);
+        (count != "0").then(|| format!("{count} entries wait in the queue"))
+    }
+
+    /// What Redis answers.
+    pub(super) fn redis(&self, command: &[&str]) -> String {
+        let arguments = [&["redis-cli", "--"], command].concat();
+        self.instance.run("supervisor", &arguments).trim().to_owned()
     }
 
     /// Requests that were refused, that were broken off, and those that should have been neither.
@@ -206,6 +264,30 @@ pub(super) fn compare(instance: &Instance, told: &Told) -> (Books, Vec<String>) 
     let rows = instance.sql(STORED);
     let books: Books = serde_json::from_str(&instance.sql(QUERY)).unwrap();
     let stored: Vec<String> = rows.lines().map(str::to_owned).collect();
-    let complaints = books.complaints(&stored, &told.sent, &told.acknowledged);
+    let receptions = told.latencies.len();
+    let account = Account {
+        sent: &told.sent,
+        acknowledged: &told.acknowledged,
+        receptions,
+        requests: receptions + told.failures.len(),
+    };
+    let complaints = books.complaints(&stored, account);
     (books, complaints)
+}
+
+/// Stopped processes; they go on when this is dropped.
+pub(super) struct Frozen(Vec<u32>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            signal("CONT", *pid);
+        }
+    }
+}
+
+/// Whether a command line (words ended by NUL, or what a server shows in their place) is that of a program.
+fn is_named(command: &str, program: &str) -> bool {
+    let path = command.split(['\0', ' ', ':']).next().unwrap_or_default();
+    path.rsplit('/').next() == Some(program)
 }
