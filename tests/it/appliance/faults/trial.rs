@@ -220,13 +220,14 @@ impl Trial {
     /// A complaint when something waits in the queue.
     fn waiting(&self) -> Option<String> {
         let count = self.redis(&["XLEN", "q:ingest"]);
-        (count != "0").then(|| format!("{count} entries wait in the queue"))
+        (count != "0").then(|| format!("entries wait in the queue: {count}"))
     }
 
-    /// What Redis answers.
+    /// What Redis answers, or why it does not.
     pub(super) fn redis(&self, command: &[&str]) -> String {
         let arguments = [&["redis-cli", "--"], command].concat();
-        self.instance.run("supervisor", &arguments).trim().to_owned()
+        let output = self.instance.command("supervisor", &arguments).output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned()
     }
 
     /// Requests that were refused, that were broken off, and those that should have been neither.
