@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::ack_log::{AckLog, Told};
 use crate::appliance::Appliance;
@@ -18,6 +18,9 @@ const SAMPLE: Duration = Duration::from_secs(10);
 
 /// Mostly busy clients, some with new connections, some idle.
 const CLIENTS: Clients = Clients { kept: 40, fresh: 8, idle: 40 };
+
+/// Megabytes that all processes may grow by in the second half.
+const GROWTH: f64 = 20.0;
 
 /// Megabytes of the processes of one name, with the seconds at which they were seen.
 type Series = Vec<(f64, f64)>;
@@ -66,10 +69,14 @@ pub(crate) fn soak(binaries: &Path, corpus: &Corpus, minutes: usize, rate: usize
         println!(
             "  {:>7.1} -> {:>7.1} MB, {:>+7.1} MB an hour  {name}",
             mean(series.get(..series.len().min(6)).unwrap_or_default()),
-            mean(series.get(series.len().saturating_sub(6)..).unwrap_or_default()),
+            mean(tail(series)),
             slope(half) * 3600.0,
         );
     }
+    let all = memory.get("all").map(Vec::as_slice).unwrap_or_default();
+    let (first, second) = all.split_at(all.len() / 2);
+    let grown = mean(tail(second)) - mean(tail(first));
+    ensure!(grown <= GROWTH, "memory is not flat: {grown:.1} MB more in the second half");
     appliance.stop()
 }
 
@@ -84,6 +91,11 @@ fn sample(appliance: &Appliance, at: f64, memory: &mut BTreeMap<String, Series>)
         memory.entry(name).or_default().push((at, megabytes(bytes)));
     }
     Ok(())
+}
+
+/// The last minute.
+fn tail(series: &[(f64, f64)]) -> &[(f64, f64)] {
+    series.get(series.len().saturating_sub(6)..).unwrap_or_default()
 }
 
 fn mean(series: &[(f64, f64)]) -> f64 {

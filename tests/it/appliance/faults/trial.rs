@@ -41,8 +41,6 @@ pub(super) struct Settled {
     pub(super) books: Books,
     /// Requests answered with 429.
     pub(super) refused: usize,
-    /// Requests without an answer.
-    pub(super) broken_off: usize,
 }
 
 impl Trial {
@@ -214,7 +212,7 @@ impl Trial {
             assert!(Instant::now() < deadline, "{what}: {complaints:#?}\n{books:?}\n{log}");
             std::thread::sleep(Duration::from_millis(250));
         };
-        Settled { books, refused, broken_off }
+        Settled { books, refused }
     }
 
     /// A complaint when something waits in the queue.
