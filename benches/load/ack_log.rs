@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use crate::books::Account;
+use super::books::Account;
 
 /// A log that is being written. Each line is written at once: it is there whatever happens to us.
 pub(crate) struct AckLog {

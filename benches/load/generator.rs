@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::ack_log::AckLog;
-use crate::corpus::{Corpus, Variation};
+use super::ack_log::AckLog;
+use super::corpus::{Corpus, Variation};
 
 /// The pauses of an idle client, in milliseconds.
 const IDLE: std::ops::Range<u64> = 1_000..8_000;

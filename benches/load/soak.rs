@@ -58,11 +58,6 @@ pub(crate) fn soak(binaries: &Path, corpus: &Corpus, minutes: usize, rate: usize
     report_refusals(&answers.refused);
     println!("  {} accepted in {:.0} s; {}", answers.accepted, answers.took.as_secs_f64(), answers.summary());
 
-    let mut told = Told::default();
-    told.read(&path)?;
-    let mut database = Database::connect(&appliance.database()?)?;
-    database.wait_for(answers.accepted)?;
-    database.verify(&told)?;
     println!("  memory (PSS), first and last minute, and how it grows over the second half:");
     for (name, series) in &memory {
         let half = series.get(series.len() / 2..).unwrap_or_default();
@@ -73,6 +68,11 @@ pub(crate) fn soak(binaries: &Path, corpus: &Corpus, minutes: usize, rate: usize
             slope(half) * 3600.0,
         );
     }
+    let mut told = Told::default();
+    told.read(&path)?;
+    let mut database = Database::connect(&appliance.database()?)?;
+    database.wait_for(answers.accepted)?;
+    database.verify(&told)?;
     let all = memory.get("all").map(Vec::as_slice).unwrap_or_default();
     let (first, second) = all.split_at(all.len() / 2);
     let grown = mean(tail(second)) - mean(tail(first));

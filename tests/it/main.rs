@@ -24,6 +24,8 @@ mod harness;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod load_generator;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod recipes;

@@ -4,8 +4,6 @@
 //! Each kind has a short form, and a long one of many rounds or long outages (`./scripts/test --long`).
 
 mod bad_entries;
-#[path = "../../../../benches/load/books.rs"]
-mod books;
 mod comparison;
 mod disk_full;
 mod kills;

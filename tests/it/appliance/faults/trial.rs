@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::books::{Account, Books, QUERY, STORED};
 use crate::appliance::Instance;
 use crate::appliance::instance::signal;
 use crate::appliance::load::{Answer, Failure, Load, Told, burst, new_id};
+use crate::load_generator::books::{Account, Books, QUERY, STORED};
 
 /// How long it may take until all that was accepted is settled.
 const DRAINED_WITHIN: Duration = Duration::from_mins(1);
