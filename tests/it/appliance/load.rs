@@ -38,8 +38,8 @@ pub(super) struct Failure {
     kind: &'static str,
     /// An answer, or in words why there is none.
     pub(super) result: Result<Answer, String>,
-    /// When it was due, and when its fate was known.
-    pub(super) due: Instant,
+    /// When it was due (an upload: when it began), and when its fate was known.
+    pub(super) begun: Instant,
     pub(super) ended: Instant,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Answer {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let took = self.ended.duration_since(self.due);
+        let took = self.ended.duration_since(self.begun);
         match &self.result {
             Ok(answer) => write!(f, "{}: {} after {took:.1?}", self.kind, answer.status),
             Err(error) => write!(f, "{}: {error} after {took:.1?}", self.kind),
@@ -168,14 +168,14 @@ impl Told {
         self.latencies.append(&mut other.latencies);
     }
 
-    fn note(&mut self, kind: &'static str, id: String, due: Instant, result: Result<Answer, String>) {
+    fn note(&mut self, kind: &'static str, id: String, begun: Instant, result: Result<Answer, String>) {
         let ended = Instant::now();
         self.sent.insert(id.clone());
         if result.as_ref().is_ok_and(|answer| answer.status == 200) {
             self.acknowledged.insert(id);
-            self.latencies.push(ended.duration_since(due));
+            self.latencies.push(ended.duration_since(begun));
         } else {
-            self.failures.push(Failure { kind, result, due, ended });
+            self.failures.push(Failure { kind, result, begun, ended });
         }
     }
 
@@ -258,7 +258,8 @@ async fn slow_uploads(target: Target, number: u64) -> Told {
     while !target.is_over() {
         let (begun, (id, body, path)) = (Instant::now(), target.event());
         let (complete, result) = slow_upload(begun, target.address, &path, body.as_bytes()).await;
-        told.note("slow upload", id, complete, result);
+        let was_answered = result.as_ref().is_ok_and(|answer| answer.status == 200);
+        told.note("slow upload", id, if was_answered { complete } else { begun }, result);
         // Where nobody listens, the next one would begin at once.
         if complete == begun {
             sleep(Duration::from_secs(1)).await;

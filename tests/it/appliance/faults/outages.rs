@@ -115,7 +115,9 @@ fn redis_comes_back_empty(form: Form) {
 /// Redis takes its time for each command of its append-only file, and answers LOADING meanwhile; then it is stopped in
 /// the middle of its start, and answers nothing.
 fn redis_loads_slowly(form: Form) {
-    let wrapper = Wrapper { configuration: "key-load-delay 1000", ..Wrapper::default() };
+    // 5 ms a command; and all commands stay in the file.
+    let configuration = "key-load-delay 5000\nauto-aof-rewrite-percentage 0";
+    let wrapper = Wrapper { configuration, ..Wrapper::default() };
     let mut trial = Trial::with(|instance| wrapper.install(instance));
     trial.load();
     supervisor(&trial, "stop", "postgres");

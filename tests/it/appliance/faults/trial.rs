@@ -238,7 +238,7 @@ impl Trial {
                     assert!(pause.is_some_and(|pause| pause > 0), "429 without a Retry-After: {answer:?}");
                     refused += 1;
                 }
-                Err(_) if self.broken.iter().any(|(from, to)| failure.due <= *to && failure.ended >= *from) => {
+                Err(_) if self.broken.iter().any(|(from, to)| failure.begun <= *to && failure.ended >= *from) => {
                     broken_off += 1;
                 }
                 _ => unexplained.push(failure),
