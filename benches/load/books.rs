@@ -22,6 +22,7 @@ pub(crate) struct Books {
     pub(crate) filtered: usize,
     pub(crate) duplicates: usize,
     pub(crate) rejected: usize,
+    rejected_items: usize,
     issue_events: usize,
     issue_hourly_events: usize,
     wrong_issues: usize,
@@ -71,6 +72,8 @@ impl Books {
                 complaints.push(complaint);
             }
         };
+        let (rejected, items) = (self.rejected, self.rejected_items);
+        compare(rejected == items, format!("{rejected} counted as rejected, of {items} items"));
         let Self { events, accepted, issue_events, issue_hourly_events, .. } = self;
         compare(stored.len() == *events, format!("{} ids of events were read, of {events}", stored.len()));
         compare(self.stored == *events, format!("{} counted as stored, of {events} events", self.stored));

@@ -31,6 +31,7 @@ select json_build_object(
     'filtered', (select coalesce(sum(filtered), 0)::bigint from hours),
     'duplicates', (select coalesce(sum(duplicates), 0)::bigint from hours),
     'rejected', (select coalesce(sum(rejected), 0)::bigint from hours),
+    'rejected_items', (select count(*) from rejected_item where category = 'error'),
     'issue_events', (select coalesce(sum(event_count), 0)::bigint from issue),
     'issue_hourly_events', (select coalesce(sum(event_count), 0)::bigint from issue_hourly),
     'wrong_issues', (

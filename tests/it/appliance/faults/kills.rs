@@ -54,11 +54,14 @@ fn everything(trial: &mut Trial, rounds: usize) {
     for round in 0..rounds {
         trial.load();
         pause();
+        let before = trial.instance.processes();
         trial.break_connections(|trial| {
             trial.instance.kill_supervisor();
-            // What its children have in hand they may end; the next supervisor starts when it likes.
             trial.instance.start();
         });
+        // Its children have ended by themselves, or the next supervisor has seen to it.
+        let left = trial.instance.processes();
+        assert!(left.iter().all(|(pid, _)| before.iter().all(|(old, _)| old != pid)), "{before:?}\n{left:?}");
         trial.wait_for("worker", |_| true);
         pause();
         trial.break_connections(|trial| {
