@@ -19,7 +19,7 @@ pub(crate) fn slow_fsync(folder: &Path) -> PathBuf {
     compile(folder, "slow_fsync", include_str!("preload/slow_fsync.c"))
 }
 
-/// The wall clock is `CLOCK_AHEAD_S` ahead.
+/// The wall clock is `CLOCK_AHEAD_MS` ahead.
 pub(crate) fn moved_clock(folder: &Path) -> PathBuf {
     compile(folder, "moved_clock", include_str!("preload/moved_clock.c"))
 }

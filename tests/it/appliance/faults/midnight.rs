@@ -5,32 +5,34 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::Trial;
 use crate::support::preload;
 
-const DAY: u64 = 24 * 60 * 60;
+const DAY: f64 = 24.0 * 60.0 * 60.0;
 
 /// From the moment the clock is set until midnight: the start of the instance, and some load of the old day.
-const BEFORE: u64 = 12;
+const BEFORE: f64 = 12.0;
+
+/// What is killed so long before midnight comes back after it.
+const JUST_BEFORE: f64 = 0.3;
 
 /// The clock of the supervisor, web and worker is ahead of the machine's, so that midnight comes while the test runs.
 /// PostgreSQL's is not: days and hours are those that the edge stamps.
 #[test]
 fn events_around_midnight_keep_their_day() {
-    let (mut ahead, mut midnight) = (0, 0);
+    let mut midnight = 0.0;
     let mut trial = Trial::with(|instance| {
         let library = preload::moved_clock(instance.root());
-        ahead = (2 * DAY - now() % DAY - BEFORE) % DAY;
-        midnight = now() + ahead + BEFORE;
+        let ahead = (2.0 * DAY - now() % DAY - BEFORE) % DAY;
+        midnight = now() + BEFORE;
         instance.set_env("LD_PRELOAD", library.to_str().unwrap());
-        instance.set_env("CLOCK_AHEAD_S", &ahead.to_string());
+        instance.set_env("CLOCK_AHEAD_MS", &format!("{:.0}", ahead * 1000.0));
     });
-    let there = || now() + ahead;
     trial.load();
-    assert!(there() + 2 < midnight, "the start took so long that there is no load left for the old day");
-    trial.until("midnight to be near", Duration::from_secs(BEFORE), || there() + 2 >= midnight);
+    let left = midnight - JUST_BEFORE - now();
+    assert!(left > 2.0, "the start took so long that there is no load left for the old day");
+    std::thread::sleep(Duration::from_secs_f64(left));
     trial.break_connections(|trial| {
         trial.instance.kill_everything();
         trial.instance.start();
     });
-    trial.until("midnight", Duration::from_secs(BEFORE), || there() > midnight);
     trial.wait_for("worker", |_| true);
     std::thread::sleep(Duration::from_secs(1));
     trial.break_connections(|trial| trial.kill("web"));
@@ -44,6 +46,6 @@ fn events_around_midnight_keep_their_day() {
 }
 
 /// Seconds since 1970, by the machine's clock.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
