@@ -119,13 +119,16 @@ fn redis_loads_slowly(form: Form) {
     let configuration = "key-load-delay 5000\nauto-aof-rewrite-percentage 0";
     let wrapper = Wrapper { configuration, ..Wrapper::default() };
     let mut trial = Trial::with(|instance| wrapper.install(instance));
+    assert_eq!(trial.redis(&["CONFIG", "GET", "key-load-delay"]), "key-load-delay\n5000");
     trial.load();
+    std::thread::sleep(PAUSE);
     supervisor(&trial, "stop", "postgres");
     std::thread::sleep(form.away);
     supervisor(&trial, "stop", "redis");
     let mut starting = start_in_background(&trial, "redis");
     std::thread::sleep(PAUSE);
-    assert!(starting.try_wait().unwrap().is_none(), "Redis has loaded everything already");
+    let ended = starting.try_wait().unwrap();
+    assert!(ended.is_none(), "Redis has loaded everything already ({ended:?}):\n{}", trial.instance.log());
     let frozen = trial.freeze("redis-server");
     std::thread::sleep(form.away);
     drop(frozen);
