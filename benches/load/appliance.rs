@@ -94,11 +94,9 @@ impl Appliance {
         Ok(dsn.replace("localhost", "127.0.0.1"))
     }
 
-    /// Options to connect to the bundled PostgreSQL as the application's role.
+    /// As [`database`], for this one.
     pub(crate) fn database(&self) -> Result<sqlx::postgres::PgConnectOptions> {
-        let password = fs::read_to_string(self.data.join("secrets/db-password"))?;
-        let options = sqlx::postgres::PgConnectOptions::new().socket(self.data.join("run"));
-        Ok(options.username("glitchbox").database("glitchbox").password(&password))
+        database(&self.data)
     }
 
     /// Every process of the appliance, the supervisor included.
@@ -125,6 +123,13 @@ impl Drop for Appliance {
         drop(self.stop());
         drop(self.data.parent().map(fs::remove_dir_all));
     }
+}
+
+/// Options to connect to the bundled PostgreSQL of a data directory as the application's role.
+pub(crate) fn database(data: &Path) -> Result<sqlx::postgres::PgConnectOptions> {
+    let password = fs::read_to_string(data.join("secrets/db-password")).context("the database's password")?;
+    let options = sqlx::postgres::PgConnectOptions::new().socket(data.join("run"));
+    Ok(options.username("glitchbox").database("glitchbox").password(&password))
 }
 
 /// The fields of /proc/PID/stat that follow the program's name: state, parent, ...

@@ -65,6 +65,11 @@ impl Variation {
         z ^ (z >> 31)
     }
 
+    /// A number of a range that is not empty.
+    pub(crate) fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
+        range.start + self.next() % (range.end - range.start).max(1)
+    }
+
     fn hex(&mut self, digits: usize) -> String {
         let words = digits.div_ceil(16);
         let mut text: String = (0..words).map(|_| hex::encode(self.next().to_be_bytes())).collect();

@@ -1,15 +1,22 @@
-//! The load generator: keep-alive connections, no silent retries, and latency counted from when a
-//! request was due, so that a stall of the server shows in every request it delays.
+//! The load generator: open and closed loop, no silent retries, and latency counted from when a request was due, so
+//! that a stall of the server shows in every request it delays.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::corpus::{Corpus, Variation};
+use super::ack_log::AckLog;
+use super::corpus::{Corpus, Variation};
+
+/// The pauses of an idle client, in milliseconds.
+const IDLE: std::ops::Range<u64> = 1_000..8_000;
+
+/// Steps in which an idle client waits, so that the end of a load does not wait for the longest pause.
+const STEP: Duration = Duration::from_millis(250);
 
 /// What to send, and how.
 pub(crate) struct Load<'a> {
@@ -17,12 +24,34 @@ pub(crate) struct Load<'a> {
     pub(crate) corpus: &'a Corpus,
     /// `http://KEY@HOST:PORT/PROJECT`
     pub(crate) dsn: &'a str,
-    /// How many events.
+    /// How many events, those of idle clients not counted.
     pub(crate) events: usize,
     /// Events due each second (open loop); none: each connection sends as fast as it is answered.
     pub(crate) rate: Option<usize>,
-    /// Connections kept alive, one thread each.
-    pub(crate) connections: usize,
+    /// Nothing is begun after so long, however few events that makes.
+    pub(crate) limit: Option<Duration>,
+    /// Who sends them.
+    pub(crate) clients: Clients,
+    /// Where each answer is noted.
+    pub(crate) log: Option<&'a AckLog>,
+}
+
+/// Clients, one thread each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clients {
+    /// With a connection that is kept and used for the next event that is due.
+    pub(crate) kept: usize,
+    /// With a new connection for each event that is due.
+    pub(crate) fresh: usize,
+    /// With a connection that is kept and used after pauses of 1 to 8 s, beside the rate.
+    pub(crate) idle: usize,
+}
+
+impl Clients {
+    /// Busy clients only.
+    pub(crate) const fn kept(kept: usize) -> Self {
+        Self { kept, fresh: 0, idle: 0 }
+    }
 }
 
 /// What came of it.
@@ -40,10 +69,21 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// The latency that `per_mille` of the accepted requests did not exceed.
-    pub(crate) fn percentile(&self, per_mille: usize) -> Duration {
-        let index = (self.latencies.len() * per_mille / 1000).min(self.latencies.len().saturating_sub(1));
-        self.latencies.get(index).copied().unwrap_or_default()
+    /// Milliseconds that so many of 10,000 accepted requests did not exceed.
+    pub(crate) fn percentile(&self, of_ten_thousand: usize) -> f64 {
+        let index = (self.latencies.len() * of_ten_thousand / 10_000).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(index).copied().unwrap_or_default().as_secs_f64() * 1000.0
+    }
+
+    /// The latencies in words.
+    pub(crate) fn summary(&self) -> String {
+        format!(
+            "p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, worst {:.2} ms",
+            self.percentile(5_000),
+            self.percentile(9_900),
+            self.percentile(9_990),
+            self.percentile(10_000),
+        )
     }
 }
 
@@ -63,56 +103,121 @@ impl Target {
     }
 }
 
+/// What the clients of one load have in common.
+struct Run<'a> {
+    load: &'a Load<'a>,
+    target: Target,
+    started: Instant,
+    /// Number of the next event of the rate.
+    next: AtomicUsize,
+    /// Set when all events of the rate are on their way.
+    is_over: AtomicBool,
+}
+
+#[derive(Default)]
+struct Told {
+    latencies: Vec<Duration>,
+    refused: Vec<String>,
+}
+
 impl Load<'_> {
     /// Sends everything and waits for every answer.
     pub(crate) fn run(&self) -> Result<Answers> {
-        let target = Target::parse(self.dsn)?;
-        let next = AtomicUsize::new(0);
-        let outcome = Mutex::new((Vec::with_capacity(self.events), Vec::new()));
-        let started = Instant::now() + Duration::from_millis(20);
+        let run = Run {
+            load: self,
+            target: Target::parse(self.dsn)?,
+            started: Instant::now() + Duration::from_millis(20),
+            next: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+        };
+        let all = Mutex::new(Told::default());
         std::thread::scope(|scope| {
-            for _ in 0..self.connections {
-                let (target, next, outcome) = (&target, &next, &outcome);
+            let Clients { kept, fresh, idle } = self.clients;
+            for client in 0..kept + fresh + idle {
+                let (run, all) = (&run, &all);
                 scope.spawn(move || {
-                    let (latencies, refused) = self.one_connection(target, next, started);
-                    if let Ok(mut outcome) = outcome.lock() {
-                        outcome.0.extend(latencies);
-                        outcome.1.extend(refused);
+                    let told = if client < kept + fresh { run.busy(client < kept) } else { run.idle() };
+                    if let Ok(mut all) = all.lock() {
+                        all.latencies.extend(told.latencies);
+                        all.refused.extend(told.refused);
                     }
                 });
             }
         });
-        let took = started.elapsed();
-        let (mut latencies, refused) = outcome.into_inner().ok().context("a connection's thread panicked")?;
+        let took = run.started.elapsed();
+        let Told { mut latencies, refused } = all.into_inner().ok().context("a client's thread panicked")?;
         latencies.sort_unstable();
-        Ok(Answers { started, took, accepted: latencies.len(), refused, latencies })
+        Ok(Answers { started: run.started, took, accepted: latencies.len(), refused, latencies })
     }
+}
 
-    fn one_connection(&self, target: &Target, next: &AtomicUsize, started: Instant) -> (Vec<Duration>, Vec<String>) {
-        let mut random = Variation::new();
-        let (mut latencies, mut refused, mut stream) = (Vec::new(), Vec::new(), None);
+impl Run<'_> {
+    /// Takes the next event of the rate as soon as the last one is answered.
+    fn busy(&self, is_kept: bool) -> Told {
+        let (mut random, mut told, mut stream) = (Variation::new(), Told::default(), None);
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.events {
-                return (latencies, refused);
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.load.events || self.load.limit.is_some_and(|limit| self.started.elapsed() >= limit) {
+                self.is_over.store(true, Ordering::Relaxed);
+                return told;
             }
-            let Ok((_, body)) = self.corpus.envelope(number, &mut random) else {
-                refused.push("the corpus cannot be varied".to_owned());
-                continue;
-            };
-            let due = match self.rate {
-                Some(rate) => started + Duration::from_secs(1).mul_f64(as_f64(number) / as_f64(rate)),
+            let due = match self.load.rate {
+                Some(rate) => self.started + Duration::from_secs(1).mul_f64(as_f64(number) / as_f64(rate)),
                 None => Instant::now(),
             };
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            match send(&mut stream, target, &body) {
-                Ok(200) => latencies.push(due.elapsed()),
-                Ok(status) => refused.push(status.to_string()),
-                Err(error) => {
-                    stream = None;
-                    refused.push(format!("{error:#}"));
-                }
+            self.one(number, due, &mut stream, &mut random, &mut told);
+            if !is_kept {
+                stream = None;
             }
+        }
+    }
+
+    /// Keeps a connection and seldom uses it.
+    fn idle(&self) -> Told {
+        let (mut random, mut told, mut stream) = (Variation::new(), Told::default(), None);
+        let mut due = self.started + Duration::from_millis(random.within(0..IDLE.end));
+        while !self.is_over.load(Ordering::Relaxed) {
+            let left = due.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                std::thread::sleep(left.min(STEP));
+                continue;
+            }
+            let number = usize::try_from(random.within(0..1_000)).unwrap_or(0);
+            self.one(number, due, &mut stream, &mut random, &mut told);
+            // From when this one was due: a server that lets us wait is asked the sooner then.
+            due += Duration::from_millis(random.within(IDLE));
+        }
+        told
+    }
+
+    /// One event, once.
+    fn one(
+        &self,
+        number: usize,
+        due: Instant,
+        stream: &mut Option<TcpStream>,
+        random: &mut Variation,
+        told: &mut Told,
+    ) {
+        let Ok((id, body)) = self.load.corpus.envelope(number, random) else {
+            told.refused.push("the corpus cannot be varied".to_owned());
+            return;
+        };
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let result = send(stream, &self.target, &body).map_err(|error| format!("{error:#}"));
+        let answered = Instant::now();
+        if result.is_err() {
+            *stream = None;
+        }
+        if let Some(log) = self.load.log
+            && let Err(error) = log.note(&id, &result, due, answered)
+        {
+            told.refused.push(format!("the answer could not be noted: {error:#}"));
+        }
+        match result {
+            Ok(200) => told.latencies.push(answered.saturating_duration_since(due)),
+            Ok(status) => told.refused.push(status.to_string()),
+            Err(error) => told.refused.push(error),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sqlx::{ConnectOptions, PgConnection};
 
+use crate::ack_log::AckLog;
 use crate::appliance::{Appliance, Process};
 use crate::corpus::Corpus;
-use crate::generator::{Load, as_f64};
+use crate::database::Database;
+use crate::generator::{Clients, Load, as_f64};
 
 const MEGABYTE: f64 = 1_000_000.0;
 
@@ -64,8 +65,16 @@ pub(crate) fn ingest(binaries: &Path, corpus: &Corpus, events: usize) -> Result<
     let mut appliance = Appliance::new(binaries)?;
     appliance.start()?;
     let dsn = appliance.dsn()?;
-    let mut database = Database::connect(&appliance)?;
-    let load = |events, rate, connections| Load { corpus, dsn: &dsn, events, rate, connections };
+    let mut database = Database::connect(&appliance.database()?)?;
+    let load = |events, rate, connections| Load {
+        corpus,
+        dsn: &dsn,
+        events,
+        rate,
+        limit: None,
+        clients: Clients::kept(connections),
+        log: None,
+    };
 
     let warm_up = load(500, None, 8).run()?;
     database.wait_for(warm_up.accepted)?;
@@ -87,13 +96,7 @@ pub(crate) fn ingest(binaries: &Path, corpus: &Corpus, events: usize) -> Result<
 
     let paced = load(20_000, Some(1_000), 64).run()?;
     report_refusals(&paced.refused);
-    let millis = |per_mille| paced.percentile(per_mille).as_secs_f64() * 1000.0;
-    println!(
-        "  acknowledgement at 1,000/s for 20 s: p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms",
-        millis(500),
-        millis(990),
-        millis(1000),
-    );
+    println!("  acknowledgement at 1,000/s for 20 s: {}", paced.summary());
     stored += paced.accepted;
     database.wait_for(stored)?;
 
@@ -105,7 +108,34 @@ pub(crate) fn ingest(binaries: &Path, corpus: &Corpus, events: usize) -> Result<
     appliance.stop()
 }
 
-fn report_refusals(refused: &[String]) {
+/// Load on an instance that is there already.
+pub(crate) fn load(
+    corpus: &Corpus,
+    dsn: &str,
+    (rate, seconds): (Option<usize>, usize),
+    clients: Clients,
+    log: Option<&AckLog>,
+) -> Result<()> {
+    let how = rate.map_or("as fast as it is answered".to_owned(), |rate| format!("{rate}/s"));
+    let Clients { kept, fresh, idle } = clients;
+    println!(
+        "load of {} ({} bytes), {how} for {seconds} s; {kept} connections kept, {fresh} clients with new ones, {idle} idle:",
+        corpus.name, corpus.bytes
+    );
+    let (events, limit) = match rate {
+        Some(rate) => (rate * seconds, None),
+        None => (usize::MAX, Some(Duration::from_secs(u64::try_from(seconds)?))),
+    };
+    let answers = Load { corpus, dsn, events, rate, limit, clients, log }.run()?;
+    report_refusals(&answers.refused);
+    let took = answers.took.as_secs_f64();
+    println!("  {} accepted in {took:.1} s ({:.0}/s)", answers.accepted, as_f64(answers.accepted) / took);
+    println!("  acknowledgement, from when due: {}", answers.summary());
+    Ok(())
+}
+
+/// Everything that was not answered with 200.
+pub(crate) fn report_refusals(refused: &[String]) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for reason in refused {
         *counts.entry(reason).or_default() += 1;
@@ -120,48 +150,6 @@ fn cpu(appliance: &Appliance) -> Result<f64> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a machine's memory is far below 2^53 bytes")]
-fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / MEGABYTE
-}
-
-/// Looks at what has been stored.
-struct Database {
-    runtime: tokio::runtime::Runtime,
-    connection: PgConnection,
-}
-
-impl Database {
-    fn connect(appliance: &Appliance) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let connection = runtime.block_on(appliance.database()?.connect())?;
-        Ok(Self { runtime, connection })
-    }
-
-    /// Waits until this many events are counted on their issues; fails when nothing moves for 30 s.
-    fn wait_for(&mut self, events: usize) -> Result<()> {
-        let (mut last, mut moved) = (0, Instant::now());
-        loop {
-            let query = sqlx::query_scalar("select coalesce(sum(event_count), 0)::bigint from issue");
-            let count: i64 = self.runtime.block_on(query.fetch_one(&mut self.connection))?;
-            let count = usize::try_from(count)?;
-            if count >= events {
-                return Ok(());
-            }
-            if count != last {
-                (last, moved) = (count, Instant::now());
-            }
-            ensure!(moved.elapsed() < Duration::from_secs(30), "{count} of {events} events stored, and no more come");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Events, and the bytes of all tables with their indexes.
-    fn size(&mut self) -> Result<(usize, usize)> {
-        let query = sqlx::query_as(
-            "select (select count(*) from event), (select sum(pg_total_relation_size(c.oid))::bigint from pg_class c \
-             join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and n.nspname = 'public')",
-        );
-        let (rows, bytes): (i64, i64) = self.runtime.block_on(query.fetch_one(&mut self.connection))?;
-        Ok((usize::try_from(rows)?, usize::try_from(bytes)?))
-    }
 }

@@ -26,9 +26,11 @@ mod ingest;
 #[cfg(test)]
 mod ingest_keys;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
-mod ledger;
+mod load_generator;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]

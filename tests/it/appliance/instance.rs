@@ -127,6 +127,13 @@ impl Instance {
         child.wait().unwrap()
     }
 
+    /// Kills the supervisor alone.
+    pub(crate) fn kill_supervisor(&mut self) {
+        let mut child = self.supervisor.take().expect("the supervisor runs");
+        signal("KILL", child.id());
+        drop(child.wait());
+    }
+
     /// Kills the supervisor and all processes at once, as a power cut would end them.
     pub(crate) fn kill_everything(&mut self) {
         let mut child = self.supervisor.take().expect("the supervisor runs");

@@ -5,6 +5,7 @@ mod backup;
 mod backup_faults;
 mod bad_input;
 pub(crate) mod browser;
+mod faults;
 mod instance;
 mod lifecycle;
 mod load;

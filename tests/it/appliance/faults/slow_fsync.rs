@@ -1,0 +1,51 @@
+//! Kills while each fsync, fdatasync, sync_file_range, msync and sync of Redis, web and worker takes 1.5 s longer.
+
+use std::time::Duration;
+
+use super::redis_wrapper::Wrapper;
+use super::{ROUNDS, Trial};
+use crate::support::preload;
+
+const SLOWER_BY_MS: &str = "1500";
+
+/// Longer than one fsync, so that a kill meets one that is under way.
+const PAUSE: Duration = Duration::from_secs(3);
+
+#[test]
+fn kills_cost_nothing_while_the_disk_is_slow() {
+    kills(1);
+}
+
+#[test]
+#[ignore = "long"]
+fn kills_cost_nothing_while_the_disk_is_slow_long() {
+    kills(ROUNDS);
+}
+
+fn kills(rounds: usize) {
+    let mut trial = Trial::with(|instance| {
+        let library = preload::slow_fsync(instance.root());
+        let wrapper = Wrapper { preload: Some((&library, &[("SLOW_FSYNC_MS", SLOWER_BY_MS)])), ..Wrapper::default() };
+        wrapper.install(instance);
+        // The application's programs get the environment of the supervisor, which is spared itself.
+        instance.set_env("LD_PRELOAD", library.to_str().unwrap());
+        instance.set_env("SLOW_FSYNC_MS", SLOWER_BY_MS);
+        instance.set_env("NOT_SLOW", "supervisor");
+    });
+    for name in ["redis", "web", "worker"] {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", trial.pid(name))).unwrap();
+        assert!(maps.contains("slow_fsync"), "the library is not in {name}");
+    }
+    for round in 0..rounds {
+        trial.load();
+        std::thread::sleep(PAUSE);
+        trial.kill("redis");
+        std::thread::sleep(PAUSE);
+        trial.break_connections(|trial| {
+            trial.instance.kill_everything();
+            trial.instance.start();
+        });
+        trial.wait_for("worker", |_| true);
+        trial.settle(&format!("round {round}: Redis, then everything killed, with slow fsyncs"));
+    }
+}
