@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 use super::block_on;
 use crate::auth::password;
-use crate::config::Config;
+use crate::config::{Config, is_supervised};
 use crate::store::member::{self, Role};
 use crate::store::organization;
 use crate::store::project::{self, NewProject};
@@ -25,7 +25,8 @@ use crate::store::{StoreError, instance, partition, pool, project_key};
 const EXIT_FAILED: u8 = 12;
 /// The database belongs to a newer version.
 const EXIT_NEWER: u8 = 13;
-/// The database cannot be reached, can do nothing at the moment, or others were in the way: another time may be better (`EX_TEMPFAIL`).
+/// The database cannot be reached, can do nothing at the moment, or others were in the way: another time may be better
+/// (`EX_TEMPFAIL`). Only the supervisor, which tries again, is told so; for people it has failed.
 const EXIT_AWAY: u8 = 75;
 
 /// Partitions are made from yesterday (the queue may hold what came before midnight) to a week ahead.
@@ -53,7 +54,8 @@ pub(super) fn run(config: &Config) -> ExitCode {
         }
         Err(error) => {
             eprintln!("glitchbox migrate: {error:#}");
-            ExitCode::from(exit_code(error))
+            let code = exit_code(error);
+            ExitCode::from(if code == EXIT_AWAY && !is_supervised() { EXIT_FAILED } else { code })
         }
     }
 }

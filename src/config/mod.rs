@@ -233,6 +233,11 @@ pub fn environment(name: &str) -> Option<String> {
     fixed.or_else(|| variable(name))
 }
 
+/// True when the supervisor has started this process.
+pub fn is_supervised() -> bool {
+    environment(FROM_SUPERVISOR).is_some()
+}
+
 /// The content of a secret's file, without the line end an editor may have added.
 pub fn read_secret_file(path: &Path) -> std::io::Result<Secret> {
     let text = std::fs::read_to_string(path)?;
