@@ -34,6 +34,10 @@ const NOTIFY_CONCURRENCY: usize = 4;
 /// Jobs of queue `maintenance` at a time: they have time, and the machine has better to do.
 const MAINTENANCE_CONCURRENCY: usize = 1;
 
+/// How long after a start entries that have ended the worker by themselves are not tried: longer than it takes the
+/// supervisor to call the worker healthy, which would give it up after so many deaths in a row.
+const REST: Duration = Duration::from_secs(35);
+
 /// How long the end may take to hand back what is in hand.
 const HAND_BACK_LIMIT: Duration = Duration::from_millis(300);
 
@@ -42,7 +46,7 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     let supervisor = environment("NOTIFY_SOCKET");
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
-        let seat = Seat::connect(&config, &args.slot, &Queue::ALL)?;
+        let seat = Seat::connect(&config, &args.slot, &Queue::ALL, REST)?;
         let consumer = |queue| seat.consumer(queue);
         let (items, notices, upkeep) =
             (consumer(Queue::Ingest)?, consumer(Queue::Notify)?, consumer(Queue::Maintenance)?);

@@ -32,7 +32,7 @@ const RESCAN: Duration = Duration::from_mins(1);
 pub(super) const SUSPECT_AFTER: u64 = 2;
 
 /// Deliveries that ended with the worker's death before an entry is given up.
-const HOPELESS_AFTER: u64 = 5;
+pub(super) const HOPELESS_AFTER: u64 = 5;
 
 /// A read that shall end is told so again after this long: it may not have reached Redis yet.
 const TELL_AGAIN: Duration = Duration::from_millis(50);
@@ -89,7 +89,7 @@ impl fmt::Debug for Consumer {
 impl Consumer {
     /// The reader of a seat with only one queue. Call inside the runtime.
     pub fn connect(settings: &Config, queue: Queue, slot: &str) -> Result<Self, QueueError> {
-        Seat::connect(settings, slot, &[queue])?.consumer(queue)
+        Seat::connect(settings, slot, &[queue], Duration::ZERO)?.consumer(queue)
     }
 
     pub(super) fn new(settings: &Config, queue: Queue, seat: Arc<Shared>) -> Result<Self, QueueError> {

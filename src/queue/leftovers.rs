@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use fred::interfaces::{ClientLike, LuaInterface};
 use fred::types::{ClusterHash, CustomCommand, Value};
+use tokio::time::Instant;
 
-use super::consumer::{Entry, SUSPECT_AFTER};
+use super::consumer::{Entry, HOPELESS_AFTER, SUSPECT_AFTER};
 use super::error::{QueueError, is_group_missing};
 use super::keys::{GROUP, HANDED_BACK, Queue};
 use super::reply;
@@ -27,7 +28,14 @@ pub(super) struct Leftovers {
     found: VecDeque<Found>,
     /// Found, to be given out one at a time with nothing else in hand.
     suspects: VecDeque<Found>,
+    /// As the suspects, and worse: the worker died with nothing else in hand.
+    culprits: VecDeque<Found>,
+    /// Until then neither is given out, if there are culprits: whoever restarts the worker must see it well in between.
+    rest_until: Instant,
 }
+
+/// The delivery from which on an entry has been alone in the hands of a worker that died.
+const CULPRIT_FROM: u64 = SUSPECT_AFTER + 2;
 
 /// Whose entries are looked at.
 struct Look {
@@ -47,8 +55,15 @@ struct Found {
 impl Leftovers {
     /// At first there is what the last process of this slot may have left.
     pub(super) fn new(queue: Queue, seat: Arc<Shared>) -> Self {
-        let mut leftovers =
-            Self { queue, seat, looks: VecDeque::new(), found: VecDeque::new(), suspects: VecDeque::new() };
+        let mut leftovers = Self {
+            queue,
+            looks: VecDeque::new(),
+            found: VecDeque::new(),
+            suspects: VecDeque::new(),
+            culprits: VecDeque::new(),
+            rest_until: Instant::now() + seat.rest,
+            seat,
+        };
         leftovers.look(leftovers.seat.name.clone(), true);
         leftovers
     }
@@ -73,14 +88,18 @@ impl Leftovers {
         }
     }
 
-    /// Nothing is left to be looked at.
+    /// Nothing is left to be given out now.
     pub(super) fn is_empty(&self) -> bool {
-        self.looks.is_empty() && self.found.is_empty() && self.suspects.is_empty()
+        self.looks.is_empty() && self.found.is_empty() && !self.has_suspects()
     }
 
     /// All that is left are entries that must be alone.
     pub(super) fn has_only_suspects(&self) -> bool {
-        self.looks.is_empty() && self.found.is_empty() && !self.suspects.is_empty()
+        self.looks.is_empty() && self.found.is_empty() && self.has_suspects()
+    }
+
+    fn has_suspects(&self) -> bool {
+        if self.culprits.is_empty() { !self.suspects.is_empty() } else { Instant::now() >= self.rest_until }
     }
 
     /// Up to `max` entries without suspicion; may be none although there is more.
@@ -100,7 +119,7 @@ impl Leftovers {
 
     /// One entry that must be alone. It may have been settled meanwhile.
     pub(super) async fn take_suspect(&mut self) -> Result<Vec<Entry>, QueueError> {
-        let suspect = self.suspects.pop_front();
+        let suspect = self.suspects.pop_front().or_else(|| self.culprits.pop_front());
         self.claim(suspect.into_iter().collect()).await
     }
 
@@ -127,13 +146,17 @@ impl Leftovers {
             }
         }
         for (id, deliveries) in page {
-            if self.seat.hands.has(self.queue, &id) {
+            let is_known = self.suspects.iter().chain(&self.culprits).any(|found| found.id == id);
+            if is_known || self.seat.hands.has(self.queue, &id) {
                 continue;
             }
-            let found = Found { id, owner: owner.clone(), counts };
-            let list =
-                if deliveries + u64::from(counts) > SUSPECT_AFTER { &mut self.suspects } else { &mut self.found };
-            list.push_back(found);
+            let list = match deliveries + u64::from(counts) {
+                0..=SUSPECT_AFTER => &mut self.found,
+                CULPRIT_FROM..=HOPELESS_AFTER => &mut self.culprits,
+                // Alone for the first time; or hopeless, and only to be buried.
+                _ => &mut self.suspects,
+            };
+            list.push_back(Found { id, owner: owner.clone(), counts });
         }
         Ok(())
     }

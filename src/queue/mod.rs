@@ -21,7 +21,9 @@
 //! count, measured on 7.0). So leftovers are listed with XPENDING and taken with XCLAIM, which sets the count: it goes up
 //! only when the process that had the entry is gone without having handed it back, or excused it because something else
 //! was to blame (a database that is away). An entry whose worker died twice is given out with nothing else in the
-//! process's hands, of any queue; after five deaths it is hopeless, and its reader buries it.
+//! process's hands, of any queue; after five deaths it is hopeless, and its reader buries it. Once one has ended the worker
+//! all by itself, other work goes first for a while after each start: many such entries cost many restarts, but none of
+//! them in a row, and the rest goes on.
 //!
 //! Redis may go away and come back at any time, empty or not: the client reconnects by itself; whatever a broken
 //! connection may have swallowed is pending, and is looked for after each reconnection.

@@ -52,6 +52,7 @@ pub(super) struct Shared {
     /// For commands that do not block.
     pub(super) client: Client,
     pub(super) hands: Hands,
+    pub(super) rest: Duration,
     /// Told when a reader may have to think again.
     pub(super) news: watch::Sender<()>,
     sights: Mutex<HashMap<Queue, Sight>>,
@@ -74,12 +75,14 @@ impl fmt::Debug for Seat {
 
 impl Seat {
     /// Starts connecting in the background; succeeds with Redis away. `slot` tells workers that run side by side
-    /// apart. Call inside the runtime.
-    pub fn connect(settings: &Config, slot: &str, queues: &[Queue]) -> Result<Self, QueueError> {
+    /// apart. After a start, entries that have ended the worker all by themselves are not tried for the time `rest`, so
+    /// that there are at most a few deaths in a short time, and other work goes on between them. Call inside the runtime.
+    pub fn connect(settings: &Config, slot: &str, queues: &[Queue], rest: Duration) -> Result<Self, QueueError> {
         let shared = Arc::new(Shared {
             name: format!("worker-{slot}"),
             client: super::client::connect(settings, COMMAND_LIMIT)?,
             hands: Hands::default(),
+            rest,
             news: watch::Sender::new(()),
             sights: Mutex::new(queues.iter().map(|queue| (*queue, Sight::default())).collect()),
         });

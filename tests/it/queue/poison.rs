@@ -1,7 +1,7 @@
 //! Entries that end the worker.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use glitchbox::queue::{Consumer, Producer, Queue, Seat};
@@ -94,7 +94,7 @@ async fn while_one_queue_has_a_suspect_in_hand_no_other_gives_anything_out() {
     producer.append(Queue::Ingest, Bytes::from_static(b"later")).await.unwrap();
     producer.append(Queue::Notify, Bytes::from_static(b"job")).await.unwrap();
 
-    let seat = Seat::connect(&config(&redis), "1", &Queue::ALL).unwrap();
+    let seat = Seat::connect(&config(&redis), "1", &Queue::ALL, Duration::ZERO).unwrap();
     let (mut items, mut jobs) = (seat.consumer(Queue::Ingest).unwrap(), seat.consumer(Queue::Notify).unwrap());
     items.prepare().await.unwrap();
     jobs.prepare().await.unwrap();
@@ -115,4 +115,33 @@ async fn while_one_queue_has_a_suspect_in_hand_no_other_gives_anything_out() {
     items.settler().acknowledge(ids(&suspect)).await.unwrap();
     assert_eq!(items.read(10, true).await.unwrap()[0].data.as_ref(), b"later");
     assert_eq!(jobs.read(1, true).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_death_with_one_entry_alone_in_hand_other_work_goes_first() {
+    let redis = TestRedis::start();
+    let producer = Producer::connect(&config(&redis)).unwrap();
+    producer.append(Queue::Ingest, Bytes::from_static(POISON)).await.unwrap();
+    producer.append(Queue::Ingest, Bytes::from_static(b"was there, too")).await.unwrap();
+    let mut done = HashSet::new();
+    for _ in 0..3 {
+        assert!(live(&redis, &mut done).await);
+    }
+    producer.append(Queue::Ingest, Bytes::from_static(b"new")).await.unwrap();
+    let rest = Duration::from_secs(3);
+    let began = Instant::now();
+    let seat = Seat::connect(&config(&redis), "1", &[Queue::Ingest], rest).unwrap();
+    let mut consumer = seat.consumer(Queue::Ingest).unwrap();
+    let first = consumer.read(10, true).await.unwrap();
+    assert_eq!((first.len(), first[0].data.as_ref()), (1, &b"new"[..]), "{first:?}");
+    consumer.settler().acknowledge(ids(&first)).await.unwrap();
+    let mut rest_of_them = Vec::new();
+    while rest_of_them.len() < 2 {
+        let entries = consumer.read(10, true).await.unwrap();
+        assert!(entries.is_empty() || began.elapsed() >= rest);
+        assert!(entries.len() <= 1, "each alone");
+        consumer.settler().acknowledge(ids(&entries)).await.unwrap();
+        rest_of_them.extend(entries.into_iter().map(|entry| entry.deliveries));
+    }
+    assert_eq!(rest_of_them, [3, 4], "the one that was only near by goes first");
 }

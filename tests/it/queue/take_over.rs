@@ -209,7 +209,7 @@ async fn a_worker_recovers_from_any_loss_of_data_at_any_moment() {
 async fn a_pause_holds_every_worker_survives_restarts_and_ends() {
     let redis = TestRedis::start();
     let producer = Producer::connect(&config(&redis)).unwrap();
-    let seat = Seat::connect(&config(&redis), "1", &Queue::ALL).unwrap();
+    let seat = Seat::connect(&config(&redis), "1", &Queue::ALL, Duration::ZERO).unwrap();
     let mut consumer = seat.consumer(Queue::Ingest).unwrap();
     consumer.prepare().await.unwrap();
     producer.pause(Queue::Ingest).await.unwrap();
