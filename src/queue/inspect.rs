@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fred::interfaces::LuaInterface;
 
 use super::error::QueueError;
-use super::keys::{GROUP, Queue};
+use super::keys::{GROUP, HANDED_BACK, Queue};
 use super::producer::Producer;
 
 const FIND: &str = include_str!("lua/find.lua");
@@ -39,7 +39,7 @@ pub struct Find {
 /// Where a piece of work stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// No worker has had it.
+    /// No worker has it.
     Waiting,
     /// A worker has it in hand.
     Pending {
@@ -83,7 +83,8 @@ impl Producer {
         self.find_in_stream(queue.dead_key(), text, limit, &mut finds, |found| Place::Dead { reason: found.2 }).await?;
         self.find_delayed(queue, text, limit, &mut finds).await?;
         self.find_in_stream(queue.key(), text, limit, &mut finds, |(_, _, _, consumer, held_ms, deliveries)| {
-            if consumer.is_empty() { Place::Waiting } else { Place::Pending { consumer, held_ms, deliveries } }
+            let is_free = consumer.is_empty() || consumer == HANDED_BACK;
+            if is_free { Place::Waiting } else { Place::Pending { consumer, held_ms, deliveries } }
         })
         .await?;
         Ok(finds)

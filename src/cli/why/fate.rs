@@ -27,7 +27,7 @@ pub(super) enum State {
     Stored { issue: String, url: String },
     /// On disk; the queue and the worker may have it already.
     Spooled,
-    /// No worker has had it.
+    /// No worker has it.
     Queued,
     /// A worker has it in hand.
     InHand { worker: String, held_ms: u64, deliveries: u64 },

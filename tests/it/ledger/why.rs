@@ -101,6 +101,9 @@ async fn an_event_is_found_wherever_it_stands_in_the_queue() {
     let (answer, code) = ask(&app, &in_hand.to_string()).await;
     assert_eq!((state(&answer), code), ("in_hand".to_owned(), 0), "{answer}");
     assert!(answer["fates"][0]["worker"].as_str().unwrap().contains('7'), "{answer}");
+    // A worker that ended in order has left it to whoever comes.
+    app.redis.command(&format!("XCLAIM q:ingest workers handed-back 0 {}", entries[1].id));
+    assert_eq!(state(&ask(&app, &in_hand.to_string()).await.0), "queued");
     let (answer, code) = ask(&app, &dead.to_string()).await;
     assert_eq!((state(&answer), code), ("dead_letter".to_owned(), 0), "{answer}");
     assert_eq!(answer["fates"][0]["reason"], "cannot be read");
