@@ -1,8 +1,6 @@
 //! Entries that nobody can store among many that are fine, and events that clients send again.
 
-use std::time::Duration;
-
-use super::Trial;
+use super::{ONE, Rounds, TWENTY, Trial};
 use crate::appliance::load::new_id;
 
 /// Entries that no version of the edge has written.
@@ -34,13 +32,13 @@ fn poison_spoils_nothing_but_itself_long() {
 
 #[test]
 fn what_is_sent_again_is_stored_once_and_counted_as_duplicate() {
-    repeated(1);
+    repeated(ONE);
 }
 
 #[test]
 #[ignore = "long"]
 fn what_is_sent_again_is_stored_once_and_counted_as_duplicate_long() {
-    repeated(super::ROUNDS);
+    repeated(TWENTY);
 }
 
 fn poison(events: usize) {
@@ -83,22 +81,16 @@ fn envelope(trial: &mut Trial, payload: &str, is_storable: bool) -> String {
 
 /// Each event three times: two of them at once, the third when it has long been stored. The worker is killed
 /// meanwhile, and an entry that it is given again is no duplicate.
-fn repeated(rounds: usize) {
-    let mut trial = Trial::new();
-    let mut all = Vec::new();
-    for round in 0..rounds {
+fn repeated(rounds: Rounds) {
+    rounds.run(Trial::new, |trial, round| {
         let ids: Vec<String> = (0..300).map(|_| new_id()).collect();
         // Each one's copy follows at once, on the other connection of a pair.
         let at_once = [ids.clone(), ids.clone()].concat();
         trial.send(&at_once, 2);
         trial.kill("worker");
         trial.send(&ids, 4);
-        all.extend(ids);
-        let settled = trial.settle(&format!("round {round}: each event sent three times"));
-        assert_eq!((settled.books.events, settled.books.duplicates), (all.len(), 2 * all.len()));
-        if rounds > 1 {
-            // A service that never serves for half a minute in between is given up in the end.
-            std::thread::sleep(Duration::from_secs(31));
-        }
-    }
+        let books = trial.settle(&format!("round {round}: each event sent three times")).books;
+        let events = trial.told().acknowledged.len();
+        assert_eq!((books.events, books.duplicates), (events, 2 * events));
+    });
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::{ROUNDS, Trial};
+use super::{ONE, Rounds, TWENTY, Trial};
 use crate::appliance::instance::signal;
 
 /// Between two faults: long enough for the load to fill every pipe again.
@@ -11,29 +11,28 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_killed_service_costs_nothing() {
-    services(&mut Trial::new(), 1);
+    services(ONE);
 }
 
 #[test]
 #[ignore = "long"]
 fn a_killed_service_costs_nothing_long() {
-    services(&mut Trial::new(), ROUNDS);
+    services(TWENTY);
 }
 
 #[test]
 fn a_killed_supervisor_and_a_power_cut_cost_nothing() {
-    everything(&mut Trial::new(), 1);
+    everything(ONE);
 }
 
 #[test]
 #[ignore = "long"]
 fn a_killed_supervisor_and_a_power_cut_cost_nothing_long() {
-    everything(&mut Trial::new(), ROUNDS);
+    everything(TWENTY);
 }
 
-/// Each service in turn, so that none is killed more often than the supervisor starts it again.
-fn services(trial: &mut Trial, rounds: usize) {
-    for round in 0..rounds {
+fn services(rounds: Rounds) {
+    rounds.run(Trial::new, |trial, round| {
         trial.load();
         pause();
         trial.break_connections(|trial| trial.kill("web"));
@@ -47,11 +46,11 @@ fn services(trial: &mut Trial, rounds: usize) {
         trial.kill("postgres");
         pause();
         trial.settle(&format!("round {round}: web, worker, Redis, a backend and PostgreSQL killed"));
-    }
+    });
 }
 
-fn everything(trial: &mut Trial, rounds: usize) {
-    for round in 0..rounds {
+fn everything(rounds: Rounds) {
+    rounds.run(Trial::new, |trial, round| {
         trial.load();
         pause();
         let before = trial.instance.processes();
@@ -71,7 +70,7 @@ fn everything(trial: &mut Trial, rounds: usize) {
         trial.wait_for("worker", |_| true);
         pause();
         trial.settle(&format!("round {round}: the supervisor, then everything killed"));
-    }
+    });
 }
 
 /// PostgreSQL ends all sessions then and recovers.

@@ -11,7 +11,7 @@ const DAY: f64 = 24.0 * 60.0 * 60.0;
 const BEFORE: f64 = 12.0;
 
 /// What is killed so long before midnight comes back after it.
-const JUST_BEFORE: f64 = 0.3;
+const JUST_BEFORE: f64 = 0.1;
 
 /// The clock of the supervisor, web and worker is ahead of the machine's, so that midnight comes while the test runs.
 /// PostgreSQL's is not: days and hours are those that the edge stamps.

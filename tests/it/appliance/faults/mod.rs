@@ -16,5 +16,28 @@ mod workers;
 
 use trial::Trial;
 
-/// Rounds of a long form.
-const ROUNDS: usize = 20;
+/// How often a fault is repeated.
+#[derive(Debug, Clone, Copy)]
+struct Rounds {
+    instances: usize,
+    /// On each instance. Not many more: a service that fails ten times in a row is given up.
+    each: usize,
+}
+
+/// Of a short form.
+const ONE: Rounds = Rounds { instances: 1, each: 1 };
+
+/// Of a long form.
+const TWENTY: Rounds = Rounds { instances: 4, each: 5 };
+
+impl Rounds {
+    /// Runs each round on an instance that the ones before have used.
+    fn run(self, new: impl Fn() -> Trial, mut round: impl FnMut(&mut Trial, usize)) {
+        for instance in 0..self.instances {
+            let mut trial = new();
+            for number in 0..self.each {
+                round(&mut trial, instance * self.each + number);
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::redis_wrapper::Wrapper;
-use super::{ROUNDS, Trial};
+use super::{ONE, Rounds, TWENTY, Trial};
 use crate::support::preload;
 
 const SLOWER_BY_MS: &str = "1500";
@@ -13,17 +13,18 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 #[test]
 fn kills_cost_nothing_while_the_disk_is_slow() {
-    kills(1);
+    kills(ONE);
 }
 
 #[test]
 #[ignore = "long"]
 fn kills_cost_nothing_while_the_disk_is_slow_long() {
-    kills(ROUNDS);
+    kills(TWENTY);
 }
 
-fn kills(rounds: usize) {
-    let mut trial = Trial::with(|instance| {
+/// An instance whose disk is slow.
+fn slow() -> Trial {
+    let trial = Trial::with(|instance| {
         let library = preload::slow_fsync(instance.root());
         let wrapper = Wrapper { preload: Some((&library, &[("SLOW_FSYNC_MS", SLOWER_BY_MS)])), ..Wrapper::default() };
         wrapper.install(instance);
@@ -36,7 +37,11 @@ fn kills(rounds: usize) {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", trial.pid(name))).unwrap();
         assert!(maps.contains("slow_fsync"), "the library is not in {name}");
     }
-    for round in 0..rounds {
+    trial
+}
+
+fn kills(rounds: Rounds) {
+    rounds.run(slow, |trial, round| {
         trial.load();
         std::thread::sleep(PAUSE);
         trial.kill("redis");
@@ -47,5 +52,5 @@ fn kills(rounds: usize) {
         });
         trial.wait_for("worker", |_| true);
         trial.settle(&format!("round {round}: Redis, then everything killed, with slow fsyncs"));
-    }
+    });
 }

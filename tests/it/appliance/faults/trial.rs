@@ -218,7 +218,10 @@ impl Trial {
     /// A complaint when something waits in the queue.
     fn waiting(&self) -> Option<String> {
         let count = self.redis(&["XLEN", "q:ingest"]);
-        (count != "0").then(|| format!("entries wait in the queue: {count}"))
+        (count != "0").then(|| {
+            let pending = self.redis(&["XPENDING", "q:ingest", "workers"]);
+            format!("entries wait in the queue: {count}; pending: {}", pending.replace('\n', " "))
+        })
     }
 
     /// What Redis answers, or why it does not.
