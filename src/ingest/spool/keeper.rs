@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::DateTime;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -306,19 +306,42 @@ fn tally_of<'a>(counts: impl Iterator<Item = &'a Bytes>) -> Tally {
     all
 }
 
-/// The counts of a segment as an entry, which counts once however often it comes: it has the segment's id.
+/// The counts of a segment as an entry, which counts once however often it comes, and on whatever day: it has the
+/// segment's id and the time in that.
 fn tally_entry(segment: Uuid, tally: &Tally) -> Bytes {
-    let now = Utc::now();
+    let made_at = segment.get_timestamp().and_then(|made| {
+        let (seconds, nanoseconds) = made.to_unix();
+        DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
+    });
+    let received_at = made_at.unwrap_or_default();
     let stamp = Stamp {
         ingest_id: segment,
         project_id: ProjectId(0),
         item_type: StampedItem::TALLY.to_owned(),
         event_id: EventId(segment),
-        received_at: now,
-        received_on: now.date_naive(),
+        received_at,
+        received_on: received_at.date_naive(),
         sent_at: None,
         client_ip: None,
         user_agent: None,
     };
     StampedItem { stamp, payload: tally.encode() }.encode()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+
+    #[test]
+    fn the_counts_of_a_segment_are_the_same_reception_whenever_they_are_sent() {
+        let segment = Uuid::now_v7();
+        let item = StampedItem::decode(&tally_entry(segment, &Tally::default())).unwrap();
+        assert_eq!(item.stamp.ingest_id, segment);
+        assert!((Utc::now() - item.stamp.received_at).num_seconds().abs() < 60);
+        assert_eq!(item.stamp.received_on, item.stamp.received_at.date_naive());
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(StampedItem::decode(&tally_entry(segment, &Tally::default())).unwrap(), item);
+    }
 }

@@ -21,8 +21,8 @@ const MAX_QUEUED_BYTES: u64 = 24 * 1024 * 1024;
 /// How full Redis's memory may be, whatever fills it.
 const MAX_MEMORY: f64 = 0.75;
 
-/// A segment is closed when it has been open for so long.
-const OPEN_FOR: Duration = Duration::from_secs(1);
+/// A segment is closed when it has been open for so long: its counts follow then.
+const OPEN_FOR: Duration = Duration::from_secs(2);
 
 /// Entries that have not been shipped for so long are put onto the disk itself.
 const SYNC_AFTER: Duration = Duration::from_millis(500);
