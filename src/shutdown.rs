@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a stop may take: docker gives the whole container 10 s.
-pub const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long what is in hand may take at a stop: the supervisor gives a process 2 s, docker the whole container 10 s, and
+/// some of it is for handing back what is left.
+pub const STOP_LIMIT: Duration = Duration::from_millis(1500);
 
-/// How long a drain may take.
+/// How long what is in hand may take at a drain: the supervisor gives it 35 s.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Tells every part of the process when to end. Cheap to clone.

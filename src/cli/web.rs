@@ -28,7 +28,7 @@ const WORKER_THREADS: usize = 2;
 const CLOSE_AT_STOP: Duration = Duration::from_millis(300);
 
 /// ... and a drain, while the next generation serves.
-const CLOSE_AT_DRAIN: Duration = Duration::from_secs(5);
+const CLOSE_AT_DRAIN: Duration = Duration::from_secs(3);
 
 pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
     start_logging("web", &config);

@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 100 * 1024;
 const MAX_LINES: usize = 100;
 
 /// No SDK drops more than this between two reports.
-const MAX_QUANTITY: f64 = 1e9;
+const MAX_QUANTITY: f64 = 1e7;
 
 /// Reasons of the SDKs, by their documentation.
 const REASONS: &[&str] = &[

@@ -1,10 +1,11 @@
 //! Writes prepared events, whatever it takes: waits for PostgreSQL, and picks out what it will never take.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::prepare::{Batch, Canary, Counted, Prepared};
 use crate::app::App;
@@ -29,6 +30,16 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// A fault that is neither PostgreSQL's absence nor plainly the data's gets so many tries before the batch
 /// is taken apart.
 const TRIES: u32 = 5;
+
+/// ... and an event that is alone with such a fault so many, before it counts as the one at fault: what is wrong with
+/// the database itself must not reject one event after the other.
+const TRIES_ALONE: u32 = 20;
+
+/// PostgreSQL has so long to answer, which is longer than it may take for a statement. A server that is gone says nothing.
+const WRITE_LIMIT: Duration = Duration::from_mins(1);
+
+/// After so long without an answer, it is not the entries' fault if the worker ends.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where things go.
 #[derive(Debug, Clone)]
@@ -64,6 +75,7 @@ impl Writer {
     /// Stores the batch and settles its entries. What is not settled when the process must end stays
     /// pending, and is taken up by the next start.
     pub(super) async fn write(&self, batch: Batch) {
+        let _given_back = GivenBack(self);
         if !self.write_own(batch.tallies, batch.canaries).await {
             return;
         }
@@ -107,7 +119,14 @@ impl Writer {
             let counts: Vec<(&Stamp, &Tally)> =
                 tallies.iter().map(|counted| (&counted.stamp, &counted.tally)).collect();
             let stored = self.insist("the edge's counts", || outcome::settle_tallies(&self.app.db, &counts)).await;
-            if !self.finish(stored, tallies.into_iter().map(|counted| counted.entry).collect()).await {
+            if matches!(stored, Insisted::Impossible(_)) && tallies.len() > 1 {
+                // One that cannot be stored must not take the others with it.
+                for counted in tallies {
+                    if !Box::pin(self.write_own(vec![counted], Vec::new())).await {
+                        return false;
+                    }
+                }
+            } else if !self.finish(stored, tallies.into_iter().map(|counted| counted.entry).collect()).await {
                 return false;
             }
         }
@@ -129,21 +148,38 @@ impl Writer {
     async fn reject(&self, entry: &Entry, reason: &str, stamp: Option<&Stamp>) -> bool {
         if let Some(stamp) = stamp {
             let item = rejected(stamp, reason);
-            if self.insist("a rejected item", || rejected_item::reject(&self.app.db, &item)).await == Insisted::GivenUp
-            {
-                return false;
+            match self.insist("a rejected item", || rejected_item::reject(&self.app.db, &item)).await {
+                Insisted::Done => {}
+                Insisted::Impossible(_) => {
+                    // What cannot be counted is not given up: it is given out again.
+                    self.settler.release(std::slice::from_ref(&entry.id));
+                    return true;
+                }
+                Insisted::GivenUp => return false,
             }
         }
         self.bury(entry, reason).await;
         true
     }
 
+    /// Waits for PostgreSQL's answer, but not for ever.
+    async fn ask<T>(&self, write: impl Future<Output = store::Result<T>>) -> store::Result<T> {
+        let mut write = pin!(write);
+        if let Ok(answer) = timeout(PATIENCE, &mut write).await {
+            return answer;
+        }
+        let no_answer = || StoreError::Unavailable(sqlx::Error::PoolTimedOut);
+        self.excuse(&no_answer()).await;
+        timeout(WRITE_LIMIT, write).await.unwrap_or_else(|_| Err(no_answer()))
+    }
+
     /// Tries until it is done, or the database says that it never will be.
     async fn insist<T, F: Future<Output = store::Result<T>>>(&self, what: &str, write: impl Fn() -> F) -> Insisted {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut faults) = (FIRST_PAUSE, 0);
         for failures in 1_u32.. {
-            let Err(error) = write().await else { return Insisted::Done };
-            if !is_passing(&error) && failures >= TRIES {
+            let Err(error) = self.ask(write()).await else { return Insisted::Done };
+            faults = if is_passing(&error) { 0 } else { faults + 1 };
+            if faults >= TRIES {
                 tracing::error!(%error, "{what} could not be stored");
                 return Insisted::Impossible(error.to_string());
             }
@@ -184,7 +220,7 @@ impl Writer {
         let (entries, events) = unzip(late);
         tracing::warn!(events = events.len(), "events came too late to be kept");
         let mut pause = FIRST_PAUSE;
-        while let Err(error) = event_batch::expire(&self.app.db, &events).await {
+        while let Err(error) = self.ask(event_batch::expire(&self.app.db, &events)).await {
             tracing::warn!(%error, "late events could not be settled; trying again");
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
@@ -196,9 +232,10 @@ impl Writer {
     }
 
     async fn store(&self, events: &[NewEvent]) -> Written {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut faults) = (FIRST_PAUSE, 0);
+        let tries = if events.len() > 1 { TRIES } else { TRIES_ALONE };
         for failures in 1_u32.. {
-            let error = match event_batch::write(&self.app.db, events).await {
+            let error = match self.ask(event_batch::write(&self.app.db, events)).await {
                 Ok(report) => {
                     log(&report, events.len());
                     let has_news = !report.new_issues.is_empty() || !report.regressed.is_empty();
@@ -207,10 +244,9 @@ impl Writer {
                 }
                 Err(error) => error,
             };
-            match &error {
-                StoreError::Data(_) => return Written::Unstorable(error),
-                _ if is_passing(&error) || failures < TRIES => {}
-                _ => return Written::Unstorable(error),
+            faults = if is_passing(&error) { 0 } else { faults + 1 };
+            if matches!(error, StoreError::Data(_)) || faults >= tries {
+                return Written::Unstorable(error);
             }
             if failures == 1 {
                 self.excuse(&error).await;
@@ -285,10 +321,23 @@ fn unzip(part: Vec<Prepared>) -> (Vec<Entry>, Vec<NewEvent>) {
     part.into_iter().map(|Prepared { entry, event }| (entry, event)).unzip()
 }
 
-/// Not the events' fault: PostgreSQL is away or busy, or its schema is not (yet) the one we know, as while
-/// a migration runs (class 42). Waiting helps; taking the batch apart would not.
+/// Not the events' fault: PostgreSQL is away or busy, or its schema is not (yet) the one we know, as while a migration
+/// (class 42, 0A, 26) or a restore (3D, 3F) runs, or somebody is at work on it (55, 57). Waiting helps; taking the batch
+/// apart would not.
 fn is_passing(error: &StoreError) -> bool {
-    error.is_retryable() || error.code().is_some_and(|code| code.starts_with("42"))
+    let is_of = |code: String| ["0A", "26", "3D", "3F", "42", "55", "57"].iter().any(|class| code.starts_with(class));
+    error.is_retryable() || error.code().is_some_and(is_of)
+}
+
+/// Lets go of a batch whose writing has panicked: its entries are pending, and are given out again.
+struct GivenBack<'a>(&'a Writer);
+
+impl Drop for GivenBack<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.settler.release(&self.0.ids);
+        }
+    }
 }
 
 fn log(report: &BatchReport, events: usize) {

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fred::clients::Client;
-use fred::interfaces::{LuaInterface, StreamsInterface};
-use fred::types::Value;
+use fred::interfaces::LuaInterface;
 
 use super::consumer::Entry;
 use super::error::QueueError;
@@ -14,6 +13,7 @@ use super::seat::Shared;
 
 const ASSIGN: &str = include_str!("lua/assign.lua");
 const BURY: &str = include_str!("lua/bury.lua");
+const SETTLE: &str = include_str!("lua/settle.lua");
 
 /// The other hand of a [`Consumer`](super::Consumer). Cheap to clone.
 #[derive(Clone)]
@@ -47,10 +47,8 @@ impl Settler {
         if ids.is_empty() {
             return Ok(());
         }
-        let pipeline = self.seat.client.pipeline();
-        let _: () = pipeline.xack(self.queue.key(), GROUP, ids.clone()).await?;
-        let _: () = pipeline.xdel(self.queue.key(), ids.clone()).await?;
-        let _: Vec<Value> = pipeline.all().await?;
+        let arguments: Vec<&str> = std::iter::once(GROUP).chain(ids.iter().map(String::as_str)).collect();
+        let _: u64 = self.seat.client.eval(SETTLE, self.queue.key(), arguments).await?;
         self.release(&ids);
         Ok(())
     }

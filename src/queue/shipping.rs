@@ -125,17 +125,17 @@ impl Shipping {
     async fn look_now(&self, queue: Queue) -> Result<Look, QueueError> {
         let key = queue.key();
         let pipeline = self.client.pipeline();
-        let info =
-            |section: &'static str| (CustomCommand::new_static("INFO", ClusterHash::Random, false), vec![section]);
+        // In a cluster, all of it is asked of the server that has the stream.
+        let slot = ClusterHash::Custom(fred::util::redis_keyslot(key.as_bytes()));
+        let info = |section: &'static str| (CustomCommand::new_static("INFO", slot.clone(), false), vec![section]);
         let (command, arguments) = info("server");
         let _: () = pipeline.custom(command, arguments).await?;
         let (command, arguments) = info("memory");
         let _: () = pipeline.custom(command, arguments).await?;
-        // In a cluster both keys lie together.
+        // The braces have both keys lie together.
         let name_key = format!("{{{key}}}:data");
         let arguments = vec![LOOK.to_owned(), "2".to_owned(), key.to_owned(), name_key, Uuid::new_v4().to_string()];
-        let eval =
-            CustomCommand::new_static("EVAL", ClusterHash::Custom(fred::util::redis_keyslot(key.as_bytes())), false);
+        let eval = CustomCommand::new_static("EVAL", slot, false);
         let _: () = pipeline.custom(eval, arguments).await?;
         let (server, memory, state): (String, String, (String, String, u64)) = pipeline.all().await?;
         let (name, first, length) = state;

@@ -22,7 +22,7 @@ pub struct Kept {
     pub events_from: NaiveDate,
     /// What is counted of transactions received on this day or later.
     pub transactions_from: NaiveDate,
-    /// Notes on settled receptions of this day or later.
+    /// Notes on receptions settled on this day or later.
     pub receptions_from: NaiveDate,
     /// Files changed at this time or later.
     pub files_from: DateTime<Utc>,

@@ -41,7 +41,7 @@ pub fn hour_of(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
 }
 
-/// Adds counts; a negative quantity takes them back. Rows are locked in one order whoever writes, so that writers never deadlock. Items of a
+/// Adds counts; a negative quantity takes them back, and what does not fit into 64 bits stays at the most. Rows are locked in one order whoever writes, so that writers never deadlock. Items of a
 /// project that is gone are not counted.
 pub async fn add(db: impl PgExecutor<'_>, counts: &[OutcomeCount]) -> Result<()> {
     if counts.is_empty() {
@@ -49,14 +49,15 @@ pub async fn add(db: impl PgExecutor<'_>, counts: &[OutcomeCount]) -> Result<()>
     }
     sqlx::query(
         "insert into outcome_hourly (project_id, hour, category, outcome, reason, quantity)
-         select n.project_id, n.hour, n.category, n.outcome, n.reason, sum(n.quantity)::bigint
+         select n.project_id, n.hour, n.category, n.outcome, n.reason, least(sum(n.quantity), 9223372036854775807)::bigint
          from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::bigint[])
              as n (project_id, hour, category, outcome, reason, quantity)
          where exists (select from project p where p.id = n.project_id)
          group by 1, 2, 3, 4, 5
          order by 1, 2, 3, 4, 5
          on conflict (project_id, hour, category, outcome, reason)
-             do update set quantity = outcome_hourly.quantity + excluded.quantity",
+             do update set
+                 quantity = least(outcome_hourly.quantity::numeric + excluded.quantity, 9223372036854775807)::bigint",
     )
     .bind(counts.iter().map(|count| count.project_id).collect::<Vec<_>>())
     .bind(counts.iter().map(|count| count.hour).collect::<Vec<_>>())

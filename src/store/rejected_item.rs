@@ -1,7 +1,7 @@
 //! Table `rejected_item`: accepted items that could not be stored.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::Result;
@@ -32,15 +32,19 @@ pub struct RejectedItem {
 /// Longest text kept of what was wrong, in characters.
 const MAX_DETAIL: usize = 500;
 
-/// Notes an item as rejected and counts it, both or neither, once for each reception. False when it was noted before, or
-/// when its project is gone.
+/// Notes an item as rejected and counts it, both or neither, once for each reception. False when it was noted before, when
+/// it has been stored or settled by another delivery, or when its project is gone.
 pub async fn reject(pool: &PgPool, item: &RejectedItem) -> Result<bool> {
     let mut transaction = pool.begin().await?;
     let detail: String = item.detail.chars().filter(|character| *character != '\0').take(MAX_DETAIL).collect();
     let done = sqlx::query(
         "insert into rejected_item
              (ingest_id, received_on, project_id, event_id, received_at, category, reason, detail)
-         select $1, $2, $3, $4, $5, $6, $7, $8 where exists (select from project where id = $3)
+         select $1, $2, $3, $4, $5, $6, $7, $8
+         where exists (select from project where id = $3)
+             and not exists (select from event e where e.project_id = $3 and e.event_id = $4 and e.received_on = $2
+                 and e.ingest_id = $1)
+             and not exists (select from settled_ingest s where s.received_on = $2 and s.ingest_id = $1)
          on conflict do nothing",
     )
     .bind(item.ingest_id)
@@ -76,6 +80,18 @@ pub async fn reopen(pool: &PgPool, ingest_id: Uuid) -> Result<bool> {
     }
     transaction.commit().await?;
     Ok(item.is_some())
+}
+
+/// Takes back the rejections of receptions that have been stored after all, by another delivery: what to add to the counts.
+pub(super) async fn revoke(db: &mut PgConnection, receptions: &[Uuid]) -> Result<Vec<OutcomeCount>> {
+    let items: Vec<RejectedItem> = sqlx::query_as(
+        "delete from rejected_item where ingest_id = any($1)
+         returning ingest_id, received_on, project_id, event_id, received_at, category, reason, detail",
+    )
+    .bind(receptions)
+    .fetch_all(db)
+    .await?;
+    Ok(items.iter().map(|item| count(item, -1)).collect())
 }
 
 /// The latest rejections of these projects, the latest first; at most `limit`.

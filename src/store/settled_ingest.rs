@@ -24,11 +24,11 @@ pub async fn note(db: &mut PgConnection, mut receptions: Vec<(NaiveDate, Uuid)>)
     Ok(noted.into_iter().collect())
 }
 
-/// Removes at most `limit` notes on receptions before `day`; says how many went.
+/// Removes at most `limit` notes made before `day`; says how many went.
 pub async fn delete_before(db: impl PgExecutor<'_>, day: NaiveDate, limit: i64) -> Result<u64> {
     let done = sqlx::query(
         "delete from settled_ingest where ctid = any (array(
-             select ctid from settled_ingest where received_on < $1 order by received_on, ingest_id limit $2
+             select ctid from settled_ingest where settled_on < $1 order by settled_on limit $2
              for update skip locked))",
     )
     .bind(day)

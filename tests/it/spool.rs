@@ -313,3 +313,60 @@ async fn a_canary_tells_how_long_the_way_is_and_is_nobodys_event() {
         .unwrap();
     assert_eq!(rows, 0);
 }
+
+/// Two deliveries of one reception may meet different fates: after a restart of Redis an entry is there twice.
+#[tokio::test]
+async fn what_is_stored_by_one_delivery_is_not_rejected_by_another() {
+    use glitchbox::store::event_batch;
+    use glitchbox::store::rejected_item::{self, RejectedItem};
+
+    let app = TestApp::start().await;
+    let db = app.database.pool();
+    let rejection = |event: &event_batch::NewEvent| RejectedItem {
+        ingest_id: event.ingest_id,
+        received_on: event.received_on,
+        project_id: event.project_id,
+        event_id: event.event_id,
+        received_at: event.received_at,
+        category: "error".to_owned(),
+        reason: "invalid".to_owned(),
+        detail: "it ended the worker 5 times".to_owned(),
+    };
+    let (first, second) = (super::store::event(app.project.id, 1, 0), super::store::event(app.project.id, 1, 1));
+    assert!(rejected_item::reject(db, &rejection(&first)).await.unwrap());
+    event_batch::write(db, &[first.clone(), second.clone()]).await.unwrap();
+    assert!(!rejected_item::reject(db, &rejection(&second)).await.unwrap());
+    assert_eq!(rejected_item::of_event(db, first.event_id).await.unwrap(), []);
+    let expected = [("rejected/error/invalid", 0), ("stored/error/", 2)];
+    assert_eq!(ledger(&app).await, expected.map(|(name, count)| (name.to_owned(), count)));
+}
+
+#[tokio::test]
+async fn counts_that_do_not_fit_spoil_no_others() {
+    use glitchbox::protocol::{Category, Outcome, Stamp, Tally, TallyKey};
+    use glitchbox::store::outcome;
+
+    let app = TestApp::start().await;
+    let now = chrono::Utc::now();
+    for _ in 0..3 {
+        let mut tally = Tally::default();
+        tally.add(TallyKey::new(app.project.id, now, Category::Error, Outcome::Discarded, "before_send"), u64::MAX / 2);
+        tally.add(TallyKey::new(app.project.id, now, Category::Error, Outcome::Accepted, ""), 1);
+        let id = uuid::Uuid::now_v7();
+        let stamp = Stamp {
+            ingest_id: id,
+            project_id: glitchbox::ids::ProjectId(0),
+            item_type: "tally".to_owned(),
+            event_id: glitchbox::ids::EventId(id),
+            received_at: now,
+            received_on: now.date_naive(),
+            sent_at: None,
+            client_ip: None,
+            user_agent: None,
+        };
+        outcome::settle_tallies(app.database.pool(), &[(&stamp, &tally)]).await.unwrap();
+        outcome::settle_tallies(app.database.pool(), &[(&stamp, &tally)]).await.unwrap();
+    }
+    let expected = [("accepted/error/", 3), ("discarded/error/before_send", i64::MAX)];
+    assert_eq!(ledger(&app).await, expected.map(|(name, count)| (name.to_owned(), count)));
+}

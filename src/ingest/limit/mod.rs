@@ -179,7 +179,9 @@ fn counter<'a>(
     let window = Window::at(rule.id.0, seconds, now.timestamp());
     let fresh = || Counter { window, own: 0, told: 0, others: 0, used_at: Instant::now() };
     let counter = counters.entry(rule.id).or_insert_with(fresh);
-    if counter.window.seconds != window.seconds || counter.window.index < window.index {
+    // The next window may have begun by another process's clock; one further ahead is of a clock that was wrong.
+    let is_past_or_wrong = counter.window.index < window.index || counter.window.index > window.index + 1;
+    if counter.window.seconds != window.seconds || is_past_or_wrong {
         *counter = fresh();
     }
     counter.used_at = Instant::now();

@@ -39,7 +39,7 @@ pub fn find(data_dir: &Path, event_id: EventId) -> io::Result<Spooled> {
         let Some(segment) = Segment::look_at(&path)? else { continue };
         let mut at = 0;
         while at < length {
-            let frames = segment.read(at, length, BATCH)?;
+            let frames = segment.read(at, length, BATCH, false)?;
             if frames.end == at {
                 break;
             }

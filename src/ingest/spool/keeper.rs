@@ -37,6 +37,9 @@ const ADOPT_EVERY: Duration = Duration::from_secs(3);
 /// Segments taken over at a time.
 const MAX_ADOPTED: usize = 32;
 
+/// A segment that could not be read so often is read without the pieces that the disk does not give.
+const SALVAGE_AFTER: u32 = 6;
+
 /// First pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -84,8 +87,10 @@ impl Keeper {
     /// Does what is due, then waits for more.
     async fn turn(&mut self) {
         if Instant::now() >= self.next_adoption {
-            self.adopt().await;
-            self.next_adoption = Instant::now() + ADOPT_EVERY;
+            let has_more = self.adopt().await;
+            let pause =
+                if has_more && self.shared.shelf().closed() < MAX_ADOPTED / 2 { LOOK_EVERY } else { ADOPT_EVERY };
+            self.next_adoption = Instant::now() + pause;
         }
         if self.shared.shelf().is_empty() {
             // Nothing of ours is anywhere: no need to know how the queue stands.
@@ -130,14 +135,15 @@ impl Keeper {
 
     /// Ships one batch.
     async fn ship(&mut self, piece: Piece) -> Result<(), QueueError> {
-        let Piece { segment, from, to, counted } = piece;
+        let Piece { segment, from, to, counted, failures } = piece;
         let reader = Arc::clone(&segment);
-        let read = spawn_blocking(move || reader.read(from, to, BATCH)).await;
+        let read = spawn_blocking(move || reader.read(from, to, BATCH, failures >= SALVAGE_AFTER)).await;
         let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         let Frames { records, mut end, mut damage } = match read {
             Ok(frames) => frames,
             Err(error) => {
-                self.wait_for_disk(&segment, from, &error.to_string()).await;
+                self.tell_unreadable(&segment, from, &error.to_string());
+                self.shared.shelf().rest(segment.id());
                 return Ok(());
             }
         };
@@ -169,8 +175,8 @@ impl Keeper {
         added.error.map_or(Ok(()), Err)
     }
 
-    /// A segment that cannot be read now: a disk may come to its senses.
-    async fn wait_for_disk(&mut self, segment: &Segment, from: u64, error: &str) {
+    /// A segment cannot be read now: a disk may come to its senses.
+    fn tell_unreadable(&mut self, segment: &Segment, from: u64, error: &str) {
         if self.told_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
             tracing::error!(
                 segment = segment.name(),
@@ -180,7 +186,6 @@ impl Keeper {
             );
             self.told_at = Some(Instant::now());
         }
-        sleep(LONGEST_PAUSE).await;
     }
 
     fn tell_damage(&self, segment: &Segment, damage: &[Damage]) {
@@ -217,24 +222,36 @@ impl Keeper {
         }
         let tallies = self.shared.shelf().tallies();
         for (id, tally) in tallies {
-            if append(&self.orders, tally_entry(id, &tally), Tally::default()).await.is_err() {
-                // No room: the segment stays, and its counts with it.
-                return;
+            let entry = tally_entry(id, &tally);
+            if append(&self.orders, entry.clone(), Tally::default()).await.is_ok() {
+                self.shared.shelf().tally_kept(id);
+                continue;
             }
-            self.shared.shelf().tally_kept(id);
+            // No room for them in a segment, while room is what they would make: straight into the queue. Until they are
+            // settled, the segment that they are of stays.
+            let added = self.shipping.add(Queue::Ingest, vec![entry]).await;
+            let Some(id_of_entry) = added.ids.first() else { return };
+            self.shared.shelf().tally_queued(id, *id_of_entry);
         }
     }
 
-    /// Takes over segments whose process is gone.
-    async fn adopt(&self) {
+    /// Takes over segments whose process is gone; true when there were some.
+    async fn adopt(&self) -> bool {
         let (directory, shared) = (self.directory.clone(), Arc::clone(&self.shared));
-        let adopting = spawn_blocking(move || adopt(&directory, &shared));
-
-        match adopting.await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(adopted)) => tracing::info!(segments = adopted, "took over what another process left in the spool"),
-            Ok(Err(error)) => tracing::warn!(%error, "the spool cannot be looked through"),
-            Err(error) => tracing::warn!(%error, "looking through the spool broke off"),
+        match spawn_blocking(move || adopt(&directory, &shared)).await {
+            Ok(Ok(0)) => false,
+            Ok(Ok(adopted)) => {
+                tracing::info!(segments = adopted, "took over what another process left in the spool");
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the spool cannot be looked through");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, "looking through the spool broke off");
+                false
+            }
         }
     }
 
@@ -270,10 +287,10 @@ async fn sync_what_waits(shared: Arc<Shared>) {
 
 fn adopt(directory: &Path, shared: &Shared) -> std::io::Result<usize> {
     let (mut adopted, mut foreign) = (0, 0);
-    let own: Vec<Uuid> = shared.shelf().ids();
+    let own = shared.shelf().ids();
     let room = MAX_ADOPTED.saturating_sub(shared.shelf().closed());
     for (path, length) in segment::list(directory)? {
-        if own.iter().any(|id| path.file_stem().is_some_and(|stem| stem == id.to_string().as_str())) {
+        if segment::id_of(&path).is_some_and(|id| own.contains(&id)) {
             continue;
         }
         let taken = if adopted < room { Segment::adopt(&path) } else { Ok(None) };

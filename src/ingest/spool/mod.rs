@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -49,6 +49,11 @@ use writer::{Append, Order};
 
 /// Appends that may wait for the writer.
 const MAX_WAITING: usize = 1024;
+
+/// KiB that all appends which wait may take together: a disk that hangs must not fill the memory.
+const MAX_WAITING_KIB: usize = 32 * 1024;
+
+static ROOM: Semaphore = Semaphore::const_new(MAX_WAITING_KIB);
 
 /// How long an append may wait for the disk; SDKs give up later than this.
 const APPEND_LIMIT: Duration = Duration::from_secs(10);
@@ -95,7 +100,7 @@ impl Shared {
     }
 
     fn bytes(&self) -> u64 {
-        self.shelf().state().bytes + self.foreign_bytes.load(Ordering::Relaxed)
+        self.shelf().bytes() + self.foreign_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -157,9 +162,10 @@ impl Spool {
     /// Closes the open segment, and waits up to `limit` for the queue to be done with everything. What is left then is
     /// for the next process.
     pub(super) async fn close(&self, limit: Duration) {
-        drop(self.orders.send(Order::Close).await);
-        self.shared.grown.notify_one();
         let emptied = async {
+            // It waits for the disk.
+            drop(self.orders.send(Order::Close).await);
+            self.shared.grown.notify_one();
             while !self.shared.shelf().is_empty() && !self.keeper.is_finished() {
                 sleep(Duration::from_millis(20)).await;
             }
@@ -175,7 +181,9 @@ async fn append(orders: &mpsc::Sender<Order>, entry: Bytes, tally: Tally) -> io:
     let (done, answer) = oneshot::channel();
     let gone = || io::Error::other("its writer has ended");
     let written = async {
-        orders.send(Order::Append(Append { entry, tally, done })).await.map_err(|_| gone())?;
+        let kib = u32::try_from(entry.len().div_ceil(1024).min(MAX_WAITING_KIB)).unwrap_or(1);
+        let room = ROOM.acquire_many(kib).await.map_err(|_| gone())?;
+        orders.send(Order::Append(Append { entry, tally, done, _room: room })).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     };
     match timeout(APPEND_LIMIT, written).await {

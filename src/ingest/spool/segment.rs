@@ -16,6 +16,9 @@ const SUFFIX: &str = "seg";
 /// ... and that of one which is not locked yet.
 const UNFINISHED: &str = "new";
 
+/// What a bad sector costs at least.
+const PIECE: usize = 4096;
+
 /// Bytes read at once.
 const CHUNK: u64 = 1024 * 1024;
 
@@ -100,14 +103,14 @@ impl Segment {
     }
 
     /// The next frames from `from` on, at most `max`, out of what lies before `to`, where a frame ends or the file does.
-    /// Gets on unless there is nothing.
-    pub(super) fn read(&self, from: u64, to: u64, max: usize) -> io::Result<Frames> {
+    /// Gets on unless there is nothing. With `salvage`, pieces that the disk does not give count as damaged.
+    pub(super) fn read(&self, from: u64, to: u64, max: usize, salvage: bool) -> io::Result<Frames> {
         let longest = (2 * MAX_BODY + 2 * HEADER) as u64;
         let mut wanted = CHUNK;
         loop {
             let length = wanted.min(to.saturating_sub(from));
             let mut bytes = BytesMut::zeroed(usize::try_from(length).unwrap_or(usize::MAX));
-            let read = read_fully(&self.file, &mut bytes, from)?;
+            let read = read_fully(&self.file, &mut bytes, from, salvage)?;
             bytes.truncate(read);
             // A file that is shorter than it was is cut off where it ends.
             let reaches_end = from + length >= to || (read as u64) < length;
@@ -120,20 +123,26 @@ impl Segment {
     }
 }
 
-fn read_fully(file: &File, buffer: &mut [u8], from: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+fn read_fully(file: &File, buffer: &mut [u8], from: u64, salvage: bool) -> io::Result<usize> {
+    let piece = if salvage { PIECE } else { usize::MAX };
+    let mut done: usize = 0;
+    loop {
+        let end = done.saturating_add(piece).min(buffer.len());
+        let Some(rest) = buffer.get_mut(done..end).filter(|rest| !rest.is_empty()) else { break };
         match file.read_at(rest, from + done as u64) {
             Ok(0) => break,
             Ok(read) => done += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // It stays zero, which is no frame.
+            Err(_) if salvage => done = end,
             Err(error) => return Err(error),
         }
     }
     Ok(done)
 }
 
-fn id_of(path: &Path) -> Option<Uuid> {
+/// The id in a segment's name; none for other files.
+pub(super) fn id_of(path: &Path) -> Option<Uuid> {
     if path.extension()? != SUFFIX {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Which segments there are, and how far each has got. Pure bookkeeping: nothing is read, written or sent here.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,17 @@ const MAX_MEMORY: f64 = 0.75;
 
 /// A segment is closed when it has been open for so long: its counts follow then.
 const OPEN_FOR: Duration = Duration::from_secs(2);
+
+/// With so many closed segments, the open one is closed only when it is full: what waits for hours is a matter of few
+/// large files, not of many small ones.
+const MANY_CLOSED: usize = 16;
+
+/// A segment of this size is full; of the larger one, when there are many.
+const FULL_BYTES: u64 = 8 * 1024 * 1024;
+const FULL_BYTES_OF_MANY: u64 = 64 * 1024 * 1024;
+
+/// A segment that cannot be read rests for so long; the others go on.
+const REST: Duration = Duration::from_secs(10);
 
 /// Entries that have not been shipped for so long are put onto the disk itself.
 const SYNC_AFTER: Duration = Duration::from_millis(500);
@@ -55,10 +66,15 @@ struct Shelved {
     /// Up to where it is on the disk itself.
     synced: u64,
     last_id: Option<EntryId>,
+    /// It could not be read so often, and is not tried before this.
+    failures: u32,
+    rests_until: Option<Instant>,
     /// What it holds, counted up to `counted`.
     tally: Tally,
     counted: u64,
     is_tally_kept: bool,
+    /// Its counts are in the queue, and in no segment.
+    is_tally_queued: bool,
 }
 
 /// What is to be shipped next.
@@ -69,6 +85,8 @@ pub(super) struct Piece {
     pub(super) to: u64,
     /// What lies before this has been counted.
     pub(super) counted: u64,
+    /// So often it could not be read.
+    pub(super) failures: u32,
 }
 
 /// How the spool stands.
@@ -96,9 +114,12 @@ impl Shelved {
             waiting_since: (length > 0).then_some(now),
             synced: 0,
             last_id: None,
+            failures: 0,
+            rests_until: None,
             tally: Tally::default(),
             counted: 0,
             is_tally_kept: false,
+            is_tally_queued: false,
         }
     }
 
@@ -137,7 +158,24 @@ impl Shelf {
 
     /// True when the open segment is to be closed.
     pub(super) fn is_closing_due(&self) -> bool {
-        self.segments.back().is_some_and(|last| last.is_open && last.length > 0 && last.opened_at.elapsed() >= OPEN_FOR)
+        self.closed() < MANY_CLOSED
+            && self
+                .segments
+                .back()
+                .is_some_and(|one| one.is_open && one.length > 0 && one.opened_at.elapsed() >= OPEN_FOR)
+    }
+
+    /// Bytes at which a segment is full.
+    pub(super) fn full_bytes(&self) -> u64 {
+        if self.closed() < MANY_CLOSED { FULL_BYTES } else { FULL_BYTES_OF_MANY }
+    }
+
+    /// A segment could not be read: the others go first for a while.
+    pub(super) fn rest(&mut self, segment: Uuid) {
+        if let Some(one) = self.segments.iter_mut().find(|one| one.segment.id() == segment) {
+            one.failures = one.failures.saturating_add(1);
+            one.rests_until = Some(Instant::now() + REST);
+        }
     }
 
     /// A segment of another process, `length` bytes long, is ours from now on.
@@ -148,12 +186,29 @@ impl Shelf {
 
     /// What is to be shipped next, if anything waits and the queue has room.
     pub(super) fn next(&self) -> Option<Piece> {
-        let bytes: u64 = self.in_flight.iter().map(|(_, _, bytes)| bytes).sum();
-        if self.source.is_none() || self.queued >= MAX_QUEUED || bytes >= MAX_QUEUED_BYTES || self.is_memory_scarce {
+        let is_full = self.queued >= MAX_QUEUED || self.bytes_in_flight() >= MAX_QUEUED_BYTES || self.is_memory_scarce;
+        if self.source.is_none() || is_full {
             return None;
         }
-        let next = self.segments.iter().find(|one| !one.is_shipped())?;
-        Some(Piece { segment: Arc::clone(&next.segment), from: next.shipped, to: next.length, counted: next.counted })
+        let now = Instant::now();
+        let is_ready = |one: &&Shelved| !one.is_shipped() && one.rests_until.is_none_or(|until| until <= now);
+        let next = self.segments.iter().find(is_ready)?;
+        Some(Piece {
+            segment: Arc::clone(&next.segment),
+            from: next.shipped,
+            to: next.length,
+            counted: next.counted,
+            failures: next.failures,
+        })
+    }
+
+    /// Bytes in the stream that are ours, at most. Only the oldest entry is known to be there: when it waits alone while
+    /// later ones are done, the length of the stream tells.
+    fn bytes_in_flight(&self) -> u64 {
+        let batches = self.in_flight.iter();
+        let (entries, bytes) =
+            batches.fold((0_u64, 0_u64), |(entries, all), (_, more, size)| (entries + more, all + size));
+        if entries <= self.queued { bytes } else { bytes / entries * self.queued }
     }
 
     /// True when something waits to be shipped.
@@ -167,6 +222,7 @@ impl Shelf {
         let Some(one) = self.segments.iter_mut().find(|one| one.segment.id() == segment) else { return };
         let bytes = end.saturating_sub(one.shipped);
         one.shipped = end;
+        (one.failures, one.rests_until) = (0, None);
         one.last_id = last_id.or(one.last_id);
         if end > one.counted {
             one.tally.merge(tally);
@@ -193,6 +249,7 @@ impl Shelf {
                 again |= one.shipped > 0;
                 one.shipped = 0;
                 one.last_id = None;
+                one.is_tally_kept &= !one.is_tally_queued;
                 one.waiting_since = (one.length > 0).then(Instant::now);
             }
             return (Vec::new(), again);
@@ -228,6 +285,14 @@ impl Shelf {
         }
     }
 
+    /// A segment's counts are in the queue, as this entry: there was no room for them in a segment.
+    pub(super) fn tally_queued(&mut self, segment: Uuid, id: EntryId) {
+        if let Some(one) = self.segments.iter_mut().find(|one| one.segment.id() == segment) {
+            (one.is_tally_kept, one.is_tally_queued) = (true, true);
+            one.last_id = one.last_id.max(Some(id));
+        }
+    }
+
     /// Segments to be put onto the disk itself, with their lengths now.
     pub(super) fn unsynced(&self) -> Vec<(Arc<Segment>, u64)> {
         let waits = |one: &&Shelved| one.waiting_since.is_some_and(|since| since.elapsed() >= SYNC_AFTER);
@@ -242,8 +307,13 @@ impl Shelf {
         }
     }
 
+    /// Bytes of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|one| one.length).sum()
+    }
+
     /// The ids of all segments.
-    pub(super) fn ids(&self) -> Vec<Uuid> {
+    pub(super) fn ids(&self) -> HashSet<Uuid> {
         self.segments.iter().map(|one| one.segment.id()).collect()
     }
 
@@ -260,7 +330,7 @@ impl Shelf {
         let oldest = self.segments.iter().filter_map(|one| one.waiting_since).min();
         SpoolState {
             segments: self.segments.len(),
-            bytes: self.segments.iter().map(|one| one.length).sum(),
+            bytes: self.bytes(),
             unshipped_bytes: self.segments.iter().map(|one| one.length.saturating_sub(one.shipped)).sum(),
             waiting_ms: oldest.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),
         }

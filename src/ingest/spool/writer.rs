@@ -6,14 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{SemaphorePermit, mpsc, oneshot};
 
 use super::segment::Segment;
 use super::{Shared, make_directory};
 use crate::protocol::Tally;
-
-/// A segment of this size is full.
-const FULL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Bytes written at once, besides the last append's.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -34,6 +31,8 @@ pub(super) struct Append {
     pub(super) tally: Tally,
     /// Where to say how it went.
     pub(super) done: oneshot::Sender<io::Result<()>>,
+    /// Held until it is written.
+    pub(super) _room: SemaphorePermit<'static>,
 }
 
 struct Writer {
@@ -92,14 +91,13 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // How the file looks behind its last good entry is not known: nothing more goes there.
-                self.close();
                 for done in waiting {
                     drop(done.send(Err(io::Error::new(error.kind(), error.to_string()))));
                 }
             }
         }
-        if self.open.as_ref().is_some_and(|(_, length)| *length >= FULL_BYTES) {
+        let full_bytes = self.shared.shelf().full_bytes();
+        if self.open.as_ref().is_some_and(|(_, length)| *length >= full_bytes) {
             self.close();
         }
     }
@@ -129,9 +127,13 @@ impl Writer {
         if self.buffer.capacity() > 2 * BATCH_BYTES {
             self.buffer = Vec::new();
         }
+        let written = written.and_then(|()| if self.is_synced { file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
-            // What is half written was promised to nobody.
-            drop(file.set_len(length));
+            // What is half written was promised to nobody. If it cannot be taken back, or nobody knows what of it is on the
+            // disk, nothing more goes behind it.
+            if file.set_len(length).is_err() || self.is_synced {
+                self.close();
+            }
             return Err(error);
         }
         let length = length + self.buffer.len() as u64;

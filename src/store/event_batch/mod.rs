@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::outcome::{Outcome, OutcomeCount, hour_of};
-use super::{Result, StoreError, notice, outcome, partition, settled_ingest};
+use super::{Result, StoreError, notice, outcome, partition, rejected_item, settled_ingest};
 use crate::ids::{EventId, IssueId, ProjectId};
 use crate::protocol::{EventKind, Level};
 
@@ -211,7 +211,10 @@ async fn attempt(pool: &PgPool, events: &[NewEvent]) -> std::result::Result<Batc
     let known = repeats.iter().copied().filter(|event| issues.by_hash.contains_key(&event.hash_key()));
     let candidates: Vec<&NewEvent> = refused.chain(known).collect();
     let duplicates = repeat::settle(db, &candidates, &firsts, &inserted).await?;
-    outcome::add(&mut *db, &outcome_counts(&stored, &duplicates)).await?;
+    let settled: Vec<Uuid> = stored.iter().map(|(_, event)| event.ingest_id).collect();
+    let mut counts = rejected_item::revoke(db, &settled).await?;
+    counts.extend(outcome_counts(&stored, &duplicates));
+    outcome::add(&mut *db, &counts).await?;
     transaction.commit().await?;
 
     Ok(BatchReport {
