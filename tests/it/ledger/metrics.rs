@@ -104,6 +104,18 @@ async fn it_tells_of_the_edge_the_queues_the_ledger_and_the_process() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_cannot_be_read_in_time_is_no_database_that_is_away() {
+    let app = TestApp::start_with(&TOKEN).await;
+    let mut lock = app.database.pool().begin().await.unwrap();
+    sqlx::query("lock table outcome_hourly in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let values = metrics(&app).await;
+    assert_eq!((&*values["glitchbox_database_up"], &*values["glitchbox_ledger_up"]), ("1", "0"));
+    assert!(!values.keys().any(|name| name.starts_with("glitchbox_ledger_items")));
+    lock.rollback().await.unwrap();
+    assert_eq!(metrics(&app).await["glitchbox_ledger_up"], "1");
+}
+
+#[tokio::test]
 async fn what_needs_a_server_that_is_away_is_left_out() {
     let mut app = TestApp::start_with(&[TOKEN[0], ("METRICS_ALLOWED_IPS", "127.0.0.0/8")]).await;
     app.app.db.close().await;
