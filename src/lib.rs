@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! SDK ── HTTP ──> ingest ──> queue (Redis stream) ──> jobs ──> process ──> store (PostgreSQL)
-//!                 [2]        [3]                               [4]         [5]      │
-//!                  └ protocol [1]: bytes -> types                                   v
-//!                                                                api [7a] and web [7b]
+//!                 [2]  │     [3]                               [4]         [5]      │
+//!                  │   └ spool: on disk before the 200, until all is stored         v
+//!                  └ protocol [1]: bytes -> types                 api [7a] and web [7b]
 //! ```
 //!
 //! Which module may import which is written down, and kept true, in `tests/it/architecture.rs`.

@@ -114,10 +114,12 @@ pub(super) async fn create(
     let access = manage(&app, &caller, &path).await?;
     let name = read_name(body.name.as_deref())?.unwrap_or("Default");
     let allowance = body.rate_limit.map_or(Ok(None), |limit| limit.read())?;
-    let key = project_key::insert(&app.db, access.project.id, name).await?;
+    let mut transaction = app.db.begin().await?;
+    let key = project_key::insert(&mut *transaction, access.project.id, name).await?;
     if let Some(allowance) = allowance {
-        rate_limit::set(&app.db, Target::Key(key.id), Covers::Error, allowance).await?;
+        rate_limit::set(&mut *transaction, Target::Key(key.id), Covers::Error, allowance).await?;
     }
+    transaction.commit().await?;
     Ok((StatusCode::CREATED, with_limit(&app, &key).await?))
 }
 
@@ -135,19 +137,22 @@ pub(super) async fn update(
     if name.is_none() && keeps_limit && body.is_active.is_none() {
         return Err(ApiError::BadRequest("`isActive`, `name` and `rateLimit` are missing.".to_owned()));
     }
+    let mut transaction = app.db.begin().await?;
     if let LimitChange::To(limit) = body.rate_limit {
         let target = Target::Key(key.id);
         match limit.map_or(Ok(None), |limit| limit.read())? {
-            Some(allowance) => drop(rate_limit::set(&app.db, target, Covers::Error, allowance).await?),
-            None => drop(rate_limit::clear(&app.db, target, Some(Covers::Error)).await?),
+            Some(allowance) => drop(rate_limit::set(&mut *transaction, target, Covers::Error, allowance).await?),
+            None => drop(rate_limit::clear(&mut *transaction, target, Some(Covers::Error)).await?),
         }
     }
     if let Some(name) = name {
-        key = project_key::set_label(&app.db, &key.public_key, name).await?.ok_or(ApiError::NotFound)?;
+        key = project_key::set_label(&mut *transaction, &key.public_key, name).await?.ok_or(ApiError::NotFound)?;
     }
     if let Some(is_active) = body.is_active {
-        key = project_key::set_active(&app.db, &key.public_key, is_active).await?.ok_or(ApiError::NotFound)?;
+        key =
+            project_key::set_active(&mut *transaction, &key.public_key, is_active).await?.ok_or(ApiError::NotFound)?;
     }
+    transaction.commit().await?;
     with_limit(&app, &key).await
 }
 

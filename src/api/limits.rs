@@ -101,16 +101,18 @@ async fn replace(app: &App, target: Target, given: &Given) -> Result<Json<Value>
         }
         wanted.push((covers, Allowance::new(limit.count, limit.window).ok_or_else(|| senseless("limits"))?));
     }
+    let mut transaction = app.db.begin().await?;
     for covers in Covers::BOTH {
         match wanted.iter().find(|(one, _)| *one == covers) {
             Some((_, allowance)) => {
-                rate_limit::set(&app.db, target, covers, *allowance).await?;
+                rate_limit::set(&mut *transaction, target, covers, *allowance).await?;
             }
             None => {
-                rate_limit::clear(&app.db, target, Some(covers)).await?;
+                rate_limit::clear(&mut *transaction, target, Some(covers)).await?;
             }
         }
     }
+    transaction.commit().await?;
     answer(app, target).await
 }
 

@@ -45,7 +45,22 @@ const RECEIVED: &str = "received";
 const NEVER: [&str; 2] = ["abuse", "cardinality_limited"];
 
 /// Categories of the protocol that nothing is counted in here; asking for them is no mistake.
-const OTHER_CATEGORIES: [&str; 5] = ["attachment_item", "log_byte", "profile_backend", "profile_ui", "span_indexed"];
+const OTHER_CATEGORIES: [&str; 14] = [
+    "attachment_item",
+    "log_byte",
+    "profile_backend",
+    "profile_duration",
+    "profile_duration_ui",
+    "profile_indexed",
+    "profile_ui",
+    "replay_video",
+    "span_indexed",
+    "trace_metric_byte",
+    "transaction_indexed",
+    "transaction_processed",
+    "user_report",
+    "user_report_v2",
+];
 
 /// What stands for no reason.
 const NO_REASON: &str = "none";

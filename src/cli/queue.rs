@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
-use uuid::Uuid;
+use sqlx::PgPool;
 
 use super::block_on;
 use super::instance::with_instance;
@@ -205,9 +205,7 @@ pub(super) fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         return with_instance(config, |instance| async move {
             let queue = open(&instance.config).await?;
             let Command::Retry(letters) = command else { return Ok(()) };
-            let db = instance.db;
-            let reopen = async |id| Ok(rejected_item::reopen(&db, id).await.map(drop)?);
-            retry(&queue, &letters, reopen).await
+            retry(&queue, &letters, Some(&instance.db)).await
         });
     }
     block_on(1, async {
@@ -225,7 +223,7 @@ pub(super) fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> 
                 let all = queue.dead_letters(of, None, usize::from(limit)).await?;
                 output.rows(&all.into_iter().map(|letter| LetterView::new(of, letter)).collect::<Vec<_>>())
             }
-            Command::Retry(letters) => retry(&queue, &letters, async |_| Ok(())).await,
+            Command::Retry(letters) => retry(&queue, &letters, None).await,
             Command::Discard(letters) => discard(&queue, &letters).await,
             Command::Pause(Switch { queue: of, output }) => {
                 queue.pause(of).await?;
@@ -253,11 +251,7 @@ async fn open(config: &Config) -> anyhow::Result<Producer> {
     Ok(producer)
 }
 
-async fn retry(
-    producer: &Producer,
-    letters: &Letters,
-    reopen: impl AsyncFn(Uuid) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+async fn retry(producer: &Producer, letters: &Letters, db: Option<&PgPool>) -> anyhow::Result<()> {
     let queue = letters.queue;
     let (mut retried, mut cut) = (0_usize, 0_usize);
     for letter in chosen(producer, letters).await? {
@@ -265,12 +259,27 @@ async fn retry(
             cut += 1;
             continue;
         }
-        if queue == Queue::Ingest
-            && let Some(stamp) = stamp(&letter)
-        {
-            reopen(stamp.ingest_id).await.context("take back that it was counted as rejected")?;
+        // Before the worker can come to it: its own count must not meet the old one.
+        let rejected = match (db, stamp(&letter)) {
+            (Some(db), Some(stamp)) => rejected_item::reopen(db, stamp.ingest_id)
+                .await
+                .context("take back that it was counted as rejected")?
+                .map(|item| (db, item)),
+            _ => None,
+        };
+        let answer = producer.retry(queue, &letter.id).await;
+        let is_back = match &answer {
+            Ok(wish) => *wish == Wish::Done,
+            // It may have been done all the same, too late to say so.
+            Err(_) => matches!(producer.dead_letter(queue, &letter.id).await, Ok(None)),
+        };
+        if let Some((db, item)) = rejected.filter(|_| !is_back) {
+            rejected_item::reject(db, &item).await.context("count it as rejected again, as it was")?;
         }
-        retried += usize::from(producer.retry(queue, &letter.id).await? == Wish::Done);
+        if !is_back {
+            answer?;
+        }
+        retried += usize::from(is_back);
     }
     if letters.id.is_some() && cut > 0 {
         bail!("only its beginning was kept, so that it cannot be done again");

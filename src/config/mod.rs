@@ -9,6 +9,7 @@ mod env_value;
 mod mail;
 mod reader;
 mod short_path;
+mod values;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -127,40 +128,46 @@ impl Config {
         let mut reader = Reader::new(lookup);
         let data_dir = PathBuf::from(reader.text("DATA_DIR").unwrap_or_else(|| "./data".to_owned()));
         let data_dir_shown = reader.text(FROM_SUPERVISOR).map_or_else(|| data_dir.clone(), PathBuf::from);
-        let port = reader.parsed("PORT", "a port number from 1 to 65535", parse_port).unwrap_or(8000);
+        let port = reader.parsed("PORT", "a port number from 1 to 65535", values::parse_port).unwrap_or(8000);
         let public_url = reader
-            .parsed("GLITCHTIP_DOMAIN", "an http:// or https:// address without a path", parse_public_url)
+            .parsed("GLITCHTIP_DOMAIN", "an http:// or https:// address without a path", values::parse_public_url)
             .or_else(|| Url::parse(&format!("http://localhost:{port}")).ok());
         let trusted_proxies = reader
-            .list("TRUSTED_PROXIES", "addresses or networks (CIDR) separated by commas", parse_network)
+            .list("TRUSTED_PROXIES", "addresses or networks (CIDR) separated by commas", values::parse_network)
             .unwrap_or_else(|| DEFAULT_TRUSTED_PROXIES.iter().filter_map(|net| net.parse().ok()).collect());
-        let allowed_hosts =
-            reader.list("ALLOWED_HOSTS", "host names separated by commas", parse_host_pattern).unwrap_or_default();
+        let allowed_hosts = reader
+            .list("ALLOWED_HOSTS", "host names separated by commas", values::parse_host_pattern)
+            .unwrap_or_default();
         let csrf_trusted_origins = reader
-            .list("CSRF_TRUSTED_ORIGINS", "origins such as https://example.com separated by commas", parse_origin)
+            .list(
+                "CSRF_TRUSTED_ORIGINS",
+                "origins such as https://example.com separated by commas",
+                values::parse_origin,
+            )
             .unwrap_or_default();
         let postgres_address = "an address such as postgres://user:password@host:5432/database";
         let database_url = reader.secret_url("DATABASE_URL", postgres_address, &["postgres", "postgresql"]);
         let database_pool =
-            reader.parsed("DATABASE_POOL", "a number from 1 to 1000", parse_pool_size).unwrap_or(DEFAULT_POOL);
+            reader.parsed("DATABASE_POOL", "a number from 1 to 1000", values::parse_pool_size).unwrap_or(DEFAULT_POOL);
         let max_upload_bytes = reader
-            .parsed("MAX_UPLOAD_SIZE", "a number of bytes, at least 1048576", parse_upload_size)
+            .parsed("MAX_UPLOAD_SIZE", "a number of bytes, at least 1048576", values::parse_upload_size)
             .unwrap_or(20 * 1024 * 1024);
         let redis_address = "an address such as redis://:password@host:6379/0";
         let redis_url = reader.secret_url("REDIS_URL", redis_address, &["redis", "redis+unix", "redis-cluster"]);
-        let ingest_fsync_always = reader.parsed("INGEST_FSYNC", "`everysec` or `always`", parse_fsync).unwrap_or(false);
+        let ingest_fsync_always =
+            reader.parsed("INGEST_FSYNC", "`everysec` or `always`", values::parse_fsync).unwrap_or(false);
         let spool_max_bytes = reader
-            .parsed("MAX_SPOOL_SIZE", "a number of bytes, at least 16777216", parse_spool_size)
+            .parsed("MAX_SPOOL_SIZE", "a number of bytes, at least 16777216", values::parse_spool_size)
             .unwrap_or(10 * 1024 * 1024 * 1024);
         let metrics_token = reader.secret("METRICS_TOKEN");
         let metrics_allowed_ips = reader
-            .list("METRICS_ALLOWED_IPS", "addresses or networks (CIDR) separated by commas", parse_network)
+            .list("METRICS_ALLOWED_IPS", "addresses or networks (CIDR) separated by commas", values::parse_network)
             .unwrap_or_default();
         let admin_email = reader
             .parsed("ADMIN_EMAIL", "an e-mail address", mail::parse_address)
             .unwrap_or_else(|| "admin@localhost".to_owned());
         let admin_password = reader.secret("ADMIN_PASSWORD");
-        let mut life = |name| reader.parsed(name, "a number of days from 1 to 36500", parse_life);
+        let mut life = |name| reader.parsed(name, "a number of days from 1 to 36500", values::parse_life);
         let event_life_days = life("GLITCHTIP_MAX_EVENT_LIFE_DAYS").unwrap_or(90);
         let transaction_life_days = life("GLITCHTIP_MAX_TRANSACTION_EVENT_LIFE_DAYS").unwrap_or(event_life_days);
         let file_life_days = life("GLITCHTIP_MAX_FILE_LIFE_DAYS").unwrap_or(event_life_days);
@@ -169,7 +176,7 @@ impl Config {
         let mail_from = reader
             .parsed("DEFAULT_FROM_EMAIL", from_expected, mail::parse_mailbox)
             .or_else(|| public_url.as_ref().and_then(mail::default_from));
-        let log_json = reader.parsed("LOG_FORMAT", "`text` or `json`", parse_log_format).unwrap_or(false);
+        let log_json = reader.parsed("LOG_FORMAT", "`text` or `json`", values::parse_log_format).unwrap_or(false);
         let debug = reader.flag("DEBUG").unwrap_or(false);
         let errors = reader.finish();
         match (public_url, mail_from) {
@@ -242,76 +249,6 @@ pub fn is_supervised() -> bool {
 pub fn read_secret_file(path: &Path) -> std::io::Result<Secret> {
     let text = std::fs::read_to_string(path)?;
     Ok(Secret::new(text.trim_end_matches(['\n', '\r'])))
-}
-
-fn parse_port(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|port| *port != 0)
-}
-
-/// A size; a switch, as some have it, says nothing about it.
-fn parse_pool_size(text: &str) -> Option<u32> {
-    match text.parse() {
-        Ok(size) => (1..=1000).contains(&size).then_some(size),
-        Err(_) => reader::parse_flag(text).map(|_| DEFAULT_POOL),
-    }
-}
-
-fn parse_upload_size(text: &str) -> Option<usize> {
-    const MIB: u64 = 1024 * 1024;
-    let bytes = text.parse::<u64>().ok().filter(|bytes| *bytes >= MIB)?;
-    usize::try_from(bytes.min(100 * MIB)).ok()
-}
-
-fn parse_fsync(text: &str) -> Option<bool> {
-    match text {
-        "always" => Some(true),
-        "everysec" => Some(false),
-        _ => None,
-    }
-}
-
-fn parse_spool_size(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|bytes| *bytes >= 16 * 1024 * 1024)
-}
-
-fn parse_life(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|days| (1..=36_500).contains(days))
-}
-
-fn parse_public_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.host_str().is_some()
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.username().is_empty();
-    plain.then_some(url)
-}
-
-fn parse_network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-}
-
-/// `*`, `example.com`, `.example.com` (with subdomains) or an address, as Django understands it.
-fn parse_host_pattern(text: &str) -> Option<String> {
-    let is_plain = text
-        .chars()
-        .all(|character| character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | ':' | '[' | ']' | '*'));
-    is_plain.then(|| text.to_ascii_lowercase())
-}
-
-fn parse_origin(text: &str) -> Option<String> {
-    let (scheme, host) = text.split_once("://")?;
-    let sound = matches!(scheme, "http" | "https") && !host.is_empty() && !host.trim_end_matches('/').contains('/');
-    sound.then(|| text.trim_end_matches('/').to_ascii_lowercase())
-}
-
-fn parse_log_format(text: &str) -> Option<bool> {
-    match text {
-        "text" => Some(false),
-        "json" => Some(true),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,25 @@ use axum::http::{HeaderMap, Uri, header};
 
 use crate::config::Config;
 
+/// Headers that proxies add, besides the one that lists addresses.
+const FORWARDED: &[&str] = &[
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
 /// The caller of a request, as a request extension and as an extractor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientInfo {
     /// The client's address, trusted proxies taken off.
     pub ip: IpAddr,
+    /// The other end of the connection, whatever the headers say.
+    pub peer: IpAddr,
     /// The client speaks HTTPS (with us or with a trusted proxy).
     pub is_secure: bool,
     /// The host (with its port, if it gave one) that the client asked for; empty when it named none.
@@ -32,7 +46,7 @@ impl ClientInfo {
             named.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str)).unwrap_or_default().to_owned()
         };
         if !config.trusts(peer) {
-            return Self { ip: peer, is_secure: false, host: own_host() };
+            return Self { ip: peer, peer, is_secure: false, host: own_host() };
         }
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         // A chain of proxies lists one value each; the first is the one the client spoke to.
@@ -41,6 +55,7 @@ impl ClientInfo {
         let connecting = first("cf-connecting-ip").and_then(parse_address);
         Self {
             ip: connecting.or_else(|| forwarded_for(headers, config)).unwrap_or(peer),
+            peer,
             is_secure: first("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
             host: first("x-forwarded-host").map_or_else(own_host, str::to_owned),
         }
@@ -90,6 +105,17 @@ fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {
     leftmost_trusted
 }
 
+/// Every address that a request says it has come through, as far as its headers name any: the list of
+/// `X-Forwarded-For`. `None` when they speak of another client and do not say so in a way that can be read.
+pub(super) fn named_on_the_way(headers: &HeaderMap) -> Option<Vec<IpAddr>> {
+    let values = headers.get_all("x-forwarded-for").iter();
+    let addresses =
+        values.map(|value| value.to_str().ok().map(|text| text.split(',').map(str::trim).map(parse_address)));
+    let addresses: Vec<IpAddr> = addresses.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect::<Option<_>>()?;
+    let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
+    (!addresses.is_empty() || !is_forwarded).then_some(addresses)
+}
+
 /// An address, with or without a port: proxies write both.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let address = text.parse().ok().or_else(|| host_name(text).parse::<IpAddr>().ok())?;
@@ -101,7 +127,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientInfo {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let known = parts.extensions.get::<Self>().cloned();
-        Ok(known.unwrap_or(Self { ip: IpAddr::from([0, 0, 0, 0]), is_secure: false, host: String::new() }))
+        let nobody = IpAddr::from([0, 0, 0, 0]);
+        Ok(known.unwrap_or(Self { ip: nobody, peer: nobody, is_secure: false, host: String::new() }))
     }
 }
 
@@ -130,10 +157,8 @@ mod tests {
                 ("host", "good.example"),
             ],
         );
-        assert_eq!(
-            info,
-            ClientInfo { ip: "203.0.113.9".parse().unwrap(), is_secure: false, host: "good.example".into() }
-        );
+        let address = "203.0.113.9".parse().unwrap();
+        assert_eq!(info, ClientInfo { ip: address, peer: address, is_secure: false, host: "good.example".into() });
     }
 
     #[test]

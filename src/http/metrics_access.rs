@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::client_info::named_on_the_way;
 use super::error::ApiError;
 use crate::config::Config;
 
@@ -15,20 +16,24 @@ use crate::config::Config;
 pub enum MetricsRefusal {
     /// 404: neither `METRICS_TOKEN` nor `METRICS_ALLOWED_IPS` is set.
     Closed,
-    /// 403: called from an address that is not on the list.
+    /// 403: called from, or through, an address that is not on the list.
     Address,
     /// 401: without the token, or with another one.
     Token,
 }
 
 /// Lets a caller pass or says why not. With both settings, both have to fit.
-pub fn check(config: &Config, caller: IpAddr, headers: &HeaderMap) -> Result<(), MetricsRefusal> {
+///
+/// Of a connection only `peer` is certain. Proxies are trusted by whole networks, so what headers say can only take
+/// away: whoever is named on the way has to be on the list, beside the peer.
+pub fn check(config: &Config, peer: IpAddr, headers: &HeaderMap) -> Result<(), MetricsRefusal> {
     let (token, networks) = (&config.metrics_token, &config.metrics_allowed_ips);
     if token.is_none() && networks.is_empty() {
         return Err(MetricsRefusal::Closed);
     }
-    let caller = caller.to_canonical();
-    if !networks.is_empty() && !networks.iter().any(|network| network.contains(&caller)) {
+    let is_listed = |address: IpAddr| networks.iter().any(|network| network.contains(&address.to_canonical()));
+    let is_let_in = || is_listed(peer) && named_on_the_way(headers).is_some_and(|way| way.into_iter().all(is_listed));
+    if !networks.is_empty() && !is_let_in() {
         return Err(MetricsRefusal::Address);
     }
     match token {
@@ -114,6 +119,40 @@ mod tests {
             ("127.0.0.1", Err(MetricsRefusal::Address)),
         ] {
             assert_eq!(asked(&settings, caller, ""), answer, "{caller}");
+        }
+    }
+
+    #[test]
+    fn no_header_opens_it_to_another_address() {
+        let settings = [("METRICS_ALLOWED_IPS", "127.0.0.1,10.1.0.5")];
+        let config = Config::from_lookup(&|name| (name == settings[0].0).then(|| settings[0].1.to_owned())).unwrap();
+        let asked = |peer: &str, headers: &[(&'static str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            check(&config, peer.parse().unwrap(), &map).is_ok()
+        };
+        assert!(asked("127.0.0.1", &[]));
+        assert!(asked("127.0.0.1", &[("x-forwarded-for", "10.1.0.5")]), "through a proxy that is on the list");
+        for (name, value) in [
+            ("x-forwarded-for", "10.1.0.5, 203.0.113.9"),
+            ("x-forwarded-for", "203.0.113.9, 10.1.0.5"),
+            ("x-forwarded-for", "10.1.0.5, 192.168.1.7"),
+            ("x-forwarded-for", "unknown"),
+            ("x-forwarded-for", ""),
+            ("cf-connecting-ip", "10.1.0.5"),
+            ("forwarded", "for=10.1.0.5"),
+            ("true-client-ip", "10.1.0.5"),
+            ("x-real-ip", "10.1.0.5"),
+            ("x-forwarded-proto", "https"),
+        ] {
+            assert!(!asked("127.0.0.1", &[(name, value)]), "{name}: {value}");
+            assert!(!asked("127.0.0.1", &[(name, value), ("x-forwarded-for", "192.168.1.7")]), "{name}: {value}");
+        }
+        // Whoever is on a private network counts as a proxy, but not here.
+        for name in ["x-forwarded-for", "cf-connecting-ip", "x-real-ip"] {
+            assert!(!asked("192.168.1.7", &[(name, "10.1.0.5")]), "{name}");
         }
     }
 

@@ -32,9 +32,9 @@ const ROOM_LIMIT: Duration = Duration::from_secs(10);
 /// Held as long as a larger body is in use.
 pub(super) type Room = SemaphorePermit<'static>;
 
-/// True when the body says that it is small.
-pub(super) fn is_small(headers: &HeaderMap) -> bool {
-    declared_length(headers).is_some_and(|length| length <= SMALL_BYTES)
+/// True when the body says that it is large. One that does not say its length may be small.
+pub(super) fn is_large(headers: &HeaderMap) -> bool {
+    declared_length(headers).is_some_and(|length| length > SMALL_BYTES)
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<usize> {

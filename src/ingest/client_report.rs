@@ -45,7 +45,7 @@ const REASONS: &[&str] = &[
 
 /// Reasons besides those that a process takes as they are; all further ones count as `other`. Each is a row of a table
 /// for each project and hour, and whoever may send events can make them up.
-const MAX_UNKNOWN: usize = 100;
+const MAX_UNKNOWN: usize = 20;
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = 64;
@@ -76,11 +76,31 @@ pub(super) fn count(payload: &[u8], project: ProjectId, received_at: DateTime<Ut
     let Ok(report) = serde_json::from_slice::<Report<'_>>(payload) else { return false };
     for raw in report.discarded_events.iter().take(MAX_LINES) {
         let Ok(line) = serde_json::from_str::<Line<'_>>(raw.get()) else { continue };
-        let category = line.category.as_deref().and_then(Category::from_name).unwrap_or(Category::Default);
+        let Some(category) = category(line.category.as_deref().unwrap_or_default()) else { continue };
         let reason = reason(line.reason.as_deref().unwrap_or_default());
         tally.add(TallyKey::new(project, received_at, category, Outcome::Discarded, reason), quantity(line.quantity));
     }
     true
+}
+
+/// True for a reason that SDKs are known to give; others are of their own making.
+pub fn is_known_reason(reason: &str) -> bool {
+    REASONS.contains(&reason)
+}
+
+/// What a line counts; none when those are no items. SDKs tell apart more than is counted here.
+fn category(name: &str) -> Option<Category> {
+    Some(match name {
+        // Beside a line with the number of the same items.
+        "log_byte" | "trace_metric_byte" | "profile_duration" | "profile_duration_ui" => return None,
+        "attachment_item" => Category::Attachment,
+        "profile_indexed" => Category::Profile,
+        "replay_video" => Category::Replay,
+        "span_indexed" => Category::Span,
+        "transaction_indexed" | "transaction_processed" => Category::Transaction,
+        "user_report" | "user_report_v2" => Category::Feedback,
+        name => Category::from_name(name).unwrap_or(Category::Default),
+    })
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
@@ -127,6 +147,25 @@ mod tests {
             read(report),
             [row("default", "other", 1), row("error", "before_send", 5), row("span", "no_parent_span", 1)]
         );
+    }
+
+    #[test]
+    fn categories_of_sdks_count_as_ours_and_bytes_as_nothing() {
+        for (name, ours) in [
+            ("log_item", Some("log_item")),
+            ("log_byte", None),
+            ("trace_metric_byte", None),
+            ("attachment_item", Some("attachment")),
+            ("span_indexed", Some("span")),
+            ("transaction_indexed", Some("transaction")),
+            ("user_report", Some("feedback")),
+            ("", Some("default")),
+        ] {
+            let line = format!(r#"{{"reason":"ignored","category":"{name}","quantity":3}}"#);
+            let counted = read(&format!(r#"{{"discarded_events":[{line}]}}"#));
+            let expected: Vec<_> = ours.map(|ours| (ours.to_owned(), "ignored".to_owned(), 3)).into_iter().collect();
+            assert_eq!(counted, expected, "{name}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Totals {
 /// The totals at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Events put into the queue.
+    /// Events put into the spool.
     pub events: u64,
     /// Further events of an envelope, of which only the first counts.
     pub surplus_events: u64,

@@ -103,15 +103,15 @@ async fn admit(app: &App, edge: &Edge, project: ProjectId, head: &Parts) -> Resu
     }
 }
 
-/// When nothing of a key is let through any more, a large body need not be looked at: it counts as one event. A small
-/// one may hold what an SDK says of itself.
+/// When nothing of a key is let through any more, a body that says it is large need not be looked at: it counts as
+/// one event. Another may hold what an SDK says of itself.
 async fn refuse_unread(
     edge: &Edge,
     known: Option<&Known>,
     headers: &HeaderMap,
     client: Option<&ClientInfo>,
 ) -> Option<Refusal> {
-    let known = known.filter(|known| !known.limits.is_empty() && !body::is_small(headers))?;
+    let known = known.filter(|known| !known.limits.is_empty() && body::is_large(headers))?;
     let mut reception = Reception::now(known.project_id, headers, client);
     reception.limits = edge.limits.exhausted(known, None, reception.received_at);
     let reason = reception.limits.first()?.reason;

@@ -1,4 +1,4 @@
-//! [2] The public edge: key, caps, decode, enqueue, 200.
+//! [2] The public edge: key, caps, decode, spool, 200.
 //!
 //! ```text
 //! request -> body (capped) -> credentials -> key cache -> decompress (capped) -> framing -> stamp -> spool -> 200
@@ -37,6 +37,7 @@ use axum::{Extension, Router};
 
 use crate::app::App;
 use crate::ids::ProjectId;
+pub use client_report::is_known_reason;
 pub use edge::{Edge, SpoolNumbers};
 use reply::{Accepted, Refusal};
 

@@ -42,7 +42,7 @@ fn respond(status: StatusCode, json: String) -> Response {
     response
 }
 
-/// What was sent is in the queue, or needs none.
+/// What was sent is in the spool, or nothing of it is kept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
     /// An envelope, with the id of its event, if it has or needs one; and the limits that held a part of it back.

@@ -37,8 +37,10 @@ pub(super) async fn receive(
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_envelope = content_type.starts_with("application/x-sentry-envelope");
     if !is_envelope {
-        // The body can only be an event: it need not be read to be refused.
-        reception.limits = edge.limits.exhausted(&known, Some(Category::Error), reception.received_at);
+        // What it calls itself decides which limits it counts against, unless nothing at all is let through any more. A
+        // large one is not read to find out.
+        let category = body::is_large(&head.headers).then_some(Category::Error);
+        reception.limits = edge.limits.exhausted(&known, category, reception.received_at);
         if let Some(reason) = reception.limits.first().map(|limited| limited.reason) {
             reception.count(Category::Error, Outcome::RateLimited, reason, 1);
             let refusal = refuse_limited(edge, reception).await;

@@ -1,4 +1,4 @@
-//! What the edge puts into the queue: one envelope item with its stamp.
+//! What the edge puts into the spool, and from there into the queue: one envelope item with its stamp.
 
 use std::net::IpAddr;
 

@@ -32,6 +32,12 @@ pub fn connect(config: &Config) -> Result<PgPool> {
         .connect_lazy_with(options))
 }
 
+/// Returns when the server has answered the simplest question.
+pub async fn answers(pool: &PgPool) -> Result<()> {
+    sqlx::query("select 1").execute(pool).await?;
+    Ok(())
+}
+
 /// Connects once: a pool tries for seconds and then only says that it did.
 pub async fn probe(config: &Config) -> Result<()> {
     options(config)?.connect().await?.close().await?;

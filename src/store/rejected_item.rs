@@ -65,8 +65,9 @@ pub async fn reject(pool: &PgPool, item: &RejectedItem) -> Result<bool> {
     Ok(is_new)
 }
 
-/// Takes a rejection and its count back, because the item is to be tried once more. False when there is none.
-pub async fn reopen(pool: &PgPool, ingest_id: Uuid) -> Result<bool> {
+/// Takes a rejection and its count back, because the item is to be tried once more; none when there was none. If that
+/// comes to nothing, [`reject`] it again.
+pub async fn reopen(pool: &PgPool, ingest_id: Uuid) -> Result<Option<RejectedItem>> {
     let mut transaction = pool.begin().await?;
     let item: Option<RejectedItem> = sqlx::query_as(
         "delete from rejected_item where ingest_id = $1
@@ -79,7 +80,7 @@ pub async fn reopen(pool: &PgPool, ingest_id: Uuid) -> Result<bool> {
         outcome::add(&mut *transaction, &[count(item, -1)]).await?;
     }
     transaction.commit().await?;
-    Ok(item.is_some())
+    Ok(item)
 }
 
 /// Takes back the rejections of receptions that have been stored after all, by another delivery: what to add to the counts.
@@ -97,8 +98,12 @@ pub(super) async fn revoke(db: &mut PgConnection, receptions: &[Uuid]) -> Result
 /// The latest rejections of these projects, the latest first; at most `limit`.
 pub async fn latest(db: impl PgExecutor<'_>, projects: &[ProjectId], limit: i64) -> Result<Vec<RejectedItem>> {
     let rows = sqlx::query_as(
-        "select ingest_id, received_on, project_id, event_id, received_at, category, reason, detail
-         from rejected_item where project_id = any($1) order by received_at desc limit $2",
+        "select r.ingest_id, r.received_on, r.project_id, r.event_id, r.received_at, r.category, r.reason, r.detail
+         from unnest($1::bigint[]) as p (id)
+         cross join lateral (
+             select * from rejected_item where project_id = p.id order by received_at desc limit $2
+         ) as r
+         order by r.received_at desc limit $2",
     )
     .bind(projects)
     .bind(limit)

@@ -16,7 +16,7 @@ const LINKED: [&str; 7] = ["format", "backups", "logs", "run", "secrets", "spool
 ///
 /// That is `data_dir` itself, unless it lies in a container's own layer with a volume on its folder `postgres`, as in
 /// `-v postgres-data:/data/postgres -v redis-data:/data/redis`. Then all of it goes there: a database without its
-/// passwords, or without the events that wait in Redis, would be of little use.
+/// passwords, or without the events that wait in the spool, would be of little use.
 pub fn root_of(data_dir: &Path) -> PathBuf {
     let is_laid_out = data_dir.join("format").symlink_metadata().is_ok_and(|format| format.is_file());
     if is_laid_out || !is_lost_with_container(data_dir) {

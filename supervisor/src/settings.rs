@@ -179,7 +179,7 @@ impl Settings {
         if reader.flag("DISABLE_REDIS") && bundled_redis {
             reader.complain(
                 "DISABLE_REDIS",
-                "accepted events wait in Redis, so there is no running without it; unset DISABLE_REDIS, or set REDIS_URL to use a Redis of your own",
+                "accepted events travel through Redis, so there is no running without it; unset DISABLE_REDIS, or set REDIS_URL to use a Redis of your own",
             );
         }
         let settings = Self {

@@ -286,9 +286,12 @@ async fn a_rejection_counts_once_and_can_be_taken_back() {
     let latest = rejected_item::latest(db, &[app.project.id], 10).await.unwrap();
     assert_eq!(latest[0].detail, "nothing good");
     assert_eq!(rejected_item::of_event(db, item.event_id).await.unwrap(), latest);
-    assert!(rejected_item::reopen(db, item.ingest_id).await.unwrap());
-    assert!(!rejected_item::reopen(db, item.ingest_id).await.unwrap());
+    let back = rejected_item::reopen(db, item.ingest_id).await.unwrap().unwrap();
+    assert_eq!(rejected_item::reopen(db, item.ingest_id).await.unwrap(), None);
     assert_eq!(ledger(&app).await, [("rejected/error/invalid".to_owned(), 0)]);
+    assert!(rejected_item::reject(db, &back).await.unwrap());
+    assert_eq!(rejected_item::latest(db, &[app.project.id], 10).await.unwrap(), latest);
+    assert_eq!(ledger(&app).await, [("rejected/error/invalid".to_owned(), 1)]);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use crate::ids::ProjectId;
+use crate::ingest::is_known_reason;
 use crate::store::ledger::{self, LedgerRow};
 use crate::store::outcome::{Outcome, hour_of};
 use crate::store::{canary_run, project};
@@ -55,7 +56,8 @@ impl Growth {
             projects.into_iter().map(|project| (project.id, project.slug)).collect();
         let slug = |id: ProjectId| slugs.get(&id).map_or("", String::as_str);
 
-        let help = "Items by what became of them; accepted is what the edge acknowledged, and comes to the others.";
+        let help = "Items by what became of them, of the whole instance: take max, not sum, over web processes. Accepted \
+                    is what the edge acknowledged, and comes to the others.";
         let mut metric = out.metric("glitchbox_ledger_items_total", MetricKind::Counter, help);
         for ((project, category, outcome, reason), count) in self.take_in(rows, since) {
             let labels = [
@@ -96,17 +98,23 @@ impl Growth {
                 complete_from = cut + TimeDelta::hours(1);
             }
         }
+        // Whoever may send can make reasons up: each would be a series for good.
+        let mut now: HashMap<(Series, DateTime<Utc>), i64> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let is_made_up = row.outcome == Outcome::Discarded.as_str() && !is_known_reason(&row.reason);
+            let reason = if is_made_up { "other".to_owned() } else { row.reason };
+            *now.entry(((row.project_id, row.category, row.outcome, reason), row.hour)).or_default() += row.quantity;
+        }
         // A panic elsewhere leaves at worst one look half taken in.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = HashMap::with_capacity(rows.len());
-        for row in rows {
-            let key = ((row.project_id, row.category, row.outcome, row.reason), row.hour);
-            let is_known_ground = state.complete_from.is_some_and(|from| row.hour >= from);
-            let before = state.seen.get(&key).copied().unwrap_or(if is_known_ground { 0 } else { row.quantity });
-            let grown = u64::try_from(row.quantity - before).unwrap_or_default();
+        let mut seen = HashMap::with_capacity(now.len());
+        for (key, quantity) in now {
+            let is_known_ground = state.complete_from.is_some_and(|from| key.1 >= from);
+            let before = state.seen.get(&key).copied().unwrap_or(if is_known_ground { 0 } else { quantity });
+            let grown = u64::try_from(quantity - before).unwrap_or_default();
             *state.grown.entry(key.0.clone()).or_default() += grown;
             // What was taken back and comes again is not counted twice.
-            seen.insert(key, row.quantity.max(before));
+            seen.insert(key, quantity.max(before));
         }
         state.seen = seen;
         state.complete_from = Some(complete_from);
@@ -177,6 +185,22 @@ mod tests {
         for quantity in [1, 0, 1] {
             assert_eq!(count(rejected(quantity)), expected, "{quantity}");
         }
+    }
+
+    #[test]
+    fn reasons_that_sdks_make_up_are_one_series() {
+        let growth = Growth::default();
+        let discarded =
+            |reason: &str, quantity| LedgerRow { reason: reason.to_owned(), ..row(11, "discarded", quantity) };
+        let since = DateTime::from_timestamp(10 * 3600, 0).unwrap();
+        growth.take_in(vec![row(10, "stored", 1)], since);
+        let rows =
+            vec![discarded("mine", 1), discarded("yours", 2), discarded("other", 3), discarded("before_send", 4)];
+        let all = growth.take_in(rows, since).into_iter();
+        let found: Vec<_> = all.map(|((_, _, outcome, reason), count)| (outcome, reason, count)).collect();
+        let line = |outcome: &str, reason: &str, count| (outcome.to_owned(), reason.to_owned(), count);
+        let expected = [line("discarded", "before_send", 4), line("discarded", "other", 6), line("stored", "", 0)];
+        assert_eq!(found, expected);
     }
 
     #[test]

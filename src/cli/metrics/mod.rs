@@ -1,7 +1,7 @@
 //! `/metrics`: the numbers of one web process and of what stands behind it, for Prometheus.
 //!
 //! Each part of the program keeps its own numbers; here they are put together. Whatever needs a server that is away is
-//! left out, and `glitchbox_database_up` or `glitchbox_redis_up` is 0.
+//! left out, and `glitchbox_database_up`, `glitchbox_ledger_up` or `glitchbox_redis_up` is 0.
 
 mod ledger;
 
@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::http::{ClientInfo, Traffic, metrics_access};
 use crate::ingest::{Edge, SpoolNumbers, counters};
 use crate::queue::Overview;
+use crate::store::pool;
 use crate::telemetry::exposition::{CONTENT_TYPE, Exposition, MetricKind};
 use crate::telemetry::process;
 
@@ -44,7 +45,7 @@ async fn show(
     client: ClientInfo,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = metrics_access::check(&app.config, client.ip, &headers) {
+    if let Err(refusal) = metrics_access::check(&app.config, client.peer, &headers) {
         return refusal.into_response();
     }
     let mut out = Exposition::default();
@@ -131,14 +132,16 @@ async fn queues(app: &App) -> Exposition {
     out
 }
 
-/// What PostgreSQL knows.
+/// What PostgreSQL knows. It can be well while the ledger is too slow to read.
 async fn database(app: &App, growth: &Growth) -> Exposition {
     let mut known = Exposition::default();
-    let answer = timeout(LIMIT, growth.describe(&app.db, Utc::now(), &mut known)).await;
-    let is_up = matches!(answer, Ok(Ok(())));
+    let ledger = timeout(LIMIT, growth.describe(&app.db, Utc::now(), &mut known));
+    let (is_up, ledger) = tokio::join!(timeout(LIMIT, pool::answers(&app.db)), ledger);
+    let (is_up, is_read) = (matches!(is_up, Ok(Ok(()))), matches!(ledger, Ok(Ok(()))));
     let mut out = Exposition::default();
     out.gauge("glitchbox_database_up", "1 when PostgreSQL answered.", u8::from(is_up));
-    if is_up {
+    out.gauge("glitchbox_ledger_up", "1 when the ledger could be read in time.", u8::from(is_read));
+    if is_read {
         out.append(&known);
     }
     out

@@ -1,7 +1,7 @@
 //! Rate limits and quotas: decided in memory, shared through Redis in the background. Off unless somebody sets one.
 //!
 //! Windows are fixed: they begin at multiples of their length since 1970. What other processes have let through is
-//! known some 200 ms later, so that much more than the limit may pass right after a pause; nobody ever waits.
+//! known some 200 ms later, so that somewhat more than the limit may pass right after a pause; nobody ever waits.
 
 pub(super) mod answer;
 mod share;
@@ -79,7 +79,8 @@ impl Limits {
         tokio::spawn(share::run(Arc::downgrade(self), Arc::clone(&self.wake), shared));
     }
 
-    /// Lets so many items through, or says which limit does not.
+    /// Lets so many items through, or says which limit does not. What crosses the line passes as a whole: else a client
+    /// that sends its items together would never get any of them through.
     pub(in crate::ingest) fn take(
         &self,
         key: &Known,
@@ -94,15 +95,15 @@ impl Limits {
         let applying = || key.limits.iter().filter(|rule| covers(rule.covers, category));
         let exceeded = applying().filter_map(|rule| {
             let counter = counter(&mut counters, rule, now);
-            let is_exceeded = counter.used().saturating_add(quantity) > allowed(rule);
-            is_exceeded.then(|| limited(rule, counter.window, now))
+            (counter.used() >= allowed(rule)).then(|| limited(rule, counter.window, now))
         });
         if let Some(longest) = exceeded.max_by_key(|limited| limited.retry_after) {
             self.wake.notify_one();
             return Err(longest);
         }
         for rule in applying() {
-            counter(&mut counters, rule, now).own += quantity;
+            let counter = counter(&mut counters, rule, now);
+            counter.own = counter.own.saturating_add(quantity);
             self.wake.notify_one();
         }
         Ok(())
@@ -249,6 +250,19 @@ mod tests {
         assert!(limits.exhausted(&key, Some(Category::Internal), at(0)).is_empty());
         assert!(!limits.exhausted(&key, Some(Category::Attachment), at(0)).is_empty());
         assert!(!limits.exhausted(&key, None, at(0)).is_empty());
+    }
+
+    #[test]
+    fn what_crosses_the_line_passes_as_a_whole() {
+        let limits = Limits::new();
+        let key = known(&[rule(1, Target::Key(ProjectKeyId(3)), Covers::All, 10, 60)]);
+        for quantity in [9, 500] {
+            assert_eq!(limits.take(&key, Category::LogItem, quantity, at(0)), Ok(()));
+        }
+        for category in [Category::LogItem, Category::Error] {
+            assert!(limits.take(&key, category, 1, at(59)).is_err());
+        }
+        assert_eq!(limits.take(&key, Category::LogItem, 500, at(60)), Ok(()), "also by itself");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The sums that the page shows, out of the ledger's rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::ProjectId;
 use crate::store::ledger::LedgerTotal;
@@ -19,12 +19,40 @@ pub(super) struct Figures {
     pub(super) discarded: i64,
 }
 
+/// Most reasons of an outcome that are told apart: SDKs can make theirs up.
+const MAX_CAUSES: usize = 50;
+
 /// Items of one outcome that have a category and a reason in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cause {
     pub(super) category: String,
     pub(super) reason: String,
     pub(super) quantity: i64,
+}
+
+/// Why items came to one outcome.
+#[derive(Debug, Default)]
+pub(super) struct Causes {
+    /// The most frequent first.
+    pub(super) top: Vec<Cause>,
+    /// How many further reasons there are.
+    pub(super) others: i64,
+    /// ... and of how many items.
+    pub(super) others_quantity: i64,
+}
+
+impl Causes {
+    fn new(quantities: HashMap<(String, String), i64>) -> Self {
+        let mut top: Vec<Cause> =
+            quantities.into_iter().map(|((category, reason), quantity)| Cause { category, reason, quantity }).collect();
+        top.sort_by(|a, b| {
+            let by_name = || (&a.reason, &a.category).cmp(&(&b.reason, &b.category));
+            b.quantity.cmp(&a.quantity).then_with(by_name)
+        });
+        let rest = top.split_off(top.len().min(MAX_CAUSES));
+        let others_quantity = rest.iter().map(|cause| cause.quantity).sum();
+        Self { top, others: i64::try_from(rest.len()).unwrap_or(i64::MAX), others_quantity }
+    }
 }
 
 /// How both sides of the ledger compare.
@@ -48,8 +76,8 @@ pub(super) struct Summary {
     pub(super) total: Figures,
     pub(super) by_project: BTreeMap<ProjectId, Figures>,
     pub(super) by_category: BTreeMap<String, Figures>,
-    /// Of what was not stored, by outcome; the most frequent first.
-    reasons: BTreeMap<Outcome, Vec<Cause>>,
+    /// Of what was not stored, by outcome.
+    reasons: BTreeMap<Outcome, Causes>,
     pub(super) balance: Balance,
 }
 
@@ -94,6 +122,7 @@ impl Figures {
 impl Summary {
     pub(super) fn new(totals: Vec<LedgerTotal>) -> Self {
         let mut summary = Self::default();
+        let mut reasons: BTreeMap<Outcome, HashMap<(String, String), i64>> = BTreeMap::new();
         let mut sides: BTreeMap<(ProjectId, String), Sides> = BTreeMap::new();
         for total in totals {
             let Some(outcome) = outcome(&total.outcome) else { continue };
@@ -102,12 +131,11 @@ impl Summary {
             summary.by_category.entry(total.category.clone()).or_default().add(outcome, total.quantity);
             sides.entry((total.project_id, total.category.clone())).or_default().add(outcome, &total);
             if !matches!(outcome, Outcome::Accepted | Outcome::Stored) && total.quantity > 0 {
-                summary.note_reason(outcome, total);
+                let causes = reasons.entry(outcome).or_default();
+                *causes.entry((total.category, total.reason)).or_default() += total.quantity;
             }
         }
-        for reasons in summary.reasons.values_mut() {
-            reasons.sort_by(|a, b| b.quantity.cmp(&a.quantity).then_with(|| a.reason.cmp(&b.reason)));
-        }
+        summary.reasons = reasons.into_iter().map(|(outcome, causes)| (outcome, Causes::new(causes))).collect();
         for ((project, _), side) in sides {
             let balance = &mut summary.balance;
             balance.uncounted += side.uncounted;
@@ -122,20 +150,9 @@ impl Summary {
         summary
     }
 
-    /// Why items came to this outcome, the most frequent first.
-    pub(super) fn reasons(&self, outcome: Outcome) -> &[Cause] {
-        self.reasons.get(&outcome).map_or(&[], Vec::as_slice)
-    }
-
-    fn note_reason(&mut self, outcome: Outcome, total: LedgerTotal) {
-        let reasons = self.reasons.entry(outcome).or_default();
-        let known = reasons.iter_mut().find(|one| one.category == total.category && one.reason == total.reason);
-        if let Some(cause) = known {
-            cause.quantity += total.quantity;
-            return;
-        }
-        let LedgerTotal { category, reason, quantity, .. } = total;
-        reasons.push(Cause { category, reason, quantity });
+    /// Why items came to this outcome; none when none did.
+    pub(super) fn reasons(&self, outcome: Outcome) -> Option<&Causes> {
+        self.reasons.get(&outcome)
     }
 }
 
@@ -178,10 +195,24 @@ mod tests {
         assert_eq!(summary.by_project[&ProjectId(2)].filtered, 13);
         assert_eq!(summary.by_category["session"].filtered, 9);
         assert_eq!(summary.by_project[&ProjectId(1)].queued, 2);
-        let reasons: Vec<_> =
-            summary.reasons(Outcome::Filtered).iter().map(|one| (one.reason.as_str(), one.quantity)).collect();
+        let reasons: Vec<_> = summary
+            .reasons(Outcome::Filtered)
+            .unwrap()
+            .top
+            .iter()
+            .map(|one| (one.reason.as_str(), one.quantity))
+            .collect();
         assert_eq!(reasons, [("not_kept", 9), ("duplicate", 5)]);
-        assert!(summary.reasons(Outcome::Rejected).is_empty());
+        assert!(summary.reasons(Outcome::Rejected).is_none());
+    }
+
+    #[test]
+    fn the_rarest_of_many_reasons_are_one_line() {
+        let totals = (1..=60).map(|n| total(1, "error", "discarded", &format!("made-up-{n}"), n)).collect();
+        let summary = Summary::new(totals);
+        let causes = summary.reasons(Outcome::Discarded).unwrap();
+        assert_eq!((causes.top.len(), causes.top[49].quantity), (50, 11));
+        assert_eq!((causes.others, causes.others_quantity), (10, 55));
     }
 
     #[test]

@@ -70,6 +70,8 @@ struct Content {
     sums: Vec<LedgerSum>,
     rejected: Vec<RejectedItem>,
     health: Health,
+    /// What the queue holds of the whole instance; none unless the reader may see all of that.
+    waiting: Option<u64>,
 }
 
 /// `GET /usage/?organization=&project=&period=`
@@ -101,7 +103,7 @@ pub(super) async fn show(
     };
     let view = View { scope: &scope, organization, project, period };
     let now = Utc::now();
-    let content = Content::load(&app, &view, now).await?;
+    let content = Content::load(&app, &view, viewer.user.is_superuser, now).await?;
     let body = html! {
         (view.head(lang))
         (content.health.show(lang, now, &content.summary))
@@ -115,7 +117,7 @@ pub(super) async fn show(
 }
 
 impl Content {
-    async fn load(app: &App, view: &View<'_>, now: DateTime<Utc>) -> Result<Self, Failure> {
+    async fn load(app: &App, view: &View<'_>, sees_all: bool, now: DateTime<Utc>) -> Result<Self, Failure> {
         let (projects, since) = (view.projects(), view.period.start(now));
         let totals = ledger::totals(&app.db, &projects, since, health::recent(now)).await?;
         let filter = LedgerFilter {
@@ -130,7 +132,8 @@ impl Content {
         let rejected = rejected_item::latest(&app.db, &projects, MAX_REJECTED).await?;
         let canary = canary_run::latest(&app.db).await?;
         let waiting = waiting(app).await;
-        Ok(Self { summary: Summary::new(totals), sums, rejected, health: Health { canary, waiting } })
+        let (summary, health) = (Summary::new(totals), Health { canary, waiting });
+        Ok(Self { summary, sums, rejected, health, waiting: waiting.filter(|_| sees_all) })
     }
 }
 
@@ -230,7 +233,7 @@ impl View<'_> {
                     span.muted { (self.period.title(lang)) }
                 }
                 div.pad {
-                    (tables::facts(lang, &content.summary.total, content.health.waiting))
+                    (tables::facts(lang, &content.summary.total, content.waiting))
                     (chart::show(lang, self.period, now, &content.sums))
                 }
             }

@@ -11,7 +11,7 @@ use crate::store::rejected_item::RejectedItem;
 use crate::web::component::time;
 use crate::web::text::{Lang, grouped};
 
-/// The sums of the period; beside what the ledger has open, what the queue holds at this moment.
+/// The sums of the period; beside what the ledger has open, what the queue holds at this moment if that is told.
 pub(super) fn facts(lang: Lang, total: &Figures, waiting: Option<u64>) -> Markup {
     let waiting = waiting.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     html! {
@@ -21,7 +21,7 @@ pub(super) fn facts(lang: Lang, total: &Figures, waiting: Option<u64>) -> Markup
                     dt { (label) }
                     dd {
                         (grouped(count))
-                        @if hint { " " small { (waiting.map_or_else(String::new, |count| lang.in_queue_now(grouped(count)))) } }
+                        @if let Some(count) = waiting.filter(|_| hint) { " " small { (lang.in_queue_now(grouped(count))) } }
                     }
                 }
             }
@@ -82,17 +82,23 @@ pub(super) fn reasons(lang: Lang, summary: &Summary) -> Markup {
     let shown = [Outcome::Filtered, Outcome::Rejected, Outcome::RateLimited, Outcome::Discarded];
     html! {
         div.reasons {
-            @for outcome in shown.into_iter().filter(|outcome| !summary.reasons(*outcome).is_empty()) {
+            @for (outcome, causes) in shown.into_iter().filter_map(|one| Some((one, summary.reasons(one)?))) {
                 section.card {
                     header { h2 { (name(lang, outcome)) } span.muted { (hint(lang, outcome)) } }
                     table.list {
                         thead { tr { th { (lang.reason()) } th { (lang.category()) } th.num { (lang.quantity()) } } }
                         tbody {
-                            @for Cause { category, reason, quantity } in summary.reasons(outcome) {
+                            @for Cause { category, reason, quantity } in &causes.top {
                                 tr {
                                     td { code { @if reason.is_empty() { "–" } @else { (reason) } } }
                                     td { code { (category) } }
                                     td.num { (grouped(*quantity)) }
+                                }
+                            }
+                            @if causes.others > 0 {
+                                tr {
+                                    td.muted colspan="2" { (lang.other_reasons(causes.others)) }
+                                    td.num { (grouped(causes.others_quantity)) }
                                 }
                             }
                         }

@@ -191,7 +191,7 @@ texts! {
 
     // Limits
     limits => "Limits", "限额";
-    limits_hint => "how much may be sent; what is over it is answered 429 and not kept", "允许发送的数量；超出部分返回 429，不会保存";
+    limits_hint => "how much may be sent; what is over it is held back by a limit and not kept", "允许发送的数量；超出部分因限额未接收，不会保存";
     no_limits => "No limits", "没有限额";
     no_limits_hint => "Everything that is sent is taken in.", "发送的内容全部接收。";
     only_admins_limit => "Only administrators and owners of the organization set limits.", "只有组织的管理员和所有者可以设置限额。";
@@ -353,9 +353,10 @@ texts! {
     category => "Category", "类别";
     reason => "Reason", "原因";
     quantity => "Items", "数量";
+    other_reasons(n) one "{n} other reason" => "{n} other reasons", "其他 {n} 种原因";
     filtered_hint => "accepted and not kept", "已接收但不保留";
     rejected_hint => "accepted, but it could not be stored", "已接收但无法存储";
-    rate_limited_hint => "answered with 429", "以 429 拒绝";
+    rate_limited_hint => "held back by a limit", "因限额未接收";
     discarded_hint => "dropped before it was sent, as the SDKs report", "SDK 报告在发送前丢弃";
     rejected_items => "Rejected items", "无法存储的数据";
     rejected_items_hint => "newest first", "最新的在前";

@@ -167,7 +167,12 @@ async fn a_session_reads_and_with_its_token_writes() {
     store(&app, &[Seed::new(app.project.id, "A: a", 1)]).await;
     let user = new_user(&app, "in@example.org", false).await;
     join(&app, app.organization.id, user, Role::Member).await;
-    let browser = ClientInfo { ip: [127, 0, 0, 1].into(), is_secure: false, host: app.address().to_string() };
+    let browser = ClientInfo {
+        ip: [127, 0, 0, 1].into(),
+        peer: [127, 0, 0, 1].into(),
+        is_secure: false,
+        host: app.address().to_string(),
+    };
     let set = session::begin(&app.app, user, &browser, &HeaderMap::new()).await.unwrap();
     let cookie = set.to_str().unwrap().split(';').next().unwrap();
     let mut headers = HeaderMap::new();

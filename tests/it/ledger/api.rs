@@ -109,7 +109,9 @@ async fn sums_take_every_outcome_but_the_edges_own_count() {
             (json!({ "reason": "none" }), 18),
         ]
     );
-    assert_eq!(totals(&client, "groupBy=outcome&category=replay").await, []);
+    for none in ["replay", "log_byte", "trace_metric_byte", "transaction_indexed", "user_report"] {
+        assert_eq!(totals(&client, &format!("groupBy=outcome&category={none}")).await, []);
+    }
 }
 
 #[tokio::test]

@@ -52,12 +52,18 @@ async fn a_token_opens_it_under_any_host_name() {
 }
 
 #[tokio::test]
-async fn a_list_of_addresses_opens_it_to_the_callers_own_address() {
-    let app = TestApp::start_with(&[("METRICS_ALLOWED_IPS", "203.0.113.0/24")]).await;
-    app.client().get("/metrics").await.expect(403);
-    // The test's proxy is trusted, being on this machine.
+async fn a_list_of_addresses_opens_it_to_who_is_on_it_with_everybody_on_the_way() {
+    let app = TestApp::start_with(&[("METRICS_ALLOWED_IPS", "203.0.113.0/24,127.0.0.1")]).await;
+    app.client().get("/metrics").await.expect(200);
     app.client().with_header("x-forwarded-for", "198.51.100.7").get("/metrics").await.expect(403);
     app.client().with_header("x-forwarded-for", "203.0.113.7").get("/metrics").await.expect(200);
+    app.client().with_header("cf-connecting-ip", "203.0.113.7").get("/metrics").await.expect(403);
+    // Whoever is on this machine counts as a proxy, and still cannot say that it is another.
+    let app = TestApp::start_with(&[("METRICS_ALLOWED_IPS", "203.0.113.0/24")]).await;
+    app.client().get("/metrics").await.expect(403);
+    for name in ["x-forwarded-for", "cf-connecting-ip", "x-real-ip"] {
+        app.client().with_header(name, "203.0.113.7").get("/metrics").await.expect(403);
+    }
 }
 
 #[tokio::test]
@@ -80,7 +86,7 @@ async fn it_tells_of_the_edge_the_queues_the_ledger_and_the_process() {
     assert_eq!(first[&series("stored")], "0");
     assert_eq!(first[&format!("glitchbox_ledger_unsettled_items{{project_id=\"{id}\",project=\"default\"}}")], "4");
     assert_eq!(first["glitchbox_database_up"], "1");
-    assert_eq!(first["glitchbox_redis_up"], "1");
+    assert_eq!((&*first["glitchbox_ledger_up"], &*first["glitchbox_redis_up"]), ("1", "1"));
     assert_eq!(first["glitchbox_queue_length{queue=\"ingest\"}"], "0");
     assert_eq!(first["glitchbox_canary_latency_seconds"], "0.25");
     let number = |values: &HashMap<String, String>, name: &str| values[name].parse::<f64>().unwrap();
@@ -98,6 +104,18 @@ async fn it_tells_of_the_edge_the_queues_the_ledger_and_the_process() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_cannot_be_read_in_time_is_no_database_that_is_away() {
+    let app = TestApp::start_with(&TOKEN).await;
+    let mut lock = app.database.pool().begin().await.unwrap();
+    sqlx::query("lock table outcome_hourly in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let values = metrics(&app).await;
+    assert_eq!((&*values["glitchbox_database_up"], &*values["glitchbox_ledger_up"]), ("1", "0"));
+    assert!(!values.keys().any(|name| name.starts_with("glitchbox_ledger_items")));
+    lock.rollback().await.unwrap();
+    assert_eq!(metrics(&app).await["glitchbox_ledger_up"], "1");
+}
+
+#[tokio::test]
 async fn what_needs_a_server_that_is_away_is_left_out() {
     let mut app = TestApp::start_with(&[TOKEN[0], ("METRICS_ALLOWED_IPS", "127.0.0.0/8")]).await;
     app.app.db.close().await;
@@ -107,5 +125,8 @@ async fn what_needs_a_server_that_is_away_is_left_out() {
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!((&*values["glitchbox_database_up"], &*values["glitchbox_redis_up"]), ("0", "0"));
     assert!(values.contains_key("glitchbox_http_requests_total"));
-    assert!(!values.keys().any(|name| name.starts_with("glitchbox_ledger") || name.starts_with("glitchbox_queue")));
+    assert_eq!(values["glitchbox_ledger_up"], "0");
+    assert!(
+        !values.keys().any(|name| name.starts_with("glitchbox_ledger_items") || name.starts_with("glitchbox_queue"))
+    );
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use glitchbox::store::project_key;
 use glitchbox::store::rate_limit::{self, Allowance, Covers, Target};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::support::{Reply, TestApp};
@@ -216,6 +218,70 @@ async fn a_large_body_of_a_key_with_nothing_left_is_refused() {
     assert_eq!(limits_of(&reply), ":key:key_quota");
     app.drain().await;
     counts(&app, "rate_limited", &[("error", "key_quota", 1)]).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_say_its_length_is_read_before_it_is_refused() {
+    hour().await;
+    let app = TestApp::start().await;
+    limit(&app, Target::Key(app.key.id), Covers::All, 1, HOUR).await;
+    send(&app, EVENT).await.expect(200);
+    let report = "{\"discarded_events\":[{\"reason\":\"before_send\",\"category\":\"error\",\"quantity\":5}]}";
+    let report = format!("{{}}\n{{\"type\":\"client_report\"}}\n{report}\n");
+    for (body, answer) in [(report.as_str(), "HTTP/1.1 200"), (EVENT, "HTTP/1.1 429")] {
+        let reply = send_in_chunks(&app, body).await;
+        assert!(reply.starts_with(answer), "{reply}");
+    }
+    app.drain().await;
+    counts(&app, "discarded", &[("error", "before_send", 5)]).await;
+    counts(&app, "rate_limited", &[("error", "key_quota", 1)]).await;
+}
+
+async fn send_in_chunks(app: &TestApp, body: &str) -> String {
+    let (project, key) = (app.project.id, &app.key.public_key);
+    let head = format!(
+        "POST /api/{project}/envelope/?sentry_key={key} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    );
+    let (start, end) = body.split_at(9);
+    let pieces = [start, end, ""].map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len()));
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    stream.write_all(format!("{head}{}", pieces.concat()).as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    reply
+}
+
+#[tokio::test]
+async fn what_a_stored_event_calls_itself_decides_what_it_is_limited_as() {
+    hour().await;
+    let app = TestApp::start().await;
+    limit(&app, Target::Key(app.key.id), Covers::Error, 1, HOUR).await;
+    let path = format!("/api/{}/store/?sentry_key={}", app.project.id, app.key.public_key);
+    let store = async |body: String| app.client().post(&path, &[], body).await;
+    let large = |start: &str| format!("{start}\"x\":\"{}\"}}", "x".repeat(100_000));
+    store("{}".to_owned()).await.expect(200);
+    store("{}".to_owned()).await.expect(429);
+    store("{\"type\":\"transaction\"}".to_owned()).await.expect(200);
+    // Not read at all.
+    store(large("{\"type\":\"transaction\",")).await.expect(429);
+    app.drain().await;
+    counts(&app, "rate_limited", &[("error", "key_quota", 2)]).await;
+    counts(&app, "accepted", &[("error", "", 1), ("transaction", "", 1)]).await;
+}
+
+#[tokio::test]
+async fn one_container_uses_up_what_is_left_and_no_more_is_refused_for_it() {
+    hour().await;
+    let app = TestApp::start().await;
+    limit(&app, Target::Key(app.key.id), Covers::All, 10, HOUR).await;
+    let logs = "{}\n{\"type\":\"log\",\"item_count\":100}\n{}\n";
+    send(&app, EVENT).await.expect(200);
+    send(&app, logs).await.expect(200);
+    send(&app, logs).await.expect(429);
+    app.drain().await;
+    counts(&app, "accepted", &[("error", "", 1), ("log_item", "", 100)]).await;
+    counts(&app, "rate_limited", &[("log_item", "key_quota", 100)]).await;
 }
 
 #[tokio::test]

@@ -58,6 +58,34 @@ async fn a_key_has_a_rate_limit() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_done_whole_is_not_done_in_part() {
+    let app = TestApp::start().await;
+    let client = admin(&app).await;
+    for refused in
+        ["alter table project_key add check (label <> 'no')", "alter table rate_limit add check (quantity <> 7)"]
+    {
+        sqlx::query(refused).execute(app.database.pool()).await.unwrap();
+    }
+    let keys = "/api/0/projects/default/default/keys/";
+    let limit = |count: u32| json!({ "window": 60, "count": count });
+    let path = format!("{keys}{}/", app.key.public_key);
+    client.put_json(&path, &json!({ "rateLimit": limit(5), "name": "no" })).await.expect(500);
+    assert_eq!(client.get(&path).await.json()["rateLimit"], Value::Null);
+    client.post_json(keys, &json!({ "name": "New", "rateLimit": limit(7) })).await.expect(500);
+    assert_eq!(client.get(keys).await.json().as_array().unwrap().len(), 1);
+    let limits = "/api/0/projects/default/default/limits/";
+    let all = json!({ "category": "all", "count": 9, "window": 60 });
+    client.put_json(limits, &json!({ "limits": [all] })).await.expect(200);
+    let both = json!([
+        { "category": "error", "count": 3, "window": 60 },
+        { "category": "all", "count": 7, "window": 60 },
+    ]);
+    client.put_json(limits, &json!({ "limits": both })).await.expect(500);
+    let left = client.get(limits).await.json()["limits"].take();
+    assert_eq!((&left[0]["category"], left.as_array().unwrap().len()), (&json!("all"), 1));
+}
+
+#[tokio::test]
 async fn projects_and_organizations_have_limits_of_events_and_of_everything() {
     hour().await;
     let app = TestApp::start().await;

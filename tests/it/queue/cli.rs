@@ -78,6 +78,12 @@ async fn a_dead_letter_is_shown_retried_and_discarded() {
 
     let rejected = "select coalesce(sum(quantity), 0)::bigint from outcome_hourly where outcome = 'rejected'";
     assert_eq!(count(&app, rejected).await, 1);
+    // Redis takes nothing in: it stays where it was, and counted.
+    app.redis.command("CONFIG SET maxmemory 1");
+    assert!(fails(&app, &["retry", "ingest", event["id"].as_str().unwrap()]).contains("maxmemory"));
+    app.redis.command("CONFIG SET maxmemory 0");
+    assert_eq!(count(&app, rejected).await, 1);
+    assert_eq!(count(&app, "select count(*) from rejected_item").await, 1);
     assert_eq!(json(&app, &["retry", "ingest", event["id"].as_str().unwrap()])["retried"], 1);
     assert_eq!(count(&app, rejected).await, 0, "it is queued again");
     work(&app).await;
