@@ -354,7 +354,7 @@ async fn dictionaries_receptions_and_counts_stay_as_long_as_they_are_needed() {
             .unwrap();
     }
     sqlx::query(
-        "insert into settled_ingest select d::date, gen_random_uuid()
+        "insert into settled_ingest (received_on, ingest_id, settled_on) select d::date, gen_random_uuid(), d::date
          from generate_series(current_date - 5, current_date, interval '1 day') d, generate_series(1, 3)",
     )
     .execute(pool)
