@@ -57,12 +57,13 @@ fn everything(rounds: Rounds) {
         trial.break_connections(|trial| {
             trial.instance.kill_supervisor();
             trial.instance.start();
-        });
-        // Its children have ended by themselves, or the next supervisor has seen to it: the first answers may still be of
-        // a web that is just about to end.
-        trial.until("the old processes to be gone", Duration::from_secs(10), || {
-            let left = trial.instance.processes();
-            left.iter().all(|(pid, _)| before.iter().all(|(old, _)| old != pid))
+            // Its children have ended by themselves, or the next supervisor has seen to it: the first answers may still be
+            // of a web that is just about to end.
+            trial.until("the old processes to be gone", Duration::from_secs(10), || {
+                let left = trial.instance.processes();
+                left.iter().all(|(pid, _)| before.iter().all(|(old, _)| old != pid))
+            });
+            trial.wait_for("web", |_| true);
         });
         trial.wait_for("worker", |_| true);
         pause();
