@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -13,6 +14,27 @@ use crate::error::{Fault, exit};
 
 /// Connections the kernel queues while nobody accepts.
 const BACKLOG: i32 = 1024;
+
+/// How long a socket may outlast the process that had it: the last thread of a killed web closes it.
+const LAST_THREAD: Duration = Duration::from_secs(3);
+/// How often to look whether it is closed.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// As [`bind_port`], after a web that was killed just now: its process is gone for all who look before its socket is.
+///
+/// # Errors
+/// As [`bind_port`], when the port stays taken for three seconds.
+pub fn bind_freed_port(port: u16) -> Result<OwnedFd, Fault> {
+    let start = Instant::now();
+    loop {
+        let bound = bind_port(port);
+        let is_taken = bound.as_ref().is_err_and(|fault| fault.exit == exit::PORT_IN_USE);
+        if !is_taken || start.elapsed() >= LAST_THREAD {
+            return bound;
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
 
 /// Listens on every address, IPv6 and IPv4 through one socket where the system has IPv6.
 ///
@@ -55,6 +77,21 @@ fn open(address: SocketAddr) -> Result<OwnedFd, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_is_freed_soon_is_waited_for() {
+        let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let (begun, starting) = std::sync::mpsc::channel();
+        let binding = std::thread::spawn(move || {
+            begun.send(()).unwrap();
+            bind_freed_port(port)
+        });
+        starting.recv().unwrap();
+        assert!(bind_port(port).is_err());
+        drop(taken);
+        assert!(binding.join().unwrap().is_ok());
+    }
 
     #[test]
     fn a_taken_port_is_named_and_a_free_one_answers_on_ipv4() {

@@ -69,7 +69,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let port = settings.port;
     let claim = Claim::stake(settings)?;
     // From here on clients queue, however long it takes until web serves them.
-    let listener = if listens { Some(listener::bind_port(port)?) } else { None };
+    let listener = if listens { Some(listener::bind_freed_port(port)?) } else { None };
     plan.settle(|file| claim.has(file));
     let serves_alone = plan.services.iter().any(|service| service.start_without.is_some());
     let survey = claim.look(app, serves_alone)?;
