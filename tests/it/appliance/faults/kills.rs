@@ -11,28 +11,29 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_killed_service_costs_nothing() {
-    services(ONE);
+    services(ONE, Trial::new);
 }
 
 #[test]
 #[ignore = "long"]
 fn a_killed_service_costs_nothing_long() {
-    services(TWENTY);
+    services(TWENTY, Trial::new);
 }
 
 #[test]
 fn a_killed_supervisor_and_a_power_cut_cost_nothing() {
-    everything(ONE);
+    everything(ONE, Trial::new);
 }
 
 #[test]
 #[ignore = "long"]
 fn a_killed_supervisor_and_a_power_cut_cost_nothing_long() {
-    everything(TWENTY);
+    everything(TWENTY, Trial::new);
 }
 
-fn services(rounds: Rounds) {
-    rounds.run(Trial::new, |trial, round| {
+/// Web, worker, Redis, a busy backend and PostgreSQL, one after the other.
+pub(super) fn services(rounds: Rounds, new: fn() -> Trial) {
+    rounds.run(new, |trial, round| {
         trial.load();
         pause();
         trial.break_connections(|trial| trial.kill("web"));
@@ -49,8 +50,9 @@ fn services(rounds: Rounds) {
     });
 }
 
-fn everything(rounds: Rounds) {
-    rounds.run(Trial::new, |trial, round| {
+/// The supervisor, then all processes at once.
+pub(super) fn everything(rounds: Rounds, new: fn() -> Trial) {
+    rounds.run(new, |trial, round| {
         trial.load();
         pause();
         let before = trial.instance.processes();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::redis_wrapper::Wrapper;
-use super::{ONE, Rounds, TWENTY, Trial};
+use super::{ONE, Rounds, TWENTY, Trial, kills};
 use crate::support::preload;
 
 const SLOWER_BY_MS: &str = "1500";
@@ -13,13 +13,25 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 #[test]
 fn kills_cost_nothing_while_the_disk_is_slow() {
-    kills(ONE);
+    during_an_fsync(ONE);
 }
 
 #[test]
 #[ignore = "long"]
 fn kills_cost_nothing_while_the_disk_is_slow_long() {
-    kills(TWENTY);
+    during_an_fsync(TWENTY);
+}
+
+#[test]
+#[ignore = "long"]
+fn a_killed_service_costs_nothing_while_the_disk_is_slow_long() {
+    kills::services(TWENTY, slow);
+}
+
+#[test]
+#[ignore = "long"]
+fn a_killed_supervisor_costs_nothing_while_the_disk_is_slow_long() {
+    kills::everything(TWENTY, slow);
 }
 
 /// An instance whose disk is slow.
@@ -40,7 +52,7 @@ fn slow() -> Trial {
     trial
 }
 
-fn kills(rounds: Rounds) {
+fn during_an_fsync(rounds: Rounds) {
     rounds.run(slow, |trial, round| {
         trial.load();
         std::thread::sleep(PAUSE);
