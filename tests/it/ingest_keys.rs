@@ -151,7 +151,7 @@ async fn web_starts_and_serves_with_postgresql_away() {
             times.push(started.elapsed());
         }
         times.sort();
-        assert!(times[18] < Duration::from_millis(300), "{way:?}: {times:?}");
+        assert!(times[18] < Duration::from_millis(600), "{way:?}: {times:?}");
         // The copy is complete, so this key does not exist.
         web.send(STRANGER).await.expect(403);
         let started = Instant::now();
@@ -243,5 +243,5 @@ async fn nobody_waits_for_a_postgresql_that_hangs() {
     }
     times.sort();
     let p99 = times[times.len() * 99 / 100];
-    assert!(p99 < Duration::from_millis(300), "p99 is {p99:?}, the slowest {:?}", times.last());
+    assert!(p99 < Duration::from_millis(600), "p99 is {p99:?}, the slowest {:?}", times.last());
 }

@@ -82,7 +82,8 @@ async fn a_redis_that_is_away_shows_in_no_answer() {
     for number in 0..20 {
         let begun = Instant::now();
         sent.insert(send(&app, &format!("number {number}")).await);
-        assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+        // Whoever waited for Redis would wait for seconds.
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
     app.client().get("/_health/").await.expect(200);
     app.client().get("/readyz").await.expect(503);
