@@ -45,6 +45,22 @@ pub(super) async fn project(app: &App, caller: &Caller, path: &PathParts) -> Res
     Ok(ProjectAccess { organization, project: project.ok_or(ApiError::NotFound)?, role })
 }
 
+/// The project that the path names, for a caller who may change it: with this scope, as an administrator of its
+/// organization.
+pub(super) async fn managed_project(
+    app: &App,
+    caller: &Caller,
+    path: &PathParts,
+    scope: &str,
+) -> Result<ProjectAccess, ApiError> {
+    let access = project(app, caller, path).await?;
+    caller.require(scope)?;
+    if access.role < Role::Admin {
+        return Err(ApiError::no_permission());
+    }
+    Ok(access)
+}
+
 /// The issue that the path names by number, or, below an organization, by short id (`WEB-42`).
 pub(super) async fn issue(app: &App, caller: &Caller, path: &PathParts) -> Result<IssueRow, ApiError> {
     let part = path.get("issue")?;

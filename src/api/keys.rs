@@ -17,7 +17,6 @@ use super::params::{JsonBody, PathParts};
 use super::users::time;
 use crate::app::App;
 use crate::http::ApiError;
-use crate::store::member::Role;
 use crate::store::project_key::{self, ProjectKey};
 use crate::store::rate_limit::{self, Allowance, Covers, RateLimit, Target};
 
@@ -111,7 +110,7 @@ pub(super) async fn create(
     path: PathParts,
     JsonBody(body): JsonBody<NewKey>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let access = manage(&app, &caller, &path).await?;
+    let access = access::managed_project(&app, &caller, &path, "project:write").await?;
     let name = read_name(body.name.as_deref())?.unwrap_or("Default");
     let allowance = body.rate_limit.map_or(Ok(None), |limit| limit.read())?;
     let mut transaction = app.db.begin().await?;
@@ -130,7 +129,7 @@ pub(super) async fn update(
     path: PathParts,
     JsonBody(body): JsonBody<KeyChange>,
 ) -> Result<Json<Value>, ApiError> {
-    let access = manage(&app, &caller, &path).await?;
+    let access = access::managed_project(&app, &caller, &path, "project:write").await?;
     let mut key = find(&app, &access, &path).await?;
     let name = read_name(body.name.as_deref())?;
     let keeps_limit = matches!(body.rate_limit, LimitChange::Keep);
@@ -162,16 +161,6 @@ fn read_name(name: Option<&str>) -> Result<Option<&str>, ApiError> {
         return Err(ApiError::BadRequest(format!("`name` may have at most {MAX_NAME} characters.")));
     }
     Ok(name)
-}
-
-/// The project, for a caller who may change its keys.
-async fn manage(app: &App, caller: &Caller, path: &PathParts) -> Result<ProjectAccess, ApiError> {
-    let access = access::project(app, caller, path).await?;
-    caller.require("project:write")?;
-    if access.role < Role::Admin {
-        return Err(ApiError::no_permission());
-    }
-    Ok(access)
 }
 
 async fn find(app: &App, access: &ProjectAccess, path: &PathParts) -> Result<ProjectKey, ApiError> {

@@ -51,11 +51,7 @@ pub(super) async fn update_of_project(
     path: PathParts,
     JsonBody(body): JsonBody<Given>,
 ) -> Result<Json<Value>, ApiError> {
-    let access = access::project(&app, &caller, &path).await?;
-    caller.require("project:write")?;
-    if access.role < Role::Admin {
-        return Err(ApiError::no_permission());
-    }
+    let access = access::managed_project(&app, &caller, &path, "project:write").await?;
     replace(&app, Target::Project(access.project.id), &body).await
 }
 
@@ -142,5 +138,5 @@ async fn answer(app: &App, target: Target) -> Result<Json<Value>, ApiError> {
 
 /// The window of a limit that is now.
 fn window(limit: &RateLimit, now: DateTime<Utc>) -> Window {
-    Window::at(limit.id.0, u32::try_from(limit.allowance.window_s).unwrap_or(1), now.timestamp())
+    Window::at(limit.id.0, limit.allowance.seconds(), now.timestamp())
 }

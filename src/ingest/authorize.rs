@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::ids::ProjectId;
 use crate::protocol::PublicKey;
 
-/// What is known of `key`, which opens a project. It must be `project`, if the request names one. Without room for what the request
-/// brings, nobody is let in.
+/// What is known of `key`, which opens a project. It must be `project`, if the request names one. Without room for what
+/// the request brings, nobody is let in.
 pub(super) async fn authorize(
     app: &App,
     edge: &Edge,

@@ -9,7 +9,6 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::edge::Edge;
-use crate::ids::{EventId, ProjectId};
 use crate::protocol::{Stamp, StampedItem, Tally};
 
 /// The first one goes out so long after the start ...
@@ -32,17 +31,6 @@ pub(super) async fn run(edge: Weak<Edge>) {
 }
 
 fn canary() -> Bytes {
-    let (id, now) = (Uuid::now_v7(), Utc::now());
-    let stamp = Stamp {
-        ingest_id: id,
-        project_id: ProjectId(0),
-        item_type: StampedItem::CANARY.to_owned(),
-        event_id: EventId(id),
-        received_at: now,
-        received_on: now.date_naive(),
-        sent_at: None,
-        client_ip: None,
-        user_agent: None,
-    };
+    let stamp = Stamp::of_ours(StampedItem::CANARY, Uuid::now_v7(), Utc::now());
     StampedItem { stamp, payload: Bytes::new() }.encode()
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::{sleep, timeout};
 
-use super::prepare::{Batch, Canary, Counted, Prepared};
+use super::prepare::{Batch, Canary, Counted, Prepared, Unusable};
 use crate::app::App;
-use crate::protocol::{Category, Stamp, StampedItem, Tally};
+use crate::protocol::{Category, Stamp, Tally};
 use crate::queue::{Entry, Settler};
 use crate::retention::Kept;
 use crate::shutdown::Shutdown;
@@ -80,7 +80,9 @@ impl Writer {
             return;
         }
         for unusable in batch.unusable {
-            if !self.reject(&unusable.entry, &unusable.reason, unusable.stamp.as_ref()).await {
+            let Unusable { entry, reason, stamp } = unusable;
+            let item = stamp.as_ref().map(|stamp| rejected(stamp, &reason));
+            if !self.reject(&entry, &reason, item).await {
                 return;
             }
         }
@@ -98,7 +100,8 @@ impl Writer {
                 Written::GivenUp => return,
                 Written::Unstorable(error) => {
                     if let ([entry], [event]) = (entries.as_slice(), events.as_slice()) {
-                        if !self.reject(entry, &error.to_string(), Some(&stamp_of(event))).await {
+                        let reason = error.to_string();
+                        if !self.reject(entry, &reason, Some(rejected_event(event, &reason))).await {
                             return;
                         }
                         continue;
@@ -145,9 +148,8 @@ impl Writer {
     }
 
     /// Counts an entry that no try will store as rejected, and buries it; false when the process ends first.
-    async fn reject(&self, entry: &Entry, reason: &str, stamp: Option<&Stamp>) -> bool {
-        if let Some(stamp) = stamp {
-            let item = rejected(stamp, reason);
+    async fn reject(&self, entry: &Entry, reason: &str, item: Option<RejectedItem>) -> bool {
+        if let Some(item) = item {
             match self.insist("a rejected item", || rejected_item::reject(&self.app.db, &item)).await {
                 Insisted::Done => {}
                 Insisted::Impossible(_) => {
@@ -302,18 +304,16 @@ fn rejected(stamp: &Stamp, detail: &str) -> RejectedItem {
     }
 }
 
-/// What of an event's stamp tells which reception it was.
-fn stamp_of(event: &NewEvent) -> Stamp {
-    Stamp {
+fn rejected_event(event: &NewEvent, detail: &str) -> RejectedItem {
+    RejectedItem {
         ingest_id: event.ingest_id,
+        received_on: event.received_on,
         project_id: event.project_id,
-        item_type: StampedItem::EVENT.to_owned(),
         event_id: event.event_id,
         received_at: event.received_at,
-        received_on: event.received_on,
-        sent_at: None,
-        client_ip: None,
-        user_agent: None,
+        category: Category::Error.as_str().to_owned(),
+        reason: INVALID.to_owned(),
+        detail: detail.to_owned(),
     }
 }
 

@@ -58,6 +58,23 @@ pub enum DecodeError {
     Malformed(String),
 }
 
+impl Stamp {
+    /// On an item of our own, which belongs to no project and came from nobody.
+    pub fn of_ours(item_type: &str, id: Uuid, at: DateTime<Utc>) -> Self {
+        Self {
+            ingest_id: id,
+            project_id: ProjectId(0),
+            item_type: item_type.to_owned(),
+            event_id: EventId(id),
+            received_at: at,
+            received_on: at.date_naive(),
+            sent_at: None,
+            client_ip: None,
+            user_agent: None,
+        }
+    }
+}
+
 impl StampedItem {
     /// The type of an error event.
     pub const EVENT: &str = "event";

@@ -41,8 +41,8 @@ pub fn hour_of(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
 }
 
-/// Adds counts; a negative quantity takes them back, and what does not fit into 64 bits stays at the most. Rows are locked in one order whoever writes, so that writers never deadlock. Items of a
-/// project that is gone are not counted.
+/// Adds counts; a negative quantity takes them back, and what does not fit into 64 bits stays at the most. Rows are locked
+/// in one order whoever writes, so that writers never deadlock. Items of a project that is gone are not counted.
 pub async fn add(db: impl PgExecutor<'_>, counts: &[OutcomeCount]) -> Result<()> {
     if counts.is_empty() {
         return Ok(());

@@ -77,6 +77,11 @@ impl Allowance {
         let window_s = i32::try_from(window_s).ok().filter(|seconds| (1..=MAX_WINDOW_S).contains(seconds))?;
         (quantity > 0).then_some(Self { quantity, window_s })
     }
+
+    /// The window's length in seconds, at least one.
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.window_s).unwrap_or(1)
+    }
 }
 
 /// A limit.

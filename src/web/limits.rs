@@ -156,9 +156,8 @@ async fn used(app: &App, limits: &[RateLimit], now: DateTime<Utc>) -> HashMap<Ra
     if limits.is_empty() {
         return HashMap::new();
     }
-    let seconds = |limit: &RateLimit| u32::try_from(limit.allowance.window_s).unwrap_or(1);
     let windows: Vec<Window> =
-        limits.iter().map(|limit| Window::at(limit.id.0, seconds(limit), now.timestamp())).collect();
+        limits.iter().map(|limit| Window::at(limit.id.0, limit.allowance.seconds(), now.timestamp())).collect();
     let totals = app.queue.counters().totals(&windows).await.unwrap_or_default();
     limits.iter().map(|limit| limit.id).zip(totals).collect()
 }

@@ -56,7 +56,7 @@ pub(super) async fn create(
     path: PathParts,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let access = manage(&app, &caller, &path, "project:write").await?;
+    let access = access::managed_project(&app, &caller, &path, "project:write").await?;
     let mut draft = AlertDraft { is_enabled: true, ..AlertDraft::default() };
     body::apply(&mut draft, &body)?;
     let new = draft.check(&[])?;
@@ -74,7 +74,7 @@ pub(super) async fn update(
     path: PathParts,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<Json<Value>, ApiError> {
-    let access = manage(&app, &caller, &path, "project:write").await?;
+    let access = access::managed_project(&app, &caller, &path, "project:write").await?;
     let stored = find(&app, &access, &path).await?;
     let mut draft = AlertDraft::of(&stored);
     body::apply(&mut draft, &body)?;
@@ -89,7 +89,7 @@ pub(super) async fn delete(
     caller: Caller,
     path: PathParts,
 ) -> Result<StatusCode, ApiError> {
-    let access = manage(&app, &caller, &path, "project:admin").await?;
+    let access = access::managed_project(&app, &caller, &path, "project:admin").await?;
     if !alert::delete(&app.db, access.project.id, id(&path)?).await? {
         return Err(ApiError::NotFound);
     }
@@ -99,16 +99,6 @@ pub(super) async fn delete(
 async fn read(app: &App, caller: &Caller, path: &PathParts) -> Result<ProjectAccess, ApiError> {
     caller.require("project:read")?;
     access::project(app, caller, path).await
-}
-
-/// The project, for a caller who may change its alerts.
-async fn manage(app: &App, caller: &Caller, path: &PathParts, scope: &str) -> Result<ProjectAccess, ApiError> {
-    let access = access::project(app, caller, path).await?;
-    caller.require(scope)?;
-    if access.role < Role::Admin {
-        return Err(ApiError::no_permission());
-    }
-    Ok(access)
 }
 
 fn may_change(caller: &Caller, access: &ProjectAccess) -> bool {

@@ -176,8 +176,7 @@ fn counter<'a>(
     rule: &RateLimit,
     now: DateTime<Utc>,
 ) -> &'a mut Counter {
-    let seconds = u32::try_from(rule.allowance.window_s).unwrap_or(1);
-    let window = Window::at(rule.id.0, seconds, now.timestamp());
+    let window = Window::at(rule.id.0, rule.allowance.seconds(), now.timestamp());
     let fresh = || Counter { window, own: 0, told: 0, others: 0, used_at: Instant::now() };
     let counter = counters.entry(rule.id).or_insert_with(fresh);
     // The next window may have begun by another process's clock; one further ahead is of a clock that was wrong.

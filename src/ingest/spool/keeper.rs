@@ -17,7 +17,6 @@ use super::segment::{self, Segment};
 use super::shelf::Piece;
 use super::writer::Order;
 use super::{Shared, append};
-use crate::ids::{EventId, ProjectId};
 use crate::protocol::{Stamp, StampedItem, Tally};
 use crate::queue::{Queue, QueueError, Shipping};
 
@@ -330,18 +329,7 @@ fn tally_entry(segment: Uuid, tally: &Tally) -> Bytes {
         let (seconds, nanoseconds) = made.to_unix();
         DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
     });
-    let received_at = made_at.unwrap_or_default();
-    let stamp = Stamp {
-        ingest_id: segment,
-        project_id: ProjectId(0),
-        item_type: StampedItem::TALLY.to_owned(),
-        event_id: EventId(segment),
-        received_at,
-        received_on: received_at.date_naive(),
-        sent_at: None,
-        client_ip: None,
-        user_agent: None,
-    };
+    let stamp = Stamp::of_ours(StampedItem::TALLY, segment, made_at.unwrap_or_default());
     StampedItem { stamp, payload: tally.encode() }.encode()
 }
 
