@@ -3,6 +3,8 @@
 mod graph;
 mod read;
 mod read_conditions;
+mod read_schedule;
+mod read_service;
 mod types;
 mod values;
 

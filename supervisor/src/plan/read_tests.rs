@@ -1,4 +1,8 @@
+use nix::sys::signal::Signal;
+
 use super::*;
+use crate::plan::{Ready, StopStep};
+use crate::schedule::Work;
 
 fn errors(source: &str) -> Vec<String> {
     parse(source).unwrap_err()

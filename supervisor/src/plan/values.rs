@@ -149,3 +149,9 @@ pub(super) fn to_millis(seconds: f64) -> Option<u64> {
     }
     u64::try_from(std::time::Duration::from_secs_f64(seconds).as_millis()).ok()
 }
+
+/// Whether a service or a schedule can be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=32).contains(&name.len()) && name.chars().all(allowed)
+}

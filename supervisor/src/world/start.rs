@@ -1,0 +1,97 @@
+//! Starting one run of a service.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use tokio::sync::mpsc;
+
+use super::{Run, World};
+use crate::launcher::mark;
+use crate::log::{Stream, pump};
+use crate::notify::Channel;
+use crate::plan::{Ready, ServiceSpec};
+use crate::reap::Trace;
+use crate::spawn::{LaunchSpec, spawn};
+use crate::state::{Event, Id};
+use crate::supervisor::Message;
+use crate::{listener, probe};
+
+impl World {
+    /// Starts the program; the machine hears what came of it.
+    pub(super) fn start(&mut self, id: Id) {
+        let plan = Arc::clone(&self.plan);
+        let Some(service) = plan.services.get(id.service) else { return };
+        match self.try_start(id, service) {
+            Ok(pid) => {
+                self.pending.push_back(Event::Spawned { id, pid: pid.as_raw() });
+                if service.ready == Ready::Started && !service.oneshot {
+                    self.pending.push_back(Event::Ready { id });
+                }
+            }
+            Err(error) => {
+                let lack = self.lack_at_failure(id);
+                self.pending.extend([lack, Event::SpawnFailed { id, error }]);
+            }
+        }
+    }
+
+    fn try_start(&mut self, id: Id, service: &ServiceSpec) -> Result<Pid, String> {
+        let listener = if service.listen { Some(self.listener()?) } else { None };
+        let launch = self.launcher.launch(service, id.generation, listener)?;
+        // Made before the program runs, so that no report is too early.
+        let channel = self.channel(id, service, &launch)?;
+        let child = spawn(&launch).map_err(|error| error.to_string())?;
+        let name: Arc<str> = service.name.as_str().into();
+        for (stream, pipe) in [(Stream::Out, child.stdout), (Stream::Err, child.stderr)] {
+            self.pumps.spawn(pump(self.log.clone(), Arc::clone(&name), stream, service.output, pipe));
+        }
+        let mut tasks = Vec::new();
+        if let Some(channel) = channel {
+            tasks.push(tokio::spawn(relay(id, channel, self.messages.clone())));
+        }
+        if service.ready == Ready::Probe
+            && let Some(target) = self.launcher.target(service)
+        {
+            let run = Arc::clone(&self.launcher.context().data.run);
+            let every = Duration::from_millis(service.probe_every_ms);
+            tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone())));
+        }
+        let trace = Trace::of(child.pid, mark(service, id.generation));
+        let status = self.launcher.status_socket(service, id.generation);
+        self.runs.insert(id, Run { trace, alive: true, tasks, status });
+        Ok(child.pid)
+    }
+
+    /// The listening socket, bound again if it was closed.
+    fn listener(&mut self) -> Result<Arc<OwnedFd>, String> {
+        if let Some(listener) = &self.listener {
+            return Ok(Arc::clone(listener));
+        }
+        let port = self.launcher.context().settings.port;
+        let listener = Arc::new(listener::bind_port(port).map_err(|fault| fault.message)?);
+        self.listener = Some(Arc::clone(&listener));
+        Ok(listener)
+    }
+
+    fn channel(&self, id: Id, service: &ServiceSpec, launch: &LaunchSpec) -> Result<Option<Channel>, String> {
+        if service.ready != Ready::Notify || service.oneshot {
+            return Ok(None);
+        }
+        let name = format!("{}.{}", service.name, id.generation);
+        let channel = Channel::bind(&self.launcher.context().data.run, &name, launch.credentials.as_ref());
+        channel.map(Some).map_err(|error| format!("its notification socket cannot be made: {error}"))
+    }
+}
+
+/// Hands a service's reports to the loop.
+async fn relay(id: Id, channel: Channel, to: mpsc::UnboundedSender<Message>) {
+    while let Ok(reports) = channel.receive().await {
+        for report in reports {
+            if to.send(Message::Report(id, report)).is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Work in one-shot children: begun by the clock, by operators, and by itself.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::World;
+use crate::backup::swap;
+use crate::files;
+use crate::schedule::Due;
+use crate::state::{Event, Level};
+use crate::supervisor::Message;
+use crate::task::{News, Refusal, Task};
+
+/// So often, and with this pause, the supervisor tries to clear up after a restore that was killed.
+const RECOVERIES: u32 = 5;
+const RECOVERY_PAUSE: Duration = Duration::from_secs(3);
+
+/// Where reports wait to be delivered, in the data directory.
+const OUTBOX: &str = "spool/reports";
+
+impl World {
+    /// Begins a task; the machine hears of it by [`World::pending`].
+    ///
+    /// # Errors
+    /// One sentence saying why not.
+    pub fn begin_task(&mut self, task: Task) -> Result<mpsc::Receiver<News>, Refusal> {
+        let news = self.tasks.start(task, self.launcher.context(), self.plan.backup)?;
+        self.pending.push_back(Event::Tasks { running: true });
+        Ok(news)
+    }
+
+    /// Begins what the clock wants. Whether it can be done does not matter to the next time.
+    pub fn begin_scheduled(&mut self, due: &Due) {
+        let wall = due.moment.wall;
+        self.say(Level::Info, format!("schedule {}: due at {wall}", due.name));
+        let task = due.work.task(due.moment);
+        let is_restart = matches!(task, Task::ScheduledRestart { .. });
+        let Err(refusal) = self.begin_task(task) else { return };
+        self.say(Level::Warn, format!("schedule {}: {wall} is skipped: {refusal}", due.name));
+        if let Refusal::Busy(reason) = refusal
+            && is_restart
+            && let Err(refusal) = self.begin_task(Task::ReportSkipped { scheduled_for: due.moment.at, reason })
+        {
+            self.say(Level::Warn, format!("schedule {}: that is not reported: {refusal}", due.name));
+        }
+    }
+
+    /// A task has nothing more to say.
+    pub fn task_ended(&mut self, number: u64, exit: u8) {
+        let task = self.tasks.concluded(number, exit);
+        match task {
+            Some(Task::BackupRestore { .. } | Task::BackupVerify { .. }) => {
+                self.recoveries = 0;
+                self.recover();
+            }
+            Some(Task::BackupRecover) if exit != 0 => self.recover_later("the recovery failed"),
+            _ => {}
+        }
+        self.pending.push_back(Event::Tasks { running: !self.tasks.is_empty() });
+        let again = std::mem::take(&mut self.deliver_again);
+        match task {
+            Some(Task::ScheduledRestart { .. } | Task::ReportSkipped { .. }) => self.deliver(),
+            Some(Task::Deliver) if again => self.deliver(),
+            _ => self.deliver_again = again,
+        }
+    }
+
+    /// Clears up after a restore or verification that was killed: services may be down.
+    pub fn recover(&mut self) {
+        if !swap::has_left(&self.launcher.context().data.dir) {
+            return;
+        }
+        let begun = self.begin_task(Task::BackupRecover);
+        // Another task does not run for ever.
+        if !matches!(begun, Err(Refusal::Busy(_))) {
+            self.recoveries += 1;
+        }
+        if let Err(refusal) = begun {
+            self.recover_later(&refusal.to_string());
+        }
+    }
+
+    /// Tries again after a pause, unless that has been done often enough.
+    fn recover_later(&mut self, reason: &str) {
+        if self.recoveries >= RECOVERIES {
+            let text = format!("what a restore or verification left is cleared up with the next start: {reason}");
+            return self.say(Level::Error, text);
+        }
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RECOVERY_PAUSE).await;
+            let _ = messages.send(Message::Recover);
+        });
+    }
+
+    /// Sends the reports that wait, if there are any. One that a running delivery may have overlooked is sent after it.
+    pub fn deliver(&mut self) {
+        if self.tasks.runs(&Task::Deliver) {
+            self.deliver_again = true;
+            return;
+        }
+        let outbox = files::proc_path(&self.launcher.context().data.dir).join(OUTBOX);
+        let is_empty = std::fs::read_dir(outbox).map_or(true, |mut letters| letters.next().is_none());
+        if !is_empty && let Err(refusal) = self.begin_task(Task::Deliver) {
+            self.say(Level::Warn, format!("reports are not delivered: {refusal}"));
+        }
+    }
+}
