@@ -4,13 +4,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use crate::metrics::ServiceCounters;
 use crate::state::{Event, Id};
 use crate::supervisor::Message;
 use crate::{postgres, redis};
@@ -33,8 +34,16 @@ pub enum Target {
     Redis(String),
 }
 
-/// Asks until stopped, and reports readiness once and every change of health after it.
-pub async fn watch(id: Id, target: Target, run: Arc<OwnedFd>, every: Duration, to: mpsc::UnboundedSender<Message>) {
+/// Asks until stopped, and reports readiness once and every change of health after it. `counters` hear of every probe of a
+/// service that is ready.
+pub async fn watch(
+    id: Id,
+    target: Target,
+    run: Arc<OwnedFd>,
+    every: Duration,
+    to: mpsc::UnboundedSender<Message>,
+    counters: Arc<ServiceCounters>,
+) {
     let mut pause = EAGER.0;
     while ask(&target, &run).await.is_err() {
         sleep(pause).await;
@@ -46,7 +55,9 @@ pub async fn watch(id: Id, target: Target, run: Arc<OwnedFd>, every: Duration, t
     }
     loop {
         sleep(every).await;
+        let since = Instant::now();
         let fault = ask(&target, &run).await.err();
+        counters.probe(since.elapsed(), fault.is_none());
         if fault != told {
             told.clone_from(&fault);
             if to.send(Message::Event(Event::Health { id, fault })).is_err() {

@@ -194,6 +194,7 @@ fn feed(mut state: State, world: &mut World, event: Event) -> State {
     while let Some(event) = next {
         let (after, actions) = state.step(world.now(), event);
         state = after;
+        world.observe(&state);
         for action in actions {
             world.enact(action);
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::queue::Queue;
+use crate::metrics::Loss;
 use crate::plan::LogRules;
 
 /// A file that is replaced by a fresh one when it has grown to its size; the older ones are numbered from 1.
@@ -75,6 +76,7 @@ pub(super) fn write_files(
     folder: &Path,
     rules: LogRules,
     queue: &Queue<FileLine>,
+    mut missed: Loss,
     lost_line: impl Fn(&str) -> Vec<u8>,
 ) {
     let mut files: HashMap<Arc<str>, RotatingFile> = HashMap::new();
@@ -82,6 +84,7 @@ pub(super) fn write_files(
     let mut lost: u64 = 0;
     while let Some(batch) = queue.take() {
         lost += batch.dropped;
+        missed.add(batch.dropped);
         let mut lines = batch.items;
         if lost > 0 {
             let sentence =
@@ -94,7 +97,10 @@ pub(super) fn write_files(
                 Ok(()) if announcement => lost = 0,
                 Ok(()) => {}
                 Err(()) if announcement => {}
-                Err(()) => lost += 1,
+                Err(()) => {
+                    lost += 1;
+                    missed.add(1);
+                }
             }
         }
     }

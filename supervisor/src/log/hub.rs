@@ -16,6 +16,8 @@ use super::queue::Queue;
 use super::redact::Redactor;
 use super::tail::Tails;
 use super::{Record, Stream};
+use crate::events::{Entry, Events};
+use crate::metrics::{Counters, Loss};
 use crate::plan::{LogRules, Output};
 use crate::state::Level;
 
@@ -48,6 +50,8 @@ struct Shared {
     files: Arc<Queue<FileLine>>,
     output: Arc<Queue<Vec<u8>>>,
     memory: Mutex<Memory>,
+    counters: Arc<Counters>,
+    events: Arc<Events>,
 }
 
 #[derive(Debug, Default)]
@@ -64,18 +68,22 @@ impl Log {
     pub fn start(settings: LogSettings) -> io::Result<Self> {
         let files = Arc::new(Queue::new(QUEUE_BYTES));
         let output = Arc::new(Queue::new(QUEUE_BYTES));
+        let (counters, events) = (Arc::<Counters>::default(), Arc::<Events>::default());
         let (queue, folder, rules) = (Arc::clone(&files), settings.folder.clone(), settings.rules);
         let lost = |text: &str| file_line(&own(Level::Error, text.to_owned()));
+        let missed = Loss::of_files(&counters, &events);
         std::thread::Builder::new()
             .name("log-files".into())
             .stack_size(STACK)
-            .spawn(move || write_files(&folder, rules, &queue, lost))?;
+            .spawn(move || write_files(&folder, rules, &queue, missed, lost))?;
         let (queue, format) = (Arc::clone(&output), settings.format);
+        let missed = Loss::of_output(&counters, &events);
         std::thread::Builder::new()
             .name("log-output".into())
             .stack_size(STACK)
-            .spawn(move || write_output(&queue, format))?;
-        Ok(Self { shared: Arc::new(Shared { settings, files, output, memory: Mutex::default() }) })
+            .spawn(move || write_output(&queue, format, missed))?;
+        let memory = Mutex::default();
+        Ok(Self { shared: Arc::new(Shared { settings, files, output, memory, counters, events }) })
     }
 
     /// From now on these values are written as `***`.
@@ -108,6 +116,22 @@ impl Log {
         text
     }
 
+    /// What is counted while it happens.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.shared.counters
+    }
+
+    /// The last events.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    /// Something has happened; what it says is cleaned of secrets here.
+    pub fn event(&self, mut entry: Entry) {
+        entry.text = self.clean(entry.text);
+        self.shared.events.add(&entry);
+    }
+
     /// The text with `***` in the place of every secret.
     pub fn clean(&self, text: String) -> String {
         self.memory().redactor.clean(text)
@@ -123,9 +147,10 @@ impl Log {
         self.memory().tails.follow(service)
     }
 
-    /// Ends what [`Log::follow`] began: true if anybody was following.
+    /// Ends what [`Log::follow`] and [`Events::read`] began: true if anybody was following.
     pub fn dismiss_followers(&self) -> bool {
-        self.memory().tails.dismiss()
+        let events = self.shared.events.dismiss();
+        self.memory().tails.dismiss() || events
     }
 
     /// Whether a writer lags, so that reading from services should pause for a moment.
@@ -173,10 +198,11 @@ fn own(level: Level, text: String) -> Record {
 }
 
 /// The thread that writes our standard output. Ends when the queue is closed.
-fn write_output(queue: &Queue<Vec<u8>>, format: Format) {
+fn write_output(queue: &Queue<Vec<u8>>, format: Format, mut missed: Loss) {
     while let Some(batch) = queue.take() {
         let mut bytes = batch.items.concat();
         if batch.dropped > 0 {
+            missed.add(batch.dropped);
             let text = format!("{} lines are missing here: whoever reads this output is too slow", batch.dropped);
             bytes.extend(output_line(&own(Level::Warn, text), format));
         }

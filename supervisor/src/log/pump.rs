@@ -20,7 +20,12 @@ const CHUNK: usize = 16 * 1024;
 
 /// Writes what a service says to the log, until every process that holds the other end is gone.
 pub async fn pump(log: Log, service: Arc<str>, stream: Stream, output: Output, pipe: OwnedFd) {
-    pump_lines(&log, pipe, |line| log.line(&service, stream, output, line)).await;
+    let counters = log.counters().service(&service);
+    let take = |line: &[u8]| {
+        counters.line(stream, line.len());
+        log.line(&service, stream, output, line);
+    };
+    pump_lines(&log, pipe, take).await;
 }
 
 /// Hands every line to `take`, which writes it to the log, until every process that holds the other end is gone.

@@ -13,9 +13,11 @@ mod request;
 mod space;
 mod status;
 mod types;
+mod watch;
 
 pub use status::{Draining, ServiceStatus};
 pub use types::{Action, Event, Exit, Id, Level, Millis, State, Verb};
+pub use watch::{Change, Watch};
 
 impl State {
     /// Takes one event in and says what is to be done.

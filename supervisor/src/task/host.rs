@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::{BackupRules, Place, Task, TaskOutcome, TaskRequest, exit};
 use crate::context::{Context, SYSTEM_PATH};
+use crate::events::Entry;
 use crate::log::{Log, pump_lines};
 use crate::reap::{self, MARK, Trace};
 use crate::spawn::{LaunchSpec, Program, spawn};
@@ -120,6 +121,8 @@ impl Tasks {
         let (news, receiver) = mpsc::channel(WAITING_LINES);
         let listener = Listener { number: self.last, name: task.name().into(), log: self.log.clone(), news };
         self.log.say(Level::Info, format!("{}: started (process {})", task.name(), child.pid));
+        let begun = Entry::new("task-started", Level::Info, format!("{} has begun", task.shown()));
+        self.log.event(Entry { service: Some(task.name().to_owned()), pid: Some(child.pid.as_raw()), ..begun });
         tokio::spawn(listener.attend(child.stdout, child.stderr, end, self.messages.clone()));
         self.running.push(Running {
             number: self.last,
@@ -158,9 +161,14 @@ impl Tasks {
     pub fn concluded(&mut self, number: u64, exit: u8) -> Option<Task> {
         let place = self.running.iter().position(|running| running.number == number)?;
         let running = self.running.remove(place);
-        let took = running.since.elapsed().as_millis();
+        let time = running.since.elapsed();
+        let took = time.as_millis();
         let level = if exit == 0 { Level::Info } else { Level::Warn };
         self.log.say(level, format!("{}: ended after {took} ms (exit {exit})", running.task.name()));
+        self.log.counters().task(running.task.name(), exit, time);
+        let text = format!("{} has ended after {took} ms (exit {exit})", running.task.shown());
+        let ended = Entry::new("task-ended", level, text);
+        self.log.event(Entry { service: Some(running.task.name().to_owned()), ..ended });
         Some(running.task)
     }
 

@@ -20,7 +20,7 @@ use crate::launcher::Launcher;
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::reap::{self, Trace};
-use crate::state::{Action, Event, Exit, Id, Level, Millis};
+use crate::state::{Action, Event, Exit, Id, Level, Millis, State, Watch};
 use crate::supervisor::Message;
 use crate::task::Tasks;
 use crate::{control, files, probe};
@@ -50,6 +50,7 @@ pub struct World {
     pumps: JoinSet<()>,
     pending: VecDeque<Event>,
     finished: Option<u8>,
+    watch: Watch,
 }
 
 /// One run of a service, from its start until nothing of it is left.
@@ -109,6 +110,7 @@ impl World {
             pumps: JoinSet::new(),
             pending: VecDeque::new(),
             finished: None,
+            watch: Watch::default(),
         }
     }
 
@@ -135,6 +137,12 @@ impl World {
     /// A line of the supervisor.
     pub fn say(&self, level: Level, text: String) {
         self.log.say(level, text);
+    }
+
+    /// Tells those who follow events what the last step has changed.
+    pub fn observe(&mut self, state: &State) {
+        let log = &self.log;
+        self.watch.look(state, |change| log.event(change.into()));
     }
 
     /// The name of a run's service.
@@ -199,7 +207,9 @@ impl World {
         }
         let (id, run) = self.runs.iter_mut().find(|(_, run)| run.alive && run.trace.main == pid)?;
         run.alive = false;
-        Some(*id)
+        let id = *id;
+        self.log.counters().service(&self.name(id).into()).exit(exit);
+        Some(id)
     }
 
     /// Waits until everything that services have written has been read.

@@ -56,7 +56,8 @@ impl World {
         {
             let run = Arc::clone(&self.launcher.context().data.run);
             let every = Duration::from_millis(service.probe_every_ms);
-            tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone())));
+            let counters = self.log.counters().service(&name);
+            tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone(), counters)));
         }
         let trace = Trace::of(child.pid, mark(service, id.generation));
         let status = self.launcher.status_socket(service, id.generation);

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::World;
 use crate::backup::swap;
+use crate::events::Entry;
 use crate::files;
 use crate::schedule::Due;
 use crate::state::{Event, Level};
@@ -34,10 +35,13 @@ impl World {
     pub fn begin_scheduled(&mut self, due: &Due) {
         let wall = due.moment.wall;
         self.say(Level::Info, format!("schedule {}: due at {wall}", due.name));
+        self.log.event(Entry::new("schedule-due", Level::Info, format!("schedule {}: {wall}", due.name)));
         let task = due.work.task(due.moment);
         let is_restart = matches!(task, Task::ScheduledRestart { .. });
         let Err(refusal) = self.begin_task(task) else { return };
-        self.say(Level::Warn, format!("schedule {}: {wall} is skipped: {refusal}", due.name));
+        let skipped = format!("schedule {}: {wall} is skipped: {refusal}", due.name);
+        self.log.event(Entry::new("schedule-skipped", Level::Warn, skipped.clone()));
+        self.say(Level::Warn, skipped);
         if let Refusal::Busy(reason) = refusal
             && is_restart
             && let Err(refusal) = self.begin_task(Task::ReportSkipped { scheduled_for: due.moment.at, reason })

@@ -2,6 +2,7 @@
 
 mod hardship;
 mod story;
+mod watch;
 
 use super::*;
 use story::{PLAN, Story, tell};
