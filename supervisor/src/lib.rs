@@ -33,6 +33,7 @@ pub mod probe;
 pub mod reap;
 pub mod redis;
 pub mod report;
+pub mod rest;
 pub mod schedule;
 pub mod secrets;
 pub mod settings;

@@ -13,6 +13,7 @@ use glitchbox_supervisor::error::{Fault, exit};
 use glitchbox_supervisor::launcher::Launcher;
 use glitchbox_supervisor::log::{Format, Log, LogSettings};
 use glitchbox_supervisor::postgres::template;
+use glitchbox_supervisor::rest::Rest;
 use glitchbox_supervisor::schedule::{self, Zone};
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
@@ -105,8 +106,15 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let plan = Arc::new(plan);
     let (messages, inbox) = mpsc::unbounded_channel();
     let (upcoming, schedules_seen) = watch::channel(Vec::new());
-    let desk =
-        Desk { plan: Arc::clone(&plan), port, log: log.clone(), messages: messages.clone(), upcoming: schedules_seen };
+    let rest = Rest::begin();
+    let desk = Desk {
+        plan: Arc::clone(&plan),
+        port,
+        log: log.clone(),
+        messages: messages.clone(),
+        upcoming: schedules_seen,
+        rest: rest.clone(),
+    };
     control::serve(&context.data.run, desk)
         .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
     let zone = context.settings.timezone.as_deref().map_or(Ok(Zone::UTC), Zone::parse);
@@ -114,6 +122,6 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let schedules = plan.schedules.clone();
     let run = Arc::clone(&context.data.run);
     tokio::spawn(schedule::keep(schedules, zone, run, log.clone(), messages.clone(), upcoming));
-    let world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener);
+    let world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener, rest);
     Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox)))
 }

@@ -25,6 +25,7 @@ use super::{Outcome, SOCKET, Status, TaskLine};
 use crate::files;
 use crate::log::Log;
 use crate::plan::{Plan, closest};
+use crate::rest::Rest;
 use crate::schedule::Upcoming;
 use crate::state::Verb;
 use crate::supervisor::Message;
@@ -51,6 +52,8 @@ pub struct Desk {
     pub messages: mpsc::UnboundedSender<Message>,
     /// What comes next by schedule.
     pub upcoming: watch::Receiver<Vec<Upcoming>>,
+    /// Whom each request keeps from resting.
+    pub rest: Rest,
 }
 
 /// Makes the socket, with mode 0600, and answers on it from now on.
@@ -93,6 +96,7 @@ async fn accept(listener: UnixListener, desk: Arc<Desk>) {
 }
 
 async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Body> {
+    desk.rest.stir();
     let path = request.uri().path().to_owned();
     let words: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (request.method(), words.as_slice()) {

@@ -20,6 +20,7 @@ use crate::launcher::Launcher;
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::reap::{self, Trace};
+use crate::rest::Rest;
 use crate::state::{Action, Event, Exit, Id, Level, Millis, State, Watch};
 use crate::supervisor::Message;
 use crate::task::Tasks;
@@ -51,6 +52,7 @@ pub struct World {
     pending: VecDeque<Event>,
     finished: Option<u8>,
     watch: Watch,
+    rest: Rest,
 }
 
 /// One run of a service, from its start until nothing of it is left.
@@ -91,6 +93,7 @@ impl World {
         began: Instant,
         messages: mpsc::UnboundedSender<Message>,
         listener: Option<OwnedFd>,
+        rest: Rest,
     ) -> Self {
         Self {
             tasks: Tasks::new(log.clone(), messages.clone()),
@@ -111,6 +114,7 @@ impl World {
             pending: VecDeque::new(),
             finished: None,
             watch: Watch::default(),
+            rest,
         }
     }
 
@@ -173,6 +177,7 @@ impl World {
 
     /// Does what the machine asks.
     pub fn enact(&mut self, action: Action) {
+        self.rest.stir();
         match action {
             Action::Spawn(id) => self.start(id),
             Action::Signal(id, signal) => {
