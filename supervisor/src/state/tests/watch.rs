@@ -9,7 +9,7 @@ fn changes(story: &mut Story, watch: &mut Watch, lines: &[&str]) -> Vec<String> 
     for line in lines {
         story.tell(line);
         watch.look(story.state.as_ref().unwrap(), |change| {
-            let service = change.service.map_or_else(|| "-".to_owned(), |name| name);
+            let service = change.service.unwrap_or_else(|| "-".to_owned());
             let generation = change.generation.map_or_else(String::new, |generation| format!(".{generation}"));
             told.push(format!("{} {service}{generation} {}", change.kind, change.level.name()));
         });
