@@ -111,7 +111,7 @@ impl State {
         match fault {
             Some(what) if is_candidate => self.begin_stop(id, Some(format!("failed its probe: {what}"))),
             fault => {
-                if let Some(what) = fault {
+                if let Some(what) = fault.filter(|_| self.instance(id).is_some()) {
                     out.push(Action::Log(Level::Warn, format!("{name}: ready, but {what}")));
                 }
                 self.became_ready(id, out);

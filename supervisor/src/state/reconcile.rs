@@ -24,7 +24,8 @@ impl State {
     pub fn next_deadline(&self) -> Option<Millis> {
         let mut due: Vec<Millis> = self.look_at.into_iter().collect();
         for (index, service) in self.services.iter().enumerate() {
-            due.extend(service.retry_at.filter(|_| self.phase == Phase::Running));
+            // What is left of the last run may be in the way of one that is due: the end of that is an event.
+            due.extend(service.retry_at.filter(|at| self.phase == Phase::Running && *at > self.now));
             due.extend(self.goes_without_at(index).filter(|at| *at > self.now));
             for instance in &service.instances {
                 match instance.stage {

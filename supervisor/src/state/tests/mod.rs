@@ -1,8 +1,10 @@
 //! Stories told to the machine, one line per event, with what it must answer.
 
+mod chance;
 mod hardship;
 mod story;
 mod watch;
+mod weather;
 
 use super::*;
 use story::{PLAN, Story, tell};
