@@ -14,13 +14,13 @@ use glitchbox_supervisor::launcher::Launcher;
 use glitchbox_supervisor::log::{Format, Log, LogSettings};
 use glitchbox_supervisor::postgres::template;
 use glitchbox_supervisor::rest::Rest;
-use glitchbox_supervisor::schedule::{self, Zone};
+use glitchbox_supervisor::schedule::{Timetable, Zone};
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
 use glitchbox_supervisor::{capabilities, files, listener, mount, prepare, reap, task, tuning};
 use nix::sys::stat::{Mode, umask};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 fn main() -> ExitCode {
     let began = Instant::now();
@@ -105,23 +105,23 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
 
     let plan = Arc::new(plan);
     let (messages, inbox) = mpsc::unbounded_channel();
-    let (upcoming, schedules_seen) = watch::channel(Vec::new());
+    let zone = context.settings.timezone.as_deref().map_or(Ok(Zone::UTC), Zone::parse);
+    let zone = zone.map_err(|error| Fault::configuration(format!("TZ: {error}")))?;
+    let schedules = plan.schedules.clone();
+    let run = Arc::clone(&context.data.run);
+    let timetable = Timetable::start(schedules, zone, run, log.clone(), messages.clone());
     let rest = Rest::begin();
     let desk = Desk {
         plan: Arc::clone(&plan),
         port,
         log: log.clone(),
         messages: messages.clone(),
-        upcoming: schedules_seen,
+        timetable: timetable.clone(),
         rest: rest.clone(),
     };
     control::serve(&context.data.run, desk)
         .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
-    let zone = context.settings.timezone.as_deref().map_or(Ok(Zone::UTC), Zone::parse);
-    let zone = zone.map_err(|error| Fault::configuration(format!("TZ: {error}")))?;
-    let schedules = plan.schedules.clone();
-    let run = Arc::clone(&context.data.run);
-    tokio::spawn(schedule::keep(schedules, zone, run, log.clone(), messages.clone(), upcoming));
-    let world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener, rest);
+    let mut world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener, rest);
+    world.follow(timetable);
     Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox)))
 }

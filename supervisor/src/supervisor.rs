@@ -49,6 +49,8 @@ pub enum Message {
         number: u64,
         /// Its exit code.
         exit: u8,
+        /// Why that is not 0, if it said so.
+        reason: Option<String>,
     },
 }
 
@@ -112,6 +114,7 @@ pub async fn run(
         if !was_up && state.has_been_up() {
             was_up = true;
             world.deliver();
+            world.catch_up();
             world.keep_ballast();
             state = feed(state, &mut world, Event::Tick);
         }
@@ -181,8 +184,8 @@ fn take(state: State, world: &mut World, message: Message) -> State {
             world.recover();
             feed(state, world, Event::Tick)
         }
-        Message::TaskEnded { number, exit } => {
-            world.task_ended(number, exit);
+        Message::TaskEnded { number, exit, reason } => {
+            world.task_ended(number, exit, reason);
             feed(state, world, Event::Tick)
         }
     }

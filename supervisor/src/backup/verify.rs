@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::create::sentence;
-use super::trial;
+use super::{keep, trial};
 use crate::leftovers;
 use crate::secrets::{self, Role};
 use crate::task::{Place, TaskOutcome};
@@ -42,6 +42,18 @@ pub fn run(place: &Place, file: &Path) -> TaskOutcome {
     match verify(place, file, &mut super::say) {
         Ok(verified) => TaskOutcome::done(json!(verified)),
         Err(sentence) => TaskOutcome::failed(sentence),
+    }
+}
+
+/// The same with the newest backup of the data directory, which is the working directory.
+pub fn run_newest(place: &Place) -> TaskOutcome {
+    let names = match keep::names(Path::new(super::FOLDER)) {
+        Ok(names) => names,
+        Err(error) => return TaskOutcome::failed(format!("The backups cannot be listed: {error}.")),
+    };
+    match names.first() {
+        Some(name) => run(place, &Path::new(super::FOLDER).join(name)),
+        None => TaskOutcome::failed("There is no backup to be verified."),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backup;
 mod clients;
+mod freeze;
 mod operate;
 mod report;
 mod start;
@@ -76,6 +77,10 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Have nothing done by schedule for a while; what is asked for by hand is done all the same
+    Freeze(freeze::Arguments),
+    /// Have everything done by schedule again
+    Thaw(Place),
     /// Show the reports of scheduled restarts
     #[command(subcommand)]
     Report(ReportCommand),
@@ -195,6 +200,8 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         Command::ScheduledRestart { place, dry_run, json } => {
             block_on(Box::pin(report::restart(place.path(), dry_run, json)))
         }
+        Command::Freeze(arguments) => block_on(Box::pin(freeze::freeze(arguments))),
+        Command::Thaw(place) => block_on(Box::pin(freeze::thaw(place))),
         Command::Report(command) => report::report(command),
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),

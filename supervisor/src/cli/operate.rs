@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{Target, table};
 use crate::control::{Client, Failure};
 use crate::notify;
-use crate::schedule::Upcoming;
+use crate::schedule::{Frozen, Upcoming};
 use crate::state::ServiceStatus;
 
 /// What `status --json` prints.
@@ -21,6 +21,7 @@ use crate::state::ServiceStatus;
 struct Shown<'a> {
     services: &'a [ServiceStatus],
     schedules: &'a [Upcoming],
+    frozen: Option<&'a Frozen>,
 }
 
 /// How long a health check waits.
@@ -30,13 +31,20 @@ pub(super) async fn status(data_dir: PathBuf, json: bool) -> Result<u8, Failure>
     let status = Client::connect(&data_dir).await?.status().await?;
     if json {
         print(
-            &serde_json::to_string(&Shown { services: &status.services, schedules: &status.schedules })
-                .unwrap_or_default(),
+            &serde_json::to_string(&Shown {
+                services: &status.services,
+                schedules: &status.schedules,
+                frozen: status.frozen.as_ref(),
+            })
+            .unwrap_or_default(),
         );
     } else {
         print(&table::render(&status.services));
         for schedule in &status.schedules {
-            print(&format!("schedule {}: {}", schedule.name, schedule.shown));
+            print(&format!("schedule {schedule}"));
+        }
+        if let Some(frozen) = &status.frozen {
+            print(&format!("schedules are {frozen}"));
         }
     }
     Ok(u8::from(!status.services.iter().all(ServiceStatus::is_well)))

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::{Outcome, SOCKET, Status, TaskLine};
+use super::{Freeze, Outcome, SOCKET, Status, TaskLine};
 use crate::files;
 use crate::task::{Task, exit};
 
@@ -67,6 +67,27 @@ impl Client {
     pub async fn act(&mut self, service: &str, verb: &str) -> Result<String, Failure> {
         let response =
             self.send(Method::POST, &format!("/v1/services/{}/{verb}", plain(service)?), Bytes::new()).await?;
+        Self::outcome(response).await
+    }
+
+    /// Has nothing done by schedule from now on.
+    ///
+    /// # Errors
+    /// Why that could not be kept.
+    pub async fn freeze(&mut self, wish: &Freeze) -> Result<String, Failure> {
+        let request = serde_json::to_vec(wish).map_err(|error| Failure(error.to_string()))?;
+        Self::outcome(self.send(Method::POST, "/v1/freeze", request.into()).await?).await
+    }
+
+    /// Has everything done by schedule again.
+    ///
+    /// # Errors
+    /// Why that could not be kept.
+    pub async fn thaw(&mut self) -> Result<String, Failure> {
+        Self::outcome(self.send(Method::POST, "/v1/thaw", Bytes::new()).await?).await
+    }
+
+    async fn outcome(response: Response<Incoming>) -> Result<String, Failure> {
         let body = response.into_body().collect().await?.to_bytes();
         match serde_json::from_slice::<Outcome>(&body) {
             Ok(outcome) if outcome.ok => Ok(outcome.message),

@@ -4,10 +4,12 @@
 //! GET  /v1/status                                   {"pid", "port", "services": [...], "schedules": [...]}
 //! POST /v1/services/NAME/start|stop|restart         {"ok", "message"}, once it is done
 //! GET  /v1/logs?service=NAME&lines=N&follow=true    lines of text
+//! POST /v1/freeze, /v1/thaw                         {"ok", "message"}; freeze takes {"for_s", "reason"}
 //! POST /v1/tasks                                    a task as JSON; {"progress"} lines, at last {"exit", "result"}
 //! ```
 
 mod client;
+mod freeze;
 mod server;
 
 pub use client::{Client, Failure};
@@ -15,7 +17,7 @@ pub use server::{Desk, serve};
 
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::Upcoming;
+use crate::schedule::{Frozen, Upcoming};
 use crate::state::ServiceStatus;
 use crate::task::TaskOutcome;
 
@@ -34,6 +36,20 @@ pub struct Status {
     /// What comes next by schedule.
     #[serde(default)]
     pub schedules: Vec<Upcoming>,
+    /// Nothing is done by schedule meanwhile.
+    #[serde(default)]
+    pub frozen: Option<Frozen>,
+}
+
+/// What `POST /v1/freeze` is told.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Freeze {
+    /// How long nothing is to be done by schedule, in seconds; none is until it is thawed.
+    #[serde(default)]
+    pub for_s: Option<u32>,
+    /// Why, for a person.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// One line of the answer to `POST /v1/tasks`.

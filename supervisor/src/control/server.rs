@@ -19,25 +19,25 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Outcome, SOCKET, Status, TaskLine};
+use super::{Outcome, SOCKET, Status, TaskLine, freeze};
 use crate::files;
 use crate::log::Log;
 use crate::plan::{Plan, closest};
 use crate::rest::Rest;
-use crate::schedule::Upcoming;
+use crate::schedule::{Overview, Timetable};
 use crate::state::Verb;
 use crate::supervisor::Message;
 use crate::task::{News, Refusal, Task};
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Lines shown when the request does not say how many.
 const LINES: usize = 50;
 
 /// Longest body of a request, in bytes.
-const LONGEST_BODY: usize = 64 * 1024;
+pub(super) const LONGEST_BODY: usize = 64 * 1024;
 
 /// What requests are answered from.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct Desk {
     /// The way to the loop.
     pub messages: mpsc::UnboundedSender<Message>,
     /// What comes next by schedule.
-    pub upcoming: watch::Receiver<Vec<Upcoming>>,
+    pub timetable: Timetable,
     /// Whom each request keeps from resting.
     pub rest: Rest,
 }
@@ -102,6 +102,8 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Body> {
     match (request.method(), words.as_slice()) {
         (&Method::GET, ["v1", "status"]) => status(desk).await,
         (&Method::GET, ["v1", "logs"]) => logs(desk, request.uri().query().unwrap_or("")),
+        (&Method::POST, ["v1", "freeze"]) => freeze::freeze(desk, request.into_body()).await,
+        (&Method::POST, ["v1", "thaw"]) => freeze::thaw(desk).await,
         (&Method::POST, ["v1", "tasks"]) => task(desk, request.into_body()).await,
         (&Method::POST, ["v1", "services", name, verb]) => match *verb {
             "start" => act(desk, name, Verb::Start).await,
@@ -118,8 +120,8 @@ async fn status(desk: &Desk) -> Response<Body> {
     let _ = desk.messages.send(Message::Status(reply));
     match answer.await {
         Ok(services) => {
-            let schedules = desk.upcoming.borrow().clone();
-            json(StatusCode::OK, &Status { pid: std::process::id(), port: desk.port, services, schedules })
+            let Overview { schedules, frozen } = desk.timetable.overview();
+            json(StatusCode::OK, &Status { pid: std::process::id(), port: desk.port, services, schedules, frozen })
         }
         Err(_) => ending(),
     }
@@ -251,11 +253,11 @@ fn ending() -> Response<Body> {
     refuse(StatusCode::SERVICE_UNAVAILABLE, "The supervisor is ending.".to_owned())
 }
 
-fn refuse(code: StatusCode, message: String) -> Response<Body> {
+pub(super) fn refuse(code: StatusCode, message: String) -> Response<Body> {
     json(code, &Outcome { ok: false, message })
 }
 
-fn json(code: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+pub(super) fn json(code: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
     let bytes = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Full::new(Bytes::from(bytes)).boxed_unsync());
     *response.status_mut() = code;

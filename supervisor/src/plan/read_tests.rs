@@ -40,6 +40,14 @@ task = \"dance\"
 timezone = \"Mars/Olympus\"
 jitter = 3
 [schedule.two]
+jitter_s = 86401
+catch_up_s = -1
+window = \"3-4\"
+enabled = \"no\"
+[schedule.three]
+cron = \"1 3 * * *\"
+task = \"backup\"
+window = \"22:00-02:00\"
 [service.a]
 kind = \"app\"
 ";
@@ -49,13 +57,42 @@ kind = \"app\"
             "line 2: backup.keep: must be a whole number from 1 to 10000",
             "line 3: backup.nightly: must be true or false",
             "line 5: schedule.one.cron: \"1 25 * * *\" is not a line of crontab such as \"1 3 * * *\"",
-            "line 6: schedule.one.task: \"dance\" is none of \"scheduled-restart\", \"backup\"",
+            "line 6: schedule.one.task: \"dance\" is none of \"scheduled-restart\", \"backup\", \"backup-verify\"",
             "line 7: schedule.one.timezone: \"Mars/Olympus\" is not a time zone such as Asia/Shanghai",
             "line 8: schedule.one.jitter: unknown setting",
             "line 9: schedule.two.cron: is missing",
             "line 9: schedule.two.task: is missing",
+            "line 10: schedule.two.jitter_s: must be a whole number from 0 to 86400",
+            "line 11: schedule.two.catch_up_s: must be a whole number from 0 to 86400",
+            "line 12: schedule.two.window: \"3-4\" is not a window such as \"02:00-05:00\"",
+            "line 13: schedule.two.enabled: must be true or false",
+            "line 17: schedule.three.window: no time of cron is within \"22:00-02:00\"",
         ]
     );
+}
+
+#[test]
+fn a_schedule_may_be_spread_caught_up_bounded_and_switched_off() {
+    let source = "\
+[schedule.one]
+cron = \"1 3 * * *\"
+task = \"backup-verify\"
+jitter_s = 300
+catch_up_s = 7200
+window = \"02:00-05:00\"
+[schedule.two]
+cron = \"0 4 * * *\"
+task = \"backup\"
+enabled = false
+[service.a]
+kind = \"app\"
+";
+    let plan = parse(source).unwrap();
+    let [schedule] = &plan.schedules[..] else { panic!("{:?}", plan.schedules) };
+    assert_eq!((schedule.work, schedule.jitter_s, schedule.catch_up_s), (Work::BackupVerify, 300, 7_200));
+    assert_eq!(schedule.window.unwrap().to_string(), "02:00-05:00");
+    let plan = parse(super::super::DEFAULT).unwrap();
+    assert_eq!((plan.schedules[0].jitter_s, plan.schedules[0].catch_up_s, plan.schedules[0].window), (0, 0, None));
 }
 
 #[test]

@@ -1,191 +1,311 @@
 //! Waits for the schedules of one appliance, and remembers what has come up.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, watch};
 
 use super::alarm::Alarm;
-use super::{Moment, Planner, Schedule, Work, Zone};
-use crate::files;
+use super::memory::{self, Memory, Remembered};
+use super::timetable::Order;
+use super::{Due, Frozen, LastRun, Moment, Overview, Planner, RunResult, Schedule, Upcoming, Zone};
 use crate::log::Log;
 use crate::state::Level;
 use crate::supervisor::Message;
 
-/// What has come up is remembered in this file of `run/`.
-const FILE: &str = "schedules.json";
-
-/// Most bytes of that file that are read.
-const LONGEST: u64 = 4 * 1024 * 1024;
-
-/// What has come up, by the name of its schedule.
-type Memory = BTreeMap<String, Vec<Moment>>;
-
-/// Something is due.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    /// The name of the schedule.
-    pub name: String,
-    /// What is to be done.
-    pub work: Work,
-    /// For which time.
-    pub moment: Moment,
-}
-
-/// What comes next of one schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Upcoming {
-    /// The name of the schedule.
-    pub name: String,
-    /// When; none when its line names no time to come.
-    pub next: Option<DateTime<Utc>>,
-    /// The same for people, with the zone.
-    pub shown: String,
-}
-
-struct Kept {
-    name: String,
-    work: Work,
-    planner: Planner,
-    /// Said in the log.
-    announced: Option<Moment>,
-}
-
-/// Waits for what `schedules` name, and tells the loop; never returns while there are any. `zone` is the appliance's;
-/// what comes next can be seen in `upcoming`.
-pub async fn keep(
-    schedules: Vec<Schedule>,
+/// Whoever keeps the schedules.
+pub(super) struct Keeper {
     zone: Zone,
     run: Arc<OwnedFd>,
     log: Log,
     messages: mpsc::UnboundedSender<Message>,
-    upcoming: watch::Sender<Vec<Upcoming>>,
-) {
-    if schedules.is_empty() {
-        return;
-    }
-    let mut memory = recall(&run).unwrap_or_else(|error| {
-        log.say(Level::Warn, format!("run/{FILE} cannot be read: {error}; what came up before is not known"));
-        Memory::new()
-    });
-    let now = Utc::now();
-    let mut kept: Vec<Kept> = schedules
-        .into_iter()
-        .map(|schedule| Kept {
-            planner: Planner::new(
-                schedule.line,
-                schedule.zone.unwrap_or(zone),
-                now,
-                memory.remove(&schedule.name).unwrap_or_default(),
-            ),
-            name: schedule.name,
-            work: schedule.work,
-            announced: None,
-        })
-        .collect();
-    if let Err(error) = attend(&mut kept, &run, &log, &messages, &upcoming).await {
-        log.say(Level::Error, format!("schedules are not kept any more: the timer fails: {error}"));
-    }
+    shown: watch::Sender<Overview>,
+    seed: u64,
+    frozen: Option<Frozen>,
+    kept: Vec<Kept>,
+    /// The services are up.
+    is_up: bool,
+    /// Something has come up that is not on the disk yet.
+    has_news: bool,
 }
 
-async fn attend(
-    kept: &mut [Kept],
-    run: &Arc<OwnedFd>,
-    log: &Log,
-    messages: &mpsc::UnboundedSender<Message>,
-    upcoming: &watch::Sender<Vec<Upcoming>>,
-) -> io::Result<()> {
-    let alarm = Alarm::new()?;
-    loop {
+/// One schedule.
+struct Kept {
+    schedule: Schedule,
+    rule: String,
+    planner: Planner,
+    since: DateTime<Utc>,
+    last: Option<LastRun>,
+    /// What came while the appliance was down has been dealt with.
+    is_caught_up: bool,
+    next: Option<Moment>,
+    /// Said in the log.
+    announced: Option<Moment>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        zone: Zone,
+        run: Arc<OwnedFd>,
+        log: Log,
+        messages: mpsc::UnboundedSender<Message>,
+        shown: watch::Sender<Overview>,
+    ) -> Self {
+        Self { zone, run, log, messages, shown, seed: 0, frozen: None, kept: Vec::new(), is_up: false, has_news: false }
+    }
+
+    /// Ends when nobody is left to give orders.
+    pub(super) async fn keep(mut self, schedules: Vec<Schedule>, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let memory = Memory::recall(&self.run).unwrap_or_else(|error| {
+            let text = format!("run/{} cannot be read: {error}; what came up before is not known", memory::FILE);
+            self.log.say(Level::Warn, text);
+            None
+        });
+        let known = memory.clone();
+        let Memory { seed, frozen, schedules: mut remembered } = memory.unwrap_or_else(Memory::fresh);
+        (self.seed, self.frozen) = (seed, frozen);
         let now = Utc::now();
-        let mut due = Vec::new();
-        let mut next: Option<DateTime<Utc>> = None;
-        let mut coming = Vec::new();
-        for schedule in &mut *kept {
-            let decision = schedule.planner.look(now);
-            due.extend(decision.due.map(|moment| Due { name: schedule.name.clone(), work: schedule.work, moment }));
-            if let Some(moment) = decision.missed {
-                log.say(Level::Warn, format!("schedule {}: {} was passed over", schedule.name, moment.wall));
-            }
-            if schedule.announced != decision.next {
-                schedule.announced = decision.next;
-                log.say(Level::Info, announcement(schedule, decision.next));
-            }
-            coming.push(Upcoming {
-                name: schedule.name.clone(),
-                next: decision.next.map(|moment| moment.at),
-                shown: shown(schedule, decision.next),
-            });
-            next = next.into_iter().chain(decision.next.map(|moment| moment.at)).min();
+        for schedule in schedules {
+            let known = remembered.remove(&schedule.name);
+            self.kept.push(self.take_up(schedule, known, now));
         }
-        upcoming.send_replace(coming);
-        if !due.is_empty() {
-            // First on disk, then done: a crash in between leaves it out rather than doing it twice.
-            remember(kept, run, log).await;
+        self.has_news = !self.kept.is_empty() && known != Some(self.memory());
+        if let Err(error) = self.attend(&mut orders).await {
+            self.log.say(Level::Error, format!("schedules are not kept any more: the timer fails: {error}"));
+        }
+    }
+
+    /// Begins to keep a schedule; `known` is what is remembered of its name.
+    fn take_up(&self, schedule: Schedule, known: Option<Remembered>, now: DateTime<Utc>) -> Kept {
+        let zone = schedule.zone.unwrap_or(self.zone);
+        let rule = format!("{} {zone}", schedule.line.source());
+        let mut known =
+            known.unwrap_or_else(|| Remembered { rule: rule.clone(), since: now, done: vec![], last: None });
+        // With another line other times were missed, namely none; a clock that was ahead must not put that off.
+        if known.rule != rule || known.since > now {
+            known.since = now;
+        }
+        if let Some(last) = known.last.as_mut().filter(|last| last.result == RunResult::Running) {
+            last.result = RunResult::Failed;
+            last.finished_at = Some(now);
+            last.reason = Some("the supervisor was stopped meanwhile".to_owned());
+        }
+        let memory = Memory { seed: self.seed, ..Memory::default() };
+        let jitter = memory.jitter(&schedule.name, schedule.jitter_s);
+        let late = TimeDelta::seconds(i64::from(schedule.catch_up_s));
+        let planner = Planner::new(schedule.line.clone(), zone, now, known.done).delayed_by(jitter).late_within(late);
+        Kept {
+            schedule,
+            rule,
+            planner,
+            since: known.since,
+            last: known.last,
+            // Once everything is up, nothing has been overslept.
+            is_caught_up: self.is_up,
+            next: None,
+            announced: None,
+        }
+    }
+
+    async fn attend(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
+        let alarm = Alarm::new()?;
+        loop {
+            let due = self.look(Utc::now());
+            let next = self.show();
+            if std::mem::take(&mut self.has_news) {
+                // First on disk, then done: a crash in between leaves it out rather than doing it twice.
+                self.remember().await;
+            }
             for due in due {
-                let _ = messages.send(Message::Due(due));
+                let _ = self.messages.send(Message::Due(due));
+            }
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order).await,
+                    None => return Ok(()),
+                },
+                rung = alarm.wait(next) => rung?,
             }
         }
-        alarm.wait(next).await?;
     }
-}
 
-fn announcement(schedule: &Kept, next: Option<Moment>) -> String {
-    format!("schedule {}: {}", schedule.name, shown(schedule, next))
-}
-
-fn shown(schedule: &Kept, next: Option<Moment>) -> String {
-    let what = Work::ALL.iter().find(|(_, work)| *work == schedule.work).map_or("", |(name, _)| name);
-    match next {
-        Some(moment) => {
-            let (wall, zone) = (moment.wall.format("%Y-%m-%d %H:%M:%S"), schedule.planner.zone());
-            format!("next {what} at {wall} ({zone})")
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Up => self.is_up = true,
+            Order::Note(name, run) => {
+                let kept = self.kept.iter_mut().find(|kept| kept.schedule.name == name);
+                // A run that has been overtaken is nobody's last one.
+                if let Some(kept) = kept.filter(|kept| kept.last_is_before_or(run.scheduled_for)) {
+                    kept.last = Some(run);
+                    self.has_news = true;
+                }
+            }
+            Order::Freeze(frozen, reply) => {
+                let before = std::mem::replace(&mut self.frozen, frozen);
+                let written = if before == self.frozen { Ok(()) } else { self.write().await };
+                match (&written, &self.frozen) {
+                    (Err(_), _) => self.frozen = before,
+                    (Ok(()), None) if before.is_none() => {}
+                    (Ok(()), Some(frozen)) => self.log.say(Level::Warn, format!("schedules are {frozen}")),
+                    (Ok(()), None) => self.log.say(Level::Info, "schedules are thawed".to_owned()),
+                }
+                let _ = reply.send(written.map_err(|error| format!("That cannot be kept: {error}.")));
+            }
+            Order::Replace(schedules) => {
+                let now = Utc::now();
+                let mut before = std::mem::take(&mut self.kept);
+                for schedule in schedules {
+                    let known = before.iter().position(|kept| kept.schedule.name == schedule.name);
+                    let kept = match known.map(|index| before.swap_remove(index)) {
+                        Some(kept) if kept.schedule == schedule => kept,
+                        known => self.take_up(schedule, known.map(|kept| kept.remember()), now),
+                    };
+                    self.kept.push(kept);
+                }
+                self.has_news = true;
+            }
         }
-        None => format!("no {what} any more"),
+    }
+
+    /// Finds what is to be done at this moment.
+    fn look(&mut self, now: DateTime<Utc>) -> Vec<Due> {
+        if self.frozen.take_if(|frozen| frozen.is_over(now)).is_some() {
+            self.has_news = true;
+            self.log.say(Level::Info, "schedules are not frozen any more: the time for that is over".to_owned());
+        }
+        let mut due = Vec::new();
+        for kept in &mut self.kept {
+            let before = kept.last.as_ref().map(|last| last.scheduled_for);
+            due.extend(kept.look(now, self.is_up, self.frozen.as_ref(), &self.log));
+            self.has_news |= before != kept.last.as_ref().map(|last| last.scheduled_for);
+        }
+        due
+    }
+
+    /// Tells everybody what comes next, and returns when to look again.
+    fn show(&mut self) -> Option<DateTime<Utc>> {
+        let mut wake = self.frozen.as_ref().and_then(|frozen| frozen.until);
+        let mut schedules = Vec::new();
+        for kept in &mut self.kept {
+            let shown = kept.shown();
+            let next = kept.next.map(|moment| moment.at);
+            wake = wake.into_iter().chain(next).min();
+            if kept.announced != kept.next {
+                kept.announced = kept.next;
+                self.log.say(Level::Info, format!("schedule {}: {shown}", kept.schedule.name));
+            }
+            schedules.push(Upcoming { name: kept.schedule.name.clone(), next, shown, last: kept.last.clone() });
+        }
+        self.shown.send_replace(Overview { schedules, frozen: self.frozen.clone() });
+        wake
+    }
+
+    fn memory(&self) -> Memory {
+        let schedules = self.kept.iter().map(|kept| (kept.schedule.name.clone(), kept.remember())).collect();
+        Memory { seed: self.seed, frozen: self.frozen.clone(), schedules }
+    }
+
+    /// Writes down all that must not be forgotten.
+    async fn remember(&self) {
+        if let Err(error) = self.write().await {
+            let file = memory::FILE;
+            let text = format!("run/{file} cannot be written: {error}; a restart would not know what came up");
+            self.log.say(Level::Warn, text);
+        }
+    }
+
+    async fn write(&self) -> io::Result<()> {
+        let (memory, run) = (self.memory(), Arc::clone(&self.run));
+        // A slow disk must not hold up the loop.
+        let written = tokio::task::spawn_blocking(move || memory.write(&run)).await;
+        written.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }
 
-async fn remember(kept: &[Kept], run: &Arc<OwnedFd>, log: &Log) {
-    let memory: Memory =
-        kept.iter().map(|schedule| (schedule.name.clone(), schedule.planner.done().collect())).collect();
-    let run = Arc::clone(run);
-    // A slow disk must not hold up the loop.
-    let written = tokio::task::spawn_blocking(move || {
-        let text = serde_json::to_vec(&memory)?;
-        files::write(&run, FILE, &text, 0o600, None)
-    })
-    .await;
-    if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-        log.say(Level::Warn, format!("run/{FILE} cannot be written: {error}; a restart would not know what came up"));
+impl Kept {
+    /// What is due at this moment, or would be.
+    fn look(&mut self, now: DateTime<Utc>, is_up: bool, frozen: Option<&Frozen>, log: &Log) -> Option<Due> {
+        let decision = self.planner.look(now);
+        self.next = decision.next;
+        let overslept = || self.planner.overslept(now, self.since);
+        let overslept = if is_up && !std::mem::replace(&mut self.is_caught_up, is_up) { overslept() } else { None };
+        let (moment, caught_up, too_late) = match (decision.due, decision.missed, overslept) {
+            (Some(moment), ..) => (moment, false, None),
+            (None, Some(moment), _) => {
+                (moment, false, Some("the clock was set past it, or the machine slept, for too long"))
+            }
+            (None, None, Some(moment)) => {
+                if self.last_is(moment.at) {
+                    return None;
+                }
+                let allowed = TimeDelta::seconds(i64::from(self.schedule.catch_up_s));
+                match now - moment.at {
+                    late if late <= allowed => {
+                        self.planner.settle(moment);
+                        (moment, true, None)
+                    }
+                    _ if allowed.is_zero() => {
+                        self.miss(moment, now, log);
+                        return None;
+                    }
+                    _ => (moment, true, Some("the appliance was down, and that is too long ago to be caught up")),
+                }
+            }
+            (None, None, None) => return None,
+        };
+        let skip = too_late.map(str::to_owned).or_else(|| self.reason_to_skip(now, frozen));
+        self.last = Some(match &skip {
+            None => LastRun::running(moment.at),
+            Some(reason) => LastRun::skipped(moment.at, now, reason.clone()),
+        });
+        Some(Due { name: self.schedule.name.clone(), task: self.schedule.task(moment), moment, caught_up, skip })
     }
-}
 
-fn recall(run: &OwnedFd) -> io::Result<Memory> {
-    match files::read(run, FILE, LONGEST)? {
-        Some(text) => Ok(serde_json::from_slice(&text)?),
-        None => Ok(Memory::new()),
+    fn reason_to_skip(&self, now: DateTime<Utc>, frozen: Option<&Frozen>) -> Option<String> {
+        if let Some(frozen) = frozen {
+            return Some(format!("schedules are {frozen}"));
+        }
+        let window = self.schedule.window.filter(|window| !window.holds(self.planner.zone().wall(now)))?;
+        Some(format!("it would begin outside of {window}"))
+    }
+
+    /// Nobody asked for it to be caught up: that is worth a line and no report.
+    fn miss(&mut self, moment: Moment, now: DateTime<Utc>, log: &Log) {
+        let reason = "the appliance was down".to_owned();
+        log.say(Level::Info, format!("schedule {}: {} was missed: {reason}", self.schedule.name, moment.wall));
+        self.last = Some(LastRun { result: RunResult::Missed, ..LastRun::skipped(moment.at, now, reason) });
+    }
+
+    fn last_is(&self, scheduled_for: DateTime<Utc>) -> bool {
+        self.last.as_ref().is_some_and(|last| last.scheduled_for == scheduled_for)
+    }
+
+    fn last_is_before_or(&self, scheduled_for: DateTime<Utc>) -> bool {
+        self.last.as_ref().is_none_or(|last| last.scheduled_for <= scheduled_for)
+    }
+
+    fn remember(&self) -> Remembered {
+        Remembered {
+            rule: self.rule.clone(),
+            since: self.since,
+            done: self.planner.done().collect(),
+            last: self.last.clone(),
+        }
+    }
+
+    fn shown(&self) -> String {
+        let what = self.schedule.work.name();
+        let zone = self.planner.zone();
+        self.next.map_or_else(
+            || format!("no {what} any more"),
+            |moment| format!("next {what} at {} ({zone})", zone.wall(moment.at).format("%Y-%m-%d %H:%M:%S")),
+        )
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_came_up_is_read_back_and_a_broken_file_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = OwnedFd::from(std::fs::File::open(folder.path()).unwrap());
-        assert!(recall(&run).unwrap().is_empty());
-        let moment =
-            Moment { wall: "2026-03-29T03:01:00".parse().unwrap(), at: "2026-03-29T01:00:00Z".parse().unwrap() };
-        let memory = Memory::from([("restart".to_owned(), vec![moment])]);
-        files::write(&run, FILE, &serde_json::to_vec(&memory).unwrap(), 0o600, None).unwrap();
-        assert_eq!(recall(&run).unwrap(), memory);
-        files::write(&run, FILE, b"{", 0o600, None).unwrap();
-        recall(&run).unwrap_err();
-    }
-}
+#[path = "keeper_tests.rs"]
+mod tests;

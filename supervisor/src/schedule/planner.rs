@@ -44,6 +44,10 @@ pub struct Decision {
 pub struct Planner {
     line: Line,
     zone: Zone,
+    /// Everything comes so much later than the line says.
+    jitter: TimeDelta,
+    /// What was passed over by no more than this is still done.
+    late: TimeDelta,
     /// The clock at the last look.
     seen: DateTime<Utc>,
     /// What has come up, the latest last.
@@ -53,7 +57,21 @@ pub struct Planner {
 impl Planner {
     /// A schedule looked at from `now` on: what was due before is not caught up. `done` has come up already.
     pub fn new(line: Line, zone: Zone, now: DateTime<Utc>, done: impl IntoIterator<Item = Moment>) -> Self {
-        Self { line, zone, seen: now, done: done.into_iter().collect() }
+        Self { line, zone, jitter: TimeDelta::zero(), late: LATE, seen: now, done: done.into_iter().collect() }
+    }
+
+    /// The same, with everything so much later than the line says.
+    #[must_use]
+    pub fn delayed_by(mut self, jitter: TimeDelta) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// The same, with what was passed over by no more than this still done; never less than an hour while it is looked at.
+    #[must_use]
+    pub fn late_within(mut self, late: TimeDelta) -> Self {
+        self.late = late.max(LATE);
+        self
     }
 
     /// Looks at the clock. What is due counts as done from here on.
@@ -61,16 +79,26 @@ impl Planner {
         let since = std::mem::replace(&mut self.seen, now);
         let passed = self.latest(now).filter(|moment| moment.at > since && !self.is_done(*moment));
         let (due, missed) = match passed {
-            Some(moment) if now - moment.at <= LATE => (Some(moment), None),
+            Some(moment) if now - moment.at <= self.late => (Some(moment), None),
             other => (None, other),
         };
         if let Some(moment) = due {
-            self.done.push_back(moment);
-            while self.done.len() > REMEMBERED {
-                self.done.pop_front();
-            }
+            self.settle(moment);
         }
         Decision { due, missed, next: self.next(now) }
+    }
+
+    /// The last time that came and went after `since` without coming up: nobody looked then.
+    pub fn overslept(&self, now: DateTime<Utc>, since: DateTime<Utc>) -> Option<Moment> {
+        self.latest(now).filter(|moment| moment.at > since && !self.is_done(*moment))
+    }
+
+    /// From here on this time has come up.
+    pub fn settle(&mut self, moment: Moment) {
+        self.done.push_back(moment);
+        while self.done.len() > REMEMBERED {
+            self.done.pop_front();
+        }
     }
 
     /// All that has come up and is remembered.
@@ -85,7 +113,7 @@ impl Planner {
 
     /// The first time to come that has not come up already.
     fn next(&self, now: DateTime<Utc>) -> Option<Moment> {
-        let times = self.line.after(self.zone.wall(now)).take(SEARCH);
+        let times = self.line.after(self.zone.wall(now - self.jitter)).take(SEARCH);
         let mut moments = times.filter_map(|wall| self.moment(wall));
         moments.find(|moment| moment.at > now && !self.is_done(*moment))
     }
@@ -102,7 +130,7 @@ impl Planner {
     }
 
     fn moment(&self, wall: NaiveDateTime) -> Option<Moment> {
-        Some(Moment { wall, at: self.zone.moment(wall)? })
+        Some(Moment { wall, at: self.zone.moment(wall)? + self.jitter })
     }
 
     /// Several times in one gap come up as one.

@@ -134,6 +134,11 @@ impl Tasks {
         Ok(receiver)
     }
 
+    /// The number of the task that was begun last.
+    pub fn newest(&self) -> u64 {
+        self.last
+    }
+
     /// Whether such a task runs.
     pub fn runs(&self, task: &Task) -> bool {
         self.running.iter().any(|running| running.task == *task)
@@ -265,10 +270,13 @@ impl Listener {
         };
         let outcome = conclude(exit.ok(), &written, |text| self.log.clean(text));
         // Nobody may be waiting for the result.
-        if let Some(reason) = outcome.result.get("error").and_then(Value::as_str).filter(|_| outcome.exit != 0) {
-            self.log.task_line(&self.name, format!("ERROR {}", reason.replace('\n', " ")).as_bytes());
+        let said = |member| outcome.result.get(member).and_then(Value::as_str).map(|text| text.replace('\n', " "));
+        let error = said("error").filter(|_| outcome.exit != 0);
+        if let Some(error) = &error {
+            self.log.task_line(&self.name, format!("ERROR {error}").as_bytes());
         }
-        let _ = messages.send(Message::TaskEnded { number: self.number, exit: outcome.exit });
+        let reason = error.or_else(|| said("reason"));
+        let _ = messages.send(Message::TaskEnded { number: self.number, exit: outcome.exit, reason });
         let _ = self.news.send(News::End(outcome)).await;
     }
 

@@ -48,6 +48,8 @@ pub enum Task {
         /// The backup.
         file: PathBuf,
     },
+    /// The same with the newest of `backups/`: by schedule.
+    BackupVerifyNewest,
     /// Put a backup in the place of the data.
     BackupRestore {
         /// The backup.
@@ -76,6 +78,7 @@ impl Task {
             Self::ScheduledRestart { .. } | Self::ReportSkipped { .. } => "scheduled-restart",
             Self::BackupCreate { .. }
             | Self::BackupVerify { .. }
+            | Self::BackupVerifyNewest
             | Self::BackupRestore { .. }
             | Self::BackupRecover => "backup",
             Self::Deliver => "deliver",
@@ -90,7 +93,7 @@ impl Task {
         match self {
             Self::ScheduledRestart { .. } => "a scheduled restart",
             Self::BackupCreate { .. } => "a backup",
-            Self::BackupVerify { .. } => "the verification of a backup",
+            Self::BackupVerify { .. } | Self::BackupVerifyNewest => "the verification of a backup",
             Self::BackupRestore { .. } => "a restore",
             Self::BackupRecover => "the recovery from a restore or verification that was killed",
             Self::ReportSkipped { .. } => "the report of a restart that was skipped",

@@ -30,6 +30,7 @@ fn carry_out(request: &TaskRequest) -> TaskOutcome {
         Task::ScheduledRestart { .. } => report::restart(request),
         Task::BackupCreate { to } => backup::create::run(&request.place, to.as_deref()),
         Task::BackupVerify { file } => backup::verify::run(&request.place, file),
+        Task::BackupVerifyNewest => backup::verify::run_newest(&request.place),
         Task::BackupRestore { file, dry_run } => backup::restore::run(&request.place, file, *dry_run),
         Task::BackupRecover => backup::restore::recover(&request.place),
         Task::ReportSkipped { scheduled_for, reason } => report::skipped(&request.place, *scheduled_for, reason),

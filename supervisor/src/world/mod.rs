@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use nix::unistd::Pid;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -21,6 +22,7 @@ use crate::log::Log;
 use crate::plan::Plan;
 use crate::reap::{self, Trace};
 use crate::rest::Rest;
+use crate::schedule::Timetable;
 use crate::state::{Action, Event, Exit, Id, Level, Millis, State, Watch};
 use crate::supervisor::Message;
 use crate::task::Tasks;
@@ -41,6 +43,9 @@ pub struct World {
     runs: BTreeMap<Id, Run>,
     sweeps: Vec<Sweep>,
     tasks: Tasks,
+    timetable: Option<Timetable>,
+    /// What runs by schedule: the number of the task, with the name of the schedule and for when it was due.
+    scheduled: HashMap<u64, (String, DateTime<Utc>)>,
     /// A report was written while reports were being delivered.
     deliver_again: bool,
     /// Attempts to clear up after a task that was killed.
@@ -97,6 +102,8 @@ impl World {
     ) -> Self {
         Self {
             tasks: Tasks::new(log.clone(), messages.clone()),
+            timetable: None,
+            scheduled: HashMap::new(),
             deliver_again: false,
             recoveries: 0,
             ballast: Ballast::new(Arc::clone(&launcher.context().data.dir)),

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::mpsc;
 
 use super::World;
 use crate::backup::swap;
 use crate::events::Entry;
 use crate::files;
-use crate::schedule::Due;
+use crate::schedule::{Due, LastRun, RunResult, Timetable};
 use crate::state::{Event, Level};
 use crate::supervisor::Message;
-use crate::task::{News, Refusal, Task};
+use crate::task::{News, Refusal, Task, exit};
 
 /// So often, and with this pause, the supervisor tries to clear up after a restore that was killed.
 const RECOVERIES: u32 = 5;
@@ -31,30 +32,68 @@ impl World {
         Ok(news)
     }
 
+    /// From now on what becomes of schedules is told there.
+    pub fn follow(&mut self, timetable: Timetable) {
+        self.timetable = Some(timetable);
+    }
+
+    /// Everything is up: what was due while it was not may be caught up.
+    pub fn catch_up(&self) {
+        if let Some(timetable) = &self.timetable {
+            timetable.is_up();
+        }
+    }
+
     /// Begins what the clock wants. Whether it can be done does not matter to the next time.
     pub fn begin_scheduled(&mut self, due: &Due) {
-        let wall = due.moment.wall;
-        self.say(Level::Info, format!("schedule {}: due at {wall}", due.name));
-        self.log.event(Entry::new("schedule-due", Level::Info, format!("schedule {}: {wall}", due.name)));
-        let task = due.work.task(due.moment);
-        let is_restart = matches!(task, Task::ScheduledRestart { .. });
-        let Err(refusal) = self.begin_task(task) else { return };
-        let skipped = format!("schedule {}: {wall} is skipped: {refusal}", due.name);
+        let caught_up = if due.caught_up { ", caught up" } else { "" };
+        let (name, wall) = (&due.name, due.moment.wall);
+        self.say(Level::Info, format!("schedule {name}: due at {wall}{caught_up}"));
+        self.log.event(Entry::new("schedule-due", Level::Info, format!("schedule {name}: {wall}{caught_up}")));
+        if let Some(reason) = &due.skip {
+            return self.skip(due, reason, true);
+        }
+        match self.begin_task(due.task.clone()) {
+            Ok(_) => drop(self.scheduled.insert(self.tasks.newest(), (due.name.clone(), due.moment.at))),
+            Err(refusal) => self.skip(due, &refusal.to_string(), matches!(refusal, Refusal::Busy(_))),
+        }
+    }
+
+    /// Leaves out what is due: a line, a note, and for a restart a report.
+    fn skip(&mut self, due: &Due, reason: &str, is_reported: bool) {
+        let (name, scheduled_for) = (&due.name, due.moment.at);
+        let skipped = format!("schedule {name}: {} is skipped: {reason}", due.moment.wall);
         self.log.event(Entry::new("schedule-skipped", Level::Warn, skipped.clone()));
         self.say(Level::Warn, skipped);
-        if let Refusal::Busy(reason) = refusal
-            && is_restart
-            && let Err(refusal) = self.begin_task(Task::ReportSkipped { scheduled_for: due.moment.at, reason })
+        self.note(name, LastRun::skipped(scheduled_for, Utc::now(), reason.to_owned()));
+        if is_reported
+            && matches!(due.task, Task::ScheduledRestart { .. })
+            && let Err(refusal) = self.begin_task(Task::ReportSkipped { scheduled_for, reason: reason.to_owned() })
         {
-            self.say(Level::Warn, format!("schedule {}: that is not reported: {refusal}", due.name));
+            self.say(Level::Warn, format!("schedule {name}: that is not reported: {refusal}"));
+        }
+    }
+
+    fn note(&self, name: &str, run: LastRun) {
+        if let Some(timetable) = &self.timetable {
+            timetable.note(name, run);
         }
     }
 
     /// A task has nothing more to say.
-    pub fn task_ended(&mut self, number: u64, exit: u8) {
+    pub fn task_ended(&mut self, number: u64, exit: u8, reason: Option<String>) {
+        if let Some((name, scheduled_for)) = self.scheduled.remove(&number) {
+            let result = match exit {
+                0 => RunResult::Ok,
+                exit::DEGRADED => RunResult::Degraded,
+                exit::SKIPPED => RunResult::Skipped,
+                _ => RunResult::Failed,
+            };
+            self.note(&name, LastRun { scheduled_for, finished_at: Some(Utc::now()), result, reason });
+        }
         let task = self.tasks.concluded(number, exit);
         match task {
-            Some(Task::BackupRestore { .. } | Task::BackupVerify { .. }) => {
+            Some(Task::BackupRestore { .. } | Task::BackupVerify { .. } | Task::BackupVerifyNewest) => {
                 self.recoveries = 0;
                 self.recover();
             }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::appliance::{Appliance, SUPERVISOR};
+use super::appliance::{Appliance, SUPERVISOR, wait_until};
 
 const PLAN: &str = r#"
 [schedule.one]
@@ -41,7 +41,54 @@ fn the_timer_goes_off_on_the_second_and_one_task_runs_at_a_time() {
     assert!((0..1_500).contains(&(at.naive_utc() + chrono::TimeDelta::hours(8) - wall).num_milliseconds()));
     let remembered = std::fs::read_to_string(appliance.path("data/run/schedules.json")).unwrap();
     let remembered: serde_json::Value = serde_json::from_str(&remembered).unwrap();
-    assert!(!remembered["one"].as_array().unwrap().is_empty() && !remembered["two"].as_array().unwrap().is_empty());
+    for schedule in ["one", "two"] {
+        assert!(!remembered["schedules"][schedule]["done"].as_array().unwrap().is_empty());
+    }
+    assert_eq!(appliance.stop(), 0);
+}
+
+#[test]
+fn while_frozen_everything_is_skipped_with_the_reason_also_after_a_restart() {
+    let plan = PLAN.replace("scheduled-restart", "backup-verify");
+    let mut appliance = Appliance::start(&plan);
+    appliance.until_said("supervisor | ready in");
+    let said = appliance.done(&["freeze", "--for", "1h", "--reason", "moving house"]);
+    assert!(said.starts_with("Schedules are frozen until 20") && said.ends_with(" UTC: moving house\n"), "{said}");
+    let status = |appliance: &Appliance| -> serde_json::Value {
+        serde_json::from_str(&appliance.done(&["status", "--json"])).unwrap()
+    };
+    for _ in 0..2 {
+        wait_until(
+            || {
+                let status = status(&appliance);
+                let schedules = status["schedules"].as_array().unwrap();
+                let skipped = |schedule: &serde_json::Value| schedule["last"]["result"] == "skipped";
+                status["frozen"]["reason"] == "moving house" && schedules.iter().all(skipped)
+            },
+            || format!("{}\n{}", status(&appliance), appliance.output()),
+        );
+        let shown = appliance.done(&["status"]);
+        assert!(
+            shown.contains("schedule two: next backup at ") && shown.contains(" skipped: schedules are frozen until")
+        );
+        assert!(shown.lines().any(|line| line.starts_with("schedules are frozen until ")), "{shown}");
+        appliance.until_said(" is skipped: schedules are frozen until ");
+        assert_eq!(appliance.stop(), 0);
+        appliance.start_again();
+        appliance.until_said("supervisor | ready in");
+    }
+    assert_eq!(appliance.done(&["thaw"]), "Schedules are kept again\n");
+    assert_eq!(appliance.done(&["thaw"]), "Schedules were not frozen\n");
+    appliance.until_said("backup | ERROR There is no backup to be verified.");
+    wait_until(
+        || {
+            let last = &status(&appliance)["schedules"][0]["last"];
+            last["result"] == "failed" && last["reason"] == "There is no backup to be verified."
+        },
+        || format!("{}", status(&appliance)),
+    );
+    assert_eq!(status(&appliance)["frozen"], serde_json::Value::Null);
+    assert_eq!(appliance.command(&["freeze", "--for", "2w"]).status.code(), Some(15));
     assert_eq!(appliance.stop(), 0);
 }
 
