@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::verdict::{Answer, Verdict};
 use crate::{Message, sign};
 
 /// The headers that carry the [`signature`], each the same: receivers look for the one or for the other.
@@ -37,6 +38,25 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
     value
 }
 
+/// The headers for exactly these bytes of `body`: the `id` by which a repetition is known, and with a secret the
+/// signatures.
+pub fn headers(secret: Option<&str>, id: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+    let mut headers = vec![(IDEMPOTENCY_HEADER, id.to_owned())];
+    if let Some(secret) = secret {
+        let signature = signature(secret, body);
+        headers.extend(SIGNATURE_HEADERS.map(|name| (name, signature.clone())));
+    }
+    headers
+}
+
+/// The status decides. Nothing found may be a program that is being replaced.
+pub(crate) fn verdict(answer: &Answer<'_>) -> Verdict {
+    match answer.status {
+        404 => Verdict::later("HTTP 404", answer.after),
+        _ => answer.by_status(""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +79,21 @@ mod tests {
             signature("Jefe", b"what do ya want for nothing?"),
             "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
+    }
+
+    #[test]
+    fn headers_name_the_message_and_sign_it() {
+        assert_eq!(headers(None, "id", b""), [(IDEMPOTENCY_HEADER, "id".to_owned())]);
+        let signed = headers(Some("s"), "id", b"x");
+        assert_eq!(signed.len(), 3);
+        assert!(signed.iter().skip(1).all(|(_, value)| *value == signature("s", b"x")));
+    }
+
+    #[test]
+    fn nothing_found_may_be_found_later() {
+        let read = |status| verdict(&Answer::new(status, None, b"whatever"));
+        assert_eq!(read(204), Verdict::Taken);
+        assert_eq!(read(404), Verdict::later("HTTP 404", None));
+        assert_eq!(read(401), Verdict::refused("HTTP 401"));
     }
 }

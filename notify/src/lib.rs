@@ -1,7 +1,15 @@
-//! One message, and the body and signature each chat service wants. Pure: sending is the caller's business.
+//! One message, and the request each chat service wants for it. Pure: sending is the caller's business.
+//!
+//! | file | what |
+//! |---|---|
+//! | `kind` | the services, their limits, and how to know one by its address |
+//! | `request` | the front: a message as a request |
+//! | `verdict` | the front: what an answer means |
+//! | `fit`, `text`, `address` | what the services' files share |
+//! | the others | one service each: form, signature, answers |
 //!
 //! ```
-//! use glitchbox_notify::{Language, Level, Message, feishu};
+//! use glitchbox_notify::{Kind, Language, Level, Message, Target, Verdict, request, verdict};
 //!
 //! let message = Message {
 //!     title: "Nightly restart".to_owned(),
@@ -11,17 +19,37 @@
 //!     link: None,
 //!     language: Language::English,
 //! };
-//! let body = feishu::body(&message, Some(("secret", 1_599_360_473)));
-//! assert!(body["sign"].is_string());
+//! let target = Target { kind: Kind::Feishu, url: "https://open.feishu.cn/open-apis/bot/v2/hook/x", secret: Some("s") };
+//! let request = request(&target, &message, "report.7", "restart.report", 1_599_360_473_000)?;
+//! assert_eq!(request.url, target.url);
+//! assert_eq!(verdict(target.kind, 200, None, b"{\"code\":0}"), Verdict::Taken);
+//! # Ok::<(), String>(())
 //! ```
 
+mod address;
+pub mod dingtalk;
+mod discord;
 pub mod feishu;
+mod fit;
 pub mod generic;
-pub mod slack;
+mod kind;
+mod ntfy;
+mod request;
+mod slack;
+mod teams;
+mod telegram;
+mod text;
+mod verdict;
+mod wecom;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
+
+use fit::fit;
+pub use kind::{Kind, Limits, kind_of, limits};
+pub use request::{Request, Target, request, verdict};
+pub use verdict::Verdict;
 
 /// Something to tell people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,17 +106,18 @@ fn as_objects<S: serde::Serializer>(facts: &[(String, String)], serializer: S) -
     serializer.collect_seq(facts.iter().map(|(name, value)| serde_json::json!({"name": name, "value": value})))
 }
 
-/// The beginning of `text` in at most `limit` bytes, marked when something is left out.
-fn shorten(text: &str, limit: usize) -> String {
-    const MARK: &str = "…";
-    if text.len() <= limit {
-        return text.to_owned();
+/// The word for looking further.
+const fn view(language: Language) -> &'static str {
+    match language {
+        Language::English => "View",
+        Language::Chinese => "查看",
     }
-    let mut end = limit.saturating_sub(MARK.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned() + MARK
+}
+
+/// What `of` gives for the message's level; nothing when its title begins with a mark of its own.
+fn mark(message: &Message, of: impl Fn(Level) -> &'static str) -> &'static str {
+    let has_own = message.title.chars().next().is_some_and(|first| !first.is_ascii() && !first.is_alphanumeric());
+    if has_own { "" } else { of(message.level) }
 }
 
 #[cfg(test)]
@@ -105,13 +134,5 @@ mod tests {
             link: Some("https://errors.example.com/".to_owned()),
             language: Language::English,
         }
-    }
-
-    #[test]
-    fn text_is_shortened_between_characters() {
-        assert_eq!(shorten("short", 5), "short");
-        assert_eq!(shorten("错误错误", 10), "错误…");
-        assert_eq!(shorten("错误错误", 8), "错…");
-        assert_eq!(shorten("abc", 0), "…");
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::{Level, Message, shorten};
+use crate::text::{call_nobody, shorten};
+use crate::verdict::{Answer, Verdict};
+use crate::{Kind, Level, Message, fit, limits};
 
 /// Slack shows no more of a text; the whole stays far below its limit for a request.
 const TITLE_LIMIT: usize = 500;
@@ -11,8 +13,18 @@ const BODY_LIMIT: usize = 6_000;
 /// Values that share a line with their neighbour.
 const SHORT: usize = 40;
 
-/// The request body. Any answer with a status of 2xx means success.
-pub fn body(message: &Message) -> Value {
+/// The request body.
+///
+/// # Errors
+/// See [`request`](crate::request).
+pub(crate) fn body(message: &Message) -> Result<Vec<u8>, String> {
+    fit(message, |message| {
+        let body = layout(message).to_string().into_bytes();
+        (body.len() <= limits(Kind::Slack).bytes).then_some(body)
+    })
+}
+
+fn layout(message: &Message) -> Value {
     let colour = match message.level {
         Level::Success => "#2e7d32",
         Level::Info => "#1976d2",
@@ -43,9 +55,14 @@ pub fn body(message: &Message) -> Value {
     json!({ "text": title, "attachments": [attachment] })
 }
 
-/// The three characters that Slack gives a meaning (`<!channel>`, links).
+/// Any answer with a status of 2xx means success; what is wrong is told in plain text.
+pub(crate) fn verdict(answer: &Answer<'_>) -> Verdict {
+    answer.by_status(&answer.words())
+}
+
+/// The three characters that Slack gives a meaning (`<!channel>`, links), and the `@` that calls people elsewhere.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    call_nobody(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -67,12 +84,20 @@ mod tests {
                 "mrkdwn_in": [],
             }],
         });
-        assert_eq!(body(&message()), wanted);
+        assert_eq!(layout(&message()), wanted);
     }
 
     #[test]
     fn nobody_is_called_by_a_text() {
-        let body = body(&Message { title: "<!channel> boom".to_owned(), link: None, ..message() }).to_string();
-        assert!(!body.contains('<'), "{body}");
+        let body = layout(&Message { title: "<!channel> @all boom".to_owned(), link: None, ..message() }).to_string();
+        assert!(!body.contains('<') && !body.contains("@all"), "{body}");
+    }
+
+    #[test]
+    fn the_status_decides_and_the_words_explain() {
+        let read = |status, body: &str| verdict(&Answer::new(status, None, body.as_bytes()));
+        assert_eq!(read(200, "ok"), Verdict::Taken);
+        assert_eq!(read(404, "no_service"), Verdict::refused("HTTP 404: no_service"));
+        assert_eq!(read(500, "rollup_error"), Verdict::later("HTTP 500: rollup_error", None));
     }
 }

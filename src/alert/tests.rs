@@ -76,7 +76,8 @@ fn digest(language: Language) -> Content {
 }
 
 fn body(kind: RecipientKind, content: &Content, secret: Option<&str>) -> Value {
-    let request = webhook::request(kind, content, secret, "notice.1.2", 1_599_360_473);
+    let request =
+        webhook::request(kind, "https://bot.example/x", content, secret, "notice.1.2", 1_599_360_473_000).unwrap();
     serde_json::from_slice(&request.body).unwrap()
 }
 

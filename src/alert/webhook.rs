@@ -1,52 +1,41 @@
 //! A message as the request that each kind of webhook wants.
 
-use glitchbox_notify::{feishu, generic, slack};
+use glitchbox_notify::{Kind, Request, Target, generic};
 use serde_json::Value;
 
 use super::content::Content;
 use crate::store::alert::RecipientKind;
 
-/// A POST of JSON.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Beside `Content-Type`.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON.
-    pub body: Vec<u8>,
-}
-
-/// Makes the request. `id` is the same whenever the same message is sent again; `now` is in seconds since 1970.
-pub fn request(kind: RecipientKind, content: &Content, secret: Option<&str>, id: &str, now: i64) -> Request {
-    let message = content.message();
-    let mut headers = vec![(generic::IDEMPOTENCY_HEADER, id.to_owned())];
-    let body = match kind {
-        RecipientKind::Feishu => text(&feishu::body(&message, secret.map(|secret| (secret, now)))),
-        RecipientKind::Generic => {
-            let body = with_data(&generic::body(&message, content.kind), &content.data);
-            if let Some(secret) = secret {
-                let signature = generic::signature(secret, &body);
-                headers.extend(generic::SIGNATURE_HEADERS.map(|name| (name, signature.clone())));
-            }
-            body
-        }
-        RecipientKind::Webhook | RecipientKind::Email => text(&slack::body(&message)),
-    };
-    Request { headers, body }
-}
-
-/// Whether an answer with status 2xx and this body means success.
+/// Makes the request. `id` is the same whenever the same message is sent again; `now` is in milliseconds since 1970.
 ///
 /// # Errors
-/// What the service said against it.
-pub fn check_answer(kind: RecipientKind, answer: &[u8]) -> Result<(), String> {
-    match kind {
-        RecipientKind::Feishu => feishu::check_response(answer),
-        _ => Ok(()),
+/// What is wrong with the address, without repeating it.
+pub fn request(
+    kind: RecipientKind,
+    url: &str,
+    content: &Content,
+    secret: Option<&str>,
+    id: &str,
+    now: i64,
+) -> Result<Request, String> {
+    let kind = kind_of(kind);
+    let mut request =
+        glitchbox_notify::request(&Target { kind, url, secret }, &content.message(), id, content.kind, now)?;
+    if kind == Kind::Generic {
+        request.body = with_data(&request.body, &content.data);
+        request.headers.retain(|(name, _)| *name == "Content-Type");
+        request.headers.extend(generic::headers(secret, id, &request.body));
     }
+    Ok(request)
 }
 
-fn text(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
+/// The form of request that a recipient takes.
+pub const fn kind_of(kind: RecipientKind) -> Kind {
+    match kind {
+        RecipientKind::Feishu => Kind::Feishu,
+        RecipientKind::Generic => Kind::Generic,
+        RecipientKind::Webhook | RecipientKind::Email => Kind::Slack,
+    }
 }
 
 /// The body with what programs want to read beside what people do.
@@ -54,7 +43,7 @@ fn with_data(body: &[u8], data: &Value) -> Vec<u8> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(mut fields)) => {
             fields.extend(data.as_object().cloned().unwrap_or_default());
-            text(&Value::Object(fields))
+            Value::Object(fields).to_string().into_bytes()
         }
         _ => body.to_vec(),
     }

@@ -51,5 +51,5 @@ async fn send(config: &Config, content: &Content, to: &str) -> Result<(), String
         alerts_page: None,
         list: "test".to_owned(),
     };
-    Transport::new(config).send(&parcel).await
+    Transport::new(config).send(&parcel).await.map_err(|unsent| unsent.why)
 }

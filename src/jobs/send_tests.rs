@@ -61,7 +61,7 @@ async fn send(app: &App, transport: &Transport, test: &ClaimedTest) {
         alerts_page: Some(content.link.clone()),
         list: format!("{}.{}", test.project_slug, test.organization_slug),
     };
-    let error = transport.send(&parcel).await.err();
+    let error = transport.send(&parcel).await.err().map(|unsent| unsent.why);
     if let Err(error) = alert_test::settle(&app.db, test, error.as_deref()).await {
         tracing::warn!(%error, "what became of a test message cannot be noted");
     }

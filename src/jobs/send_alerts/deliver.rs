@@ -4,7 +4,7 @@ use anyhow::Context;
 use chrono::{TimeDelta, Utc};
 use rand::RngExt;
 
-use super::transport::{Parcel, Transport};
+use super::transport::{Parcel, Transport, Unsent};
 use crate::alert::content::{self, Content, alerts_page};
 use crate::alert::throttle::{Action, Policy, decide};
 use crate::app::App;
@@ -21,6 +21,9 @@ const FIRST_PAUSE: i64 = 5;
 
 /// Longest pause between two tries, in seconds.
 const MAX_PAUSE: i64 = 600;
+
+/// A receiver that wants to be left alone is so for at most this long.
+const LONGEST_WISH: TimeDelta = TimeDelta::minutes(45);
 
 /// A delivery that cannot be made for so long is given up.
 const GIVE_UP: TimeDelta = TimeDelta::hours(24);
@@ -94,7 +97,7 @@ pub(super) async fn deliver(
                     .context("note a message as sent")?;
                 (channel.window, channel.failures) = (window, 0);
             }
-            Err(error) => return fail(app, &channel, &outgoing.deliveries, &error).await,
+            Err(unsent) => return fail(app, &channel, &outgoing.deliveries, &unsent).await,
         }
     }
 }
@@ -156,9 +159,10 @@ fn message_id(delivery: &Delivery, kind: &str) -> String {
     format!("{kind}.{}.{}", delivery.id, delivery.created_at.timestamp_micros())
 }
 
-async fn fail(app: &App, channel: &Channel, deliveries: &[i64], error: &str) -> anyhow::Result<()> {
+async fn fail(app: &App, channel: &Channel, deliveries: &[i64], unsent: &Unsent) -> anyhow::Result<()> {
     let now = Utc::now();
-    let retry_at = now + pause(channel.failures);
+    let error = unsent.why.as_str();
+    let retry_at = now + rest(channel.failures, unsent);
     let given_up = channel::failed(&app.db, channel.id, deliveries, error, now, retry_at, now - GIVE_UP)
         .await
         .context("note a failure")?;
@@ -173,6 +177,14 @@ async fn fail(app: &App, channel: &Channel, deliveries: &[i64], error: &str) -> 
     Ok(())
 }
 
+/// How long to leave a receiver alone: at least as long as it wants to be, within reason. What was refused is so until
+/// somebody changes something.
+fn rest(failures: i32, unsent: &Unsent) -> TimeDelta {
+    let own = if unsent.is_refused { pause(i32::MAX) } else { pause(failures) };
+    let wish = unsent.after.and_then(|after| TimeDelta::from_std(after).ok()).unwrap_or_default();
+    own.max(wish.min(LONGEST_WISH))
+}
+
 /// Doubles with each failure, and varies by a quarter so that not all come back at once.
 fn pause(failures: i32) -> TimeDelta {
     let doublings = u32::try_from(failures.clamp(0, 20)).unwrap_or_default();
@@ -182,7 +194,20 @@ fn pause(failures: i32) -> TimeDelta {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_receiver_is_left_alone_as_long_as_it_wants() {
+        let unsent = |after, is_refused| Unsent { why: String::new(), after, is_refused };
+        let seconds = Duration::from_secs;
+        assert!(rest(0, &unsent(None, false)) <= TimeDelta::seconds(5));
+        assert_eq!(rest(0, &unsent(Some(seconds(90)), false)), TimeDelta::seconds(90));
+        assert!(rest(1000, &unsent(Some(seconds(1)), false)) >= TimeDelta::seconds(MAX_PAUSE * 3 / 4));
+        assert_eq!(rest(0, &unsent(Some(seconds(100_000)), false)), LONGEST_WISH);
+        assert!(rest(0, &unsent(None, true)) >= TimeDelta::seconds(MAX_PAUSE * 3 / 4));
+    }
 
     #[test]
     fn pauses_grow_to_ten_minutes() {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use glitchbox_notify::Level;
+use glitchbox_notify::{Level, Verdict};
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use reqwest::header::RETRY_AFTER;
 use reqwest::redirect;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -65,6 +66,23 @@ pub struct Parcel<'a> {
     pub list: String,
 }
 
+/// A message that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// Why, in one line without a secret.
+    pub why: String,
+    /// How long the receiver wants to be left alone.
+    pub after: Option<Duration>,
+    /// The address, the secret or the message is wrong, and stays so until somebody changes it.
+    pub is_refused: bool,
+}
+
+impl From<String> for Unsent {
+    fn from(why: String) -> Self {
+        Self { why, after: None, is_refused: false }
+    }
+}
+
 impl Transport {
     /// As the settings say.
     pub fn new(config: &Config) -> Self {
@@ -85,14 +103,15 @@ impl Transport {
     /// Sends one message.
     ///
     /// # Errors
-    /// Why it was not taken, in one line without a secret.
-    pub async fn send(&self, parcel: &Parcel<'_>) -> Result<(), String> {
+    /// Why it was not taken.
+    pub async fn send(&self, parcel: &Parcel<'_>) -> Result<(), Unsent> {
         let sent = match parcel.kind {
-            RecipientKind::Email => self.send_mail(parcel).await,
-            RecipientKind::Webhook | RecipientKind::Feishu | RecipientKind::Generic => self.post(parcel).await,
+            RecipientKind::Email => self.send_mail(parcel).await.map_err(Unsent::from),
+            _ => self.post(parcel).await,
         };
-        sent.map_err(|error| {
-            error.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(ERROR_LIMIT).collect()
+        sent.map_err(|unsent| {
+            let tame = |letter: char| if letter.is_control() { ' ' } else { letter };
+            Unsent { why: unsent.why.chars().map(tame).take(ERROR_LIMIT).collect(), ..unsent }
         })
     }
 
@@ -120,18 +139,20 @@ impl Transport {
         }
     }
 
-    async fn post(&self, parcel: &Parcel<'_>) -> Result<(), String> {
-        let now = chrono::Utc::now().timestamp();
+    async fn post(&self, parcel: &Parcel<'_>) -> Result<(), Unsent> {
+        let now = chrono::Utc::now().timestamp_millis();
         let secret = parcel.secret.map(Secret::expose);
-        let request = webhook::request(parcel.kind, parcel.content, secret, parcel.id, now);
+        let request = webhook::request(parcel.kind, parcel.destination, parcel.content, secret, parcel.id, now)
+            .map_err(|why| Unsent { why, after: None, is_refused: true })?;
         let client = self.http.get_or_try_init(async || client()).await?;
-        let mut post = client.post(parcel.destination).header("content-type", "application/json").body(request.body);
+        let mut post = client.post(request.url).body(request.body);
         for (name, value) in request.headers {
             post = post.header(name, value);
         }
         // The address may be a secret itself.
         let mut response = post.send().await.map_err(|error| describe(error.without_url()))?;
-        let status = response.status();
+        let status = response.status().as_u16();
+        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut answer = Vec::new();
         while answer.len() < ANSWER_LIMIT {
             match response.chunk().await.map_err(|error| describe(error.without_url()))? {
@@ -139,10 +160,15 @@ impl Transport {
                 None => break,
             }
         }
-        if !status.is_success() {
-            return Err(format!("the webhook answered {status}"));
+        match glitchbox_notify::verdict(webhook::kind_of(parcel.kind), status, after.as_deref(), &answer) {
+            Verdict::Taken => Ok(()),
+            Verdict::Later { why, after } => {
+                Err(Unsent { why: format!("the webhook answered {why}"), after, is_refused: false })
+            }
+            Verdict::Refused { why } => {
+                Err(Unsent { why: format!("the webhook refused it: {why}"), after: None, is_refused: true })
+            }
         }
-        webhook::check_answer(parcel.kind, &answer).map_err(|error| format!("the webhook refused it: {error}"))
     }
 }
 

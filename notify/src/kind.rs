@@ -1,0 +1,207 @@
+//! The services there are, and how to know one by its address.
+
+use crate::Language;
+use crate::address::{Parts, split};
+
+/// A service, or rather the form of request it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A custom bot of Feishu.
+    Feishu,
+    /// The same abroad: another host, readers of English.
+    Lark,
+    /// A custom bot of DingTalk.
+    DingTalk,
+    /// A bot of a WeCom group.
+    WeCom,
+    /// An incoming webhook of Slack, or of one of the many that take the same: Mattermost, Rocket.Chat, Zulip.
+    Slack,
+    /// A webhook of a Discord channel.
+    Discord,
+    /// A Teams workflow that posts cards, or an old connector.
+    Teams,
+    /// A bot of Telegram.
+    Telegram,
+    /// A topic of ntfy.
+    Ntfy,
+    /// Plain JSON for programs of people's own.
+    Generic,
+}
+
+impl Kind {
+    /// Every kind, in the order to show them.
+    pub const ALL: [Self; 10] = [
+        Self::Feishu,
+        Self::Lark,
+        Self::DingTalk,
+        Self::WeCom,
+        Self::Slack,
+        Self::Discord,
+        Self::Teams,
+        Self::Telegram,
+        Self::Ntfy,
+        Self::Generic,
+    ];
+
+    /// Its name for settings: lower case, no spaces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Feishu => "feishu",
+            Self::Lark => "lark",
+            Self::DingTalk => "dingtalk",
+            Self::WeCom => "wecom",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Teams => "teams",
+            Self::Telegram => "telegram",
+            Self::Ntfy => "ntfy",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// Its name for people.
+    pub const fn label(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Self::Feishu, Language::English) => "Feishu",
+            (Self::Feishu, Language::Chinese) => "飞书",
+            (Self::Lark, _) => "Lark",
+            (Self::DingTalk, Language::English) => "DingTalk",
+            (Self::DingTalk, Language::Chinese) => "钉钉",
+            (Self::WeCom, Language::English) => "WeCom",
+            (Self::WeCom, Language::Chinese) => "企业微信",
+            (Self::Slack, _) => "Slack",
+            (Self::Discord, _) => "Discord",
+            (Self::Teams, _) => "Microsoft Teams",
+            (Self::Telegram, _) => "Telegram",
+            (Self::Ntfy, _) => "ntfy",
+            (Self::Generic, Language::English) => "JSON",
+            (Self::Generic, Language::Chinese) => "通用 JSON",
+        }
+    }
+
+    /// The kind of this [`name`](Self::name), in whatever case.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name.trim()))
+    }
+
+    /// Whether a secret means anything to it: it signs with it, or (ntfy) it is the access token.
+    pub const fn takes_secret(self) -> bool {
+        matches!(self, Self::Feishu | Self::Lark | Self::DingTalk | Self::Ntfy | Self::Generic)
+    }
+
+    /// The language its readers most likely speak.
+    pub const fn language(self) -> Language {
+        match self {
+            Self::Feishu | Self::DingTalk | Self::WeCom => Language::Chinese,
+            _ => Language::English,
+        }
+    }
+}
+
+/// What takes at most so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's body; [`request`](crate::request) never makes more.
+    pub bytes: usize,
+    /// Messages a minute.
+    pub per_minute: u32,
+    /// Messages a second.
+    pub per_second: u32,
+}
+
+/// What the service takes, by its own word or, where it has none, by decency.
+pub const fn limits(kind: Kind) -> Limits {
+    let (bytes, per_minute, per_second) = match kind {
+        // 20 KB; some room is left for what a gateway may add.
+        Kind::Feishu | Kind::Lark => (19_500, 100, 5),
+        // More than 20 a minute, and it takes nothing for ten minutes.
+        Kind::DingTalk => (19_500, 20, 5),
+        // 4096 bytes of text.
+        Kind::WeCom => (4_096, 20, 5),
+        Kind::Slack => (30_000, 60, 1),
+        // 6000 characters in all, five a webhook within two seconds, thirty a channel within a minute.
+        Kind::Discord => (32_000, 30, 2),
+        // 28 KB with all that Teams adds.
+        Kind::Teams => (26_000, 60, 2),
+        // 4096 characters; a group takes 20 a minute.
+        Kind::Telegram => (24_000, 20, 1),
+        // 4096 bytes of text in at most twice as much JSON; visitors without an account get one each five seconds.
+        Kind::Ntfy => (8_000, 12, 5),
+        Kind::Generic => (262_144, 600, 20),
+    };
+    Limits { bytes, per_minute, per_second }
+}
+
+/// Recognises a service by its address; none for what people run themselves.
+pub fn kind_of(url: &str) -> Option<Kind> {
+    let Parts { host, path, .. } = split(url).ok()?;
+    let host = host.to_ascii_lowercase();
+    let is = |name: &str| host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    if is("feishu.cn") || is("larkoffice.com") {
+        return Some(Kind::Feishu);
+    }
+    if is("larksuite.com") {
+        return Some(Kind::Lark);
+    }
+    if is("oapi.dingtalk.com") {
+        return Some(Kind::DingTalk);
+    }
+    if is("qyapi.weixin.qq.com") {
+        return Some(Kind::WeCom);
+    }
+    if is("hooks.slack.com") {
+        return Some(Kind::Slack);
+    }
+    if (is("discord.com") || is("discordapp.com")) && path.starts_with("/api/") {
+        // Discord takes Slack's form too, at an address of its own.
+        return Some(if path.trim_end_matches('/').ends_with("/slack") { Kind::Slack } else { Kind::Discord });
+    }
+    if is("webhook.office.com") || is("logic.azure.com") || is("powerplatform.com") || is("powerautomate.com") {
+        return Some(Kind::Teams);
+    }
+    if is("api.telegram.org") {
+        return Some(Kind::Telegram);
+    }
+    is("ntfy.sh").then_some(Kind::Ntfy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_back() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.name()), Some(kind));
+        }
+        assert_eq!(Kind::parse(" DingTalk "), Some(Kind::DingTalk));
+        assert_eq!(Kind::parse("pigeon"), None);
+    }
+
+    #[test]
+    fn a_service_is_known_by_its_address() {
+        for (url, kind) in [
+            ("https://open.feishu.cn/open-apis/bot/v2/hook/x", Some(Kind::Feishu)),
+            ("https://open.larksuite.com/open-apis/bot/v2/hook/x", Some(Kind::Lark)),
+            ("https://oapi.dingtalk.com/robot/send?access_token=x", Some(Kind::DingTalk)),
+            ("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=x", Some(Kind::WeCom)),
+            ("https://hooks.slack.com/services/T/B/x", Some(Kind::Slack)),
+            ("https://discord.com/api/webhooks/1/x", Some(Kind::Discord)),
+            ("https://PTB.discord.com/api/v10/webhooks/1/x", Some(Kind::Discord)),
+            ("https://discord.com/api/webhooks/1/x/slack", Some(Kind::Slack)),
+            ("https://example.webhook.office.com/webhookb2/x", Some(Kind::Teams)),
+            ("https://prod-1.westus.logic.azure.com:443/workflows/x", Some(Kind::Teams)),
+            ("https://x.01.environment.api.powerplatform.com/workflows/x", Some(Kind::Teams)),
+            ("https://api.telegram.org/bot1:x/sendMessage?chat_id=1", Some(Kind::Telegram)),
+            ("https://ntfy.sh/topic", Some(Kind::Ntfy)),
+            ("https://discord.com/channels/1", None),
+            ("https://notfeishu.cn/x", None),
+            ("https://feishu.cn.example.org/x", None),
+            ("https://example.org/?to=https://ntfy.sh/x", None),
+            ("https://ntfy.sh@example.org/x", None),
+            ("ntfy.sh/x", None),
+        ] {
+            assert_eq!(kind_of(url), kind, "{url}");
+        }
+    }
+}
