@@ -7,6 +7,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::app::App;
 use crate::backup::swap;
@@ -14,6 +15,7 @@ use crate::datadir::{DataDir, Examined, owner};
 use crate::error::{Fault, exit};
 use crate::files;
 use crate::postgres::{self, Server};
+use crate::reap::Tags;
 use crate::redis;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -63,6 +65,8 @@ pub struct Context {
     pub memory: Memory,
     /// What was given up to make room on a full disk, for a person.
     pub made_room: Option<String>,
+    /// Numbers by which the processes of each run are known.
+    pub tags: Arc<Tags>,
 }
 
 impl Claim {
@@ -136,7 +140,9 @@ impl Survey {
         let made_room = self.examined.directory().and_then(disk::make_room);
         let data = self.examined.layout(&self.users)?;
         let secrets = Secrets::load(&data.secrets, &self.settings, owner(self.users.app.as_ref()))?;
+        let tags = Arc::new(Tags::of(&data.dir));
         Ok(Context {
+            tags,
             settings: self.settings,
             app: self.app,
             data,

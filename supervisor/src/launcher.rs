@@ -55,6 +55,8 @@ impl Launcher {
             (Run::Exec { .. }, _) => self.command(service, listener)?,
         };
         launch.set_env(MARK, mark(service, generation));
+        launch.tag = context.tags.next();
+        launch.confinement.clone_from(&service.confinement);
         if service.ready == Ready::Notify && !service.oneshot {
             launch.set_env("NOTIFY_SOCKET", app::notify_path(&service.name, generation));
         }
@@ -77,9 +79,9 @@ impl Launcher {
         tells.then(|| files::proc_path(&self.context.data.run).join(app::status_path(&service.name, generation)))
     }
 
-    /// A command of the user's own: in the data directory, with a small environment.
+    /// A command of the user's own: in the data directory, with an environment of its own that has no secret of ours.
     fn command(&self, service: &ServiceSpec, listener: Option<Arc<OwnedFd>>) -> Result<LaunchSpec, String> {
-        let Run::Exec { command, env, user } = &service.run else { return Err(String::new()) };
+        let Run::Exec { command, env, pass_env, user } = &service.run else { return Err(String::new()) };
         let name = command.first().ok_or("its command is empty")?;
         let program = find_program(name).ok_or_else(|| format!("there is no program {name}"))?;
         let argv: Vec<OsString> = command.iter().map(OsString::from).collect();
@@ -97,6 +99,11 @@ impl Launcher {
             launch.inherit.push((listener, LISTENER_FD));
             launch.set_env("LISTEN_FDS", "1");
             launch.set_env("PORT", self.context.settings.port.to_string());
+        }
+        for name in pass_env {
+            if let Some(value) = std::env::var_os(name) {
+                launch.set_env(name, value);
+            }
         }
         for (name, value) in env {
             launch.set_env(name, value);

@@ -1,9 +1,11 @@
 //! Processes that a killed supervisor left behind.
 //!
 //! They are known by where they work: PostgreSQL inside its cluster, Redis inside its folder, the application inside
-//! the data directory; programs that make a cluster have its folder open under the number we gave it. Whoever holds
+//! the data directory; programs that make a cluster have its folder open under the number we gave it. All others, such
+//! as what users' own services started, are known by their tags, which name the data directory (`reap`). Whoever holds
 //! the directory's lock may end them, and must, before a second server touches the same files.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -14,10 +16,12 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::files;
+use crate::{files, reap};
 
 /// How long a server gets to end by itself: PostgreSQL writes its checkpoint, Redis its last commands.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long all others get.
+const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often to look whether they are gone.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -33,6 +37,33 @@ enum Kind {
     App,
     /// A one-shot child of the supervisor.
     Task,
+    /// Whatever else a service has started.
+    Other,
+}
+
+impl Kind {
+    /// What a process of this name is that is known by its tag only.
+    fn of_tagged(name: &str) -> Self {
+        match name {
+            "postgres" => Self::Postgres,
+            "redis-server" => Self::Redis,
+            _ => Self::Other,
+        }
+    }
+
+    /// How it is asked to end. To a backend of PostgreSQL INT means "cancel", to the first process "shut down fast". The
+    /// application and tasks lose nothing by KILL: what is unfinished is still in the queue.
+    fn request(self) -> Signal {
+        match self {
+            Self::Postgres => Signal::SIGINT,
+            Self::Redis | Self::Other => Signal::SIGTERM,
+            Self::App | Self::Task | Self::Unfinished => Signal::SIGKILL,
+        }
+    }
+
+    fn patience(self) -> Duration {
+        if self == Self::Other { SHORT_PATIENCE } else { PATIENCE }
+    }
 }
 
 /// Ends every process of the data directory `directory` and waits until they are gone: first by asking, then by force.
@@ -40,16 +71,19 @@ enum Kind {
 /// # Errors
 /// When processes cannot be listed, or one survives.
 pub fn end(directory: impl AsFd) -> io::Result<()> {
-    end_at(&places(directory, &[SERVICES.as_slice(), SCRATCH.as_slice()].concat()))
+    end_at(&Sought {
+        places: places(&directory, &[SERVICES.as_slice(), SCRATCH.as_slice()].concat()),
+        holder: reap::holder(directory),
+        servers: true,
+    })
 }
 
-/// As [`end`], for what is ended without asking and at once: roles of the application, which hold the listening socket,
-/// and tasks of the supervisor.
+/// As [`end`], for all but the servers: what may hold the listening socket, and tasks of the supervisor.
 ///
 /// # Errors
 /// As [`end`].
 pub fn end_quick(directory: impl AsFd) -> io::Result<()> {
-    end_at(&places(directory, &QUICK))
+    end_at(&Sought { places: places(&directory, &QUICK), holder: reap::holder(directory), servers: false })
 }
 
 /// As [`end`], for the servers of backups that are restored aside: whoever makes one is sure that there is no other.
@@ -57,39 +91,34 @@ pub fn end_quick(directory: impl AsFd) -> io::Result<()> {
 /// # Errors
 /// As [`end`].
 pub fn end_scratch(directory: impl AsFd) -> io::Result<()> {
-    end_at(&places(directory, &SCRATCH))
+    end_at(&Sought { places: places(directory, &SCRATCH), holder: None, servers: true })
 }
 
-fn end_at(places: &[Place]) -> io::Result<()> {
-    let found = find(places)?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    for (pid, kind) in &found {
-        let signal = match kind {
-            // To a backend it means "cancel", to the first process "shut down fast".
-            Kind::Postgres => Signal::SIGINT,
-            Kind::Redis => Signal::SIGTERM,
-            // Nothing is lost: what the application had not finished is still in the queue.
-            Kind::App | Kind::Task | Kind::Unfinished => Signal::SIGKILL,
-        };
-        send(*pid, signal)?;
-        // One that is stopped would not hear.
-        send(*pid, Signal::SIGCONT)?;
-    }
+fn end_at(sought: &Sought) -> io::Result<()> {
     let start = Instant::now();
+    let mut asked = HashSet::new();
     while start.elapsed() < 2 * PATIENCE {
-        let left = find(places)?;
+        let left = find(sought)?;
         if left.is_empty() {
             return Ok(());
         }
-        // A process held by a debugger, or backends whose first process is dead, do not hear us.
-        if start.elapsed() > PATIENCE {
-            for (pid, _) in &left {
-                send(*pid, Signal::SIGKILL)?;
+        let mut waits = false;
+        for (pid, kind) in left {
+            // Those that have come later get no more time than the first.
+            if asked.insert(pid) {
+                send(pid, kind.request())?;
+                // One that is stopped would not hear.
+                send(pid, Signal::SIGCONT)?;
             }
+            // A process held by a debugger, or backends whose first process is dead, do not hear us.
+            let is_late = start.elapsed() > kind.patience();
+            if is_late {
+                send(pid, Signal::SIGKILL)?;
+            }
+            waits |= !is_late;
         }
-        std::thread::sleep(INTERVAL);
+        // What forks as fast as it is killed is not given the time to.
+        std::thread::sleep(if waits { INTERVAL } else { Duration::ZERO });
     }
     Err(io::Error::other("they do not end"))
 }
@@ -98,6 +127,21 @@ fn send(pid: Pid, signal: Signal) -> io::Result<()> {
     match kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(errno) => Err(io::Error::other(format!("process {pid}: {errno}"))),
+    }
+}
+
+/// What is looked for.
+struct Sought {
+    places: Vec<Place>,
+    /// The data directory, as tags name it; `None` goes by the places only.
+    holder: Option<u64>,
+    /// Whether PostgreSQL and Redis count that are known by their tags.
+    servers: bool,
+}
+
+impl Sought {
+    fn is_tagged(&self, pid: i32) -> bool {
+        self.holder.is_some() && reap::holder_of(pid) == self.holder
     }
 }
 
@@ -125,7 +169,7 @@ fn places(directory: impl AsFd, names: &[(&str, Kind)]) -> Vec<Place> {
     names.iter().filter_map(|(name, kind)| Some((identity(&root.join(name))?, *kind))).collect()
 }
 
-fn find(places: &[Place]) -> io::Result<Vec<(Pid, Kind)>> {
+fn find(sought: &Sought) -> io::Result<Vec<(Pid, Kind)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let entry = entry?;
@@ -134,7 +178,7 @@ fn find(places: &[Place]) -> io::Result<Vec<(Pid, Kind)>> {
             // Gone meanwhile, or not ours to see: not one of these.
             let metadata = std::fs::metadata(entry.path().join(link)).ok()?;
             let place = (metadata.dev(), metadata.ino());
-            let kinds = places.iter().filter(|(known, _)| *known == place).map(|(_, kind)| *kind);
+            let kinds = sought.places.iter().filter(|(known, _)| *known == place).map(|(_, kind)| *kind);
             Some(kinds.collect::<Vec<_>>()).filter(|kinds| !kinds.is_empty())
         };
         let at_work = || {
@@ -142,11 +186,19 @@ fn find(places: &[Place]) -> io::Result<Vec<(Pid, Kind)>> {
             kinds.retain(|kind| matches!(kind, Kind::Postgres | Kind::Unfinished));
             Some(kinds)
         };
-        let Some(kinds) = place_of("cwd").or_else(at_work) else { continue };
+        let kinds = place_of("cwd").or_else(at_work).unwrap_or_default();
+        let is_tagged = sought.is_tagged(pid);
+        if kinds.is_empty() && !is_tagged {
+            continue;
+        }
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let is_alive = stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']));
         let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
         let command_line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let kind = kinds.into_iter().find(|kind| is_service(*kind, name.trim(), &command_line));
-        found.extend(kind.map(|kind| (Pid::from_raw(pid), kind)));
+        let tagged =
+            Some(Kind::of_tagged(name.trim())).filter(|kind| is_tagged && (sought.servers || *kind == Kind::Other));
+        found.extend(kind.or(tagged).filter(|_| is_alive).map(|kind| (Pid::from_raw(pid), kind)));
     }
     Ok(found)
 }
@@ -159,6 +211,8 @@ fn is_service(kind: Kind, name: &str, command_line: &[u8]) -> bool {
         // initdb starts its servers through a shell.
         Kind::Unfinished => matches!(name, "postgres" | "initdb" | "sh"),
         Kind::Redis => name == "redis-server",
+        // No place makes it one.
+        Kind::Other => false,
         Kind::App => {
             words.next() == Some(b"glitchbox".as_slice())
                 && matches!(words.next(), Some(b"web" | b"worker" | b"migrate" | b"banner"))

@@ -21,6 +21,7 @@ pub mod events;
 pub mod files;
 pub mod launcher;
 pub mod leftovers;
+pub mod limits;
 pub mod listener;
 pub mod log;
 pub mod metrics;

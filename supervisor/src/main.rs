@@ -18,7 +18,7 @@ use glitchbox_supervisor::schedule::{Timetable, Zone};
 use glitchbox_supervisor::state::Level;
 use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
-use glitchbox_supervisor::{capabilities, files, listener, mount, prepare, reap, task, tuning};
+use glitchbox_supervisor::{capabilities, files, limits, listener, mount, prepare, reap, task, tuning};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 
@@ -55,6 +55,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let broken = |error: std::io::Error| Fault::new(exit::SERVICE, format!("The supervisor cannot start: {error}."));
     umask(Mode::from_bits_truncate(0o077));
     tuning::raise_open_files()?;
+    limits::spare_supervisor();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
     let _inside = runtime.enter();
     let signals = StopSignals::catch().map_err(broken)?;

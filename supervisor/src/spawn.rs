@@ -16,8 +16,11 @@ use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use nix::libc;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{Pid, pipe2};
+
+use crate::limits::{self, Confinement};
 
 /// What to execute.
 #[derive(Debug, Clone)]
@@ -61,6 +64,12 @@ pub struct LaunchSpec {
     pub umask: u32,
     /// Sent by the kernel to the child when the supervisor itself is killed, so that nothing is left running alone.
     pub death_signal: Option<Signal>,
+    /// What it may use and do.
+    pub confinement: Confinement,
+    /// The number by which its processes are known (`reap`); `None` leaves our own.
+    pub tag: Option<u64>,
+    /// The open list of a control group it joins.
+    pub group: Option<Arc<OwnedFd>>,
 }
 
 impl LaunchSpec {
@@ -76,6 +85,9 @@ impl LaunchSpec {
             stdin: None,
             umask: 0o077,
             death_signal: Some(Signal::SIGTERM),
+            confinement: Confinement::default(),
+            tag: None,
+            group: None,
         }
     }
 
@@ -110,6 +122,10 @@ pub fn spawn(spec: &LaunchSpec) -> io::Result<Spawned> {
     let null = std::fs::File::open("/dev/null")?;
 
     let strings = Strings::new(spec)?;
+    let confinement = &spec.confinement;
+    let mut limits = confinement.limits.settable();
+    limits.extend(spec.tag.map(|tag| (Resource::RLIMIT_LOCKS, tag)));
+    let oom_score_adjust = (limits::own_oom_score() + confinement.oom_score_adjust).clamp(-1000, 1000).to_string();
     let mut numbers = vec![
         (if spec.stdin.is_some() { stdin_read.as_raw_fd() } else { null.as_raw_fd() }, 0),
         (stdout_write.as_raw_fd(), 1),
@@ -131,6 +147,14 @@ pub fn spawn(spec: &LaunchSpec) -> io::Result<Spawned> {
         umask: spec.umask,
         death_signal: spec.death_signal,
         parent: std::process::id(),
+        limits: &limits,
+        oom_score_adjust: &oom_score_adjust,
+        no_new_privs: confinement.no_new_privs,
+        capabilities: match &spec.credentials {
+            Some(who) if who.uid != 0 => Some(0),
+            _ => confinement.capabilities,
+        },
+        group: spec.group.as_ref().map(AsRawFd::as_raw_fd),
     };
 
     // No handler of ours may run in the child: it would write into our own signal pipe.
@@ -192,11 +216,11 @@ impl Strings {
 }
 
 /// Steps of the child that can fail, by the number they are reported under.
-const STEPS: [&str; 6] =
-    ["descriptors", "working directory", "session", "groups and user", "signal at our death", "exec"];
+const STEPS: [&str; 7] =
+    ["descriptors", "working directory", "session", "groups and user", "signal at our death", "exec", "rights"];
 
 /// All the child needs between `fork` and `exec`; only plain values and pointers into [`Strings`].
-struct Child {
+struct Child<'s> {
     program: Option<RawFd>,
     path: *const libc::c_char,
     argv: *const *const libc::c_char,
@@ -208,9 +232,30 @@ struct Child {
     umask: u32,
     death_signal: Option<Signal>,
     parent: u32,
+    limits: &'s [(Resource, u64)],
+    oom_score_adjust: &'s str,
+    no_new_privs: bool,
+    /// The rights that are left; `None` leaves all.
+    capabilities: Option<u64>,
+    group: Option<RawFd>,
 }
 
-impl Child {
+/// `struct __user_cap_header_struct` and two of `__user_cap_data_struct`, as version 3 has them.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapabilityWord {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+impl Child<'_> {
     /// Lowest number for temporary descriptors: above every number a child can ask for.
     const ABOVE: RawFd = 64;
 
@@ -238,12 +283,23 @@ impl Child {
                 return 2;
             }
             libc::umask(self.umask);
+            // What takes the rights that are given up next.
+            self.join_group();
+            self.adjust_oom_score();
+            for (resource, limit) in self.limits {
+                // Computed to be allowed; one that is refused all the same leaves the limit we have.
+                let _ = setrlimit(*resource, *limit, *limit);
+            }
+            self.bound_capabilities();
             if let Some(who) = &self.credentials
                 && (libc::setgroups(who.groups.len(), who.groups.as_ptr()) != 0
                     || libc::setresgid(who.gid, who.gid, who.gid) != 0
                     || libc::setresuid(who.uid, who.uid, who.uid) != 0)
             {
                 return 3;
+            }
+            if !self.drop_capabilities() {
+                return 6;
             }
             // After the change of user, which would clear it.
             if let Some(signal) = self.death_signal {
@@ -269,6 +325,63 @@ impl Child {
         5
     }
 
+    /// Enters its control group, if that still exists; without it the sweep goes by other signs.
+    fn join_group(&self) {
+        if let Some(list) = self.group {
+            // SAFETY: writes one initialised byte to an open descriptor. "0" is whoever writes.
+            unsafe { libc::write(list, c"0".as_ptr().cast(), 1) };
+        }
+    }
+
+    fn adjust_oom_score(&self) {
+        let text = self.oom_score_adjust;
+        // SAFETY: a constant path, and bytes that live in the parent's copied memory. Lowering may be refused.
+        unsafe {
+            let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if file >= 0 {
+                libc::write(file, text.as_ptr().cast(), text.len());
+                libc::close(file);
+            }
+        }
+    }
+
+    /// Takes away for good, from whatever it runs, the rights it is not to have. Where that itself is not allowed (docker
+    /// without SETPCAP), `no_new_privs` does as much.
+    fn bound_capabilities(&self) {
+        let Some(kept) = self.capabilities else { return };
+        for number in 0..64_u32 {
+            if kept & (1 << number) == 0 {
+                // SAFETY: takes integers only; a number the kernel does not know is refused.
+                unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0) };
+            }
+        }
+    }
+
+    /// After the change of user: only what is kept, nothing to hand on, and no way to more.
+    fn drop_capabilities(&self) -> bool {
+        const VERSION_3: u32 = 0x2008_0522;
+        if self.no_new_privs && nix::sys::prctl::set_no_new_privs().is_err() {
+            return false;
+        }
+        let mut header = CapabilityHeader { version: VERSION_3, pid: 0 };
+        let mut words = [CapabilityWord { effective: 0, permitted: 0, inheritable: 0 }; 2];
+        // SAFETY: both structs are as the kernel wants them for this version, and outlive the calls.
+        unsafe {
+            if libc::syscall(libc::SYS_capget, &raw mut header, words.as_mut_ptr()) != 0 {
+                return false;
+            }
+            let kept = self.capabilities.unwrap_or(u64::MAX);
+            let halves = [kept & u64::from(u32::MAX), kept >> 32].map(|half| u32::try_from(half).unwrap_or(0));
+            for (word, kept) in words.iter_mut().zip(halves) {
+                word.effective &= kept;
+                word.permitted &= kept;
+                // Taking from this one also takes from the ambient ones.
+                word.inheritable = 0;
+            }
+            libc::syscall(libc::SYS_capset, &raw mut header, words.as_ptr()) == 0
+        }
+    }
+
     /// Puts every descriptor on its number and lets `exec` close the rest.
     fn move_descriptors(&mut self) -> Option<()> {
         let away = |fd: RawFd| -> Option<RawFd> {
@@ -281,6 +394,9 @@ impl Child {
         self.cwd = away(self.cwd)?;
         if let Some(fd) = self.program {
             self.program = Some(away(fd)?);
+        }
+        if let Some(fd) = self.group {
+            self.group = Some(away(fd)?);
         }
         for (fd, _) in &mut self.numbers {
             *fd = away(*fd)?;
@@ -309,49 +425,5 @@ fn read_report(said: &[u8]) -> Option<io::Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::fd::AsFd;
-
-    use super::*;
-
-    fn launch(script: &str) -> LaunchSpec {
-        let cwd = Arc::new(OwnedFd::from(std::fs::File::open("/").unwrap()));
-        let argv = vec!["sh".into(), "-c".into(), script.into()];
-        LaunchSpec::new(Program::Path("/bin/sh".into()), argv, cwd)
-    }
-
-    fn output(spec: &LaunchSpec) -> String {
-        let child = spawn(spec).unwrap();
-        let mut text = String::new();
-        std::fs::File::from(child.stdout).read_to_string(&mut text).unwrap();
-        text
-    }
-
-    #[test]
-    fn nothing_is_inherited_but_what_was_asked_for() {
-        let mut spec = launch("echo $A:$HOME; cat; cat <&7; ls /proc/$$/fd; umask");
-        spec.set_env("A", "x");
-        spec.set_env("A", "one");
-        spec.set_env("PATH", "/usr/bin:/bin");
-        spec.stdin = Some(b"typed\n".to_vec());
-        let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        std::fs::File::from(write).write_all(b"handed on\n").unwrap();
-        spec.inherit.push((Arc::new(read), 7));
-        assert_eq!(output(&spec), "one:\ntyped\nhanded on\n0\n1\n2\n7\n0077\n");
-    }
-
-    #[test]
-    fn an_open_executable_runs_without_its_path() {
-        let mut spec = launch("echo $0");
-        spec.program = Program::Fd(Arc::new(std::fs::File::open("/bin/sh").unwrap().into()));
-        assert_eq!(output(&spec), "sh\n");
-        assert!(spec.cwd.as_fd().as_raw_fd() > 2);
-    }
-
-    #[test]
-    fn a_failed_exec_names_the_step_and_the_reason() {
-        let mut spec = launch("");
-        spec.program = Program::Path("/nowhere/at-all".into());
-        assert_eq!(spawn(&spec).unwrap_err().to_string(), "exec: No such file or directory (os error 2)");
-    }
-}
+#[path = "spawn_tests.rs"]
+mod tests;

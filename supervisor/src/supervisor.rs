@@ -210,16 +210,9 @@ fn feed(mut state: State, world: &mut World, event: Event) -> State {
 /// Everything has stopped: whatever process is left is killed, and the last lines are written.
 async fn end(mut world: World, exit: u8) -> u8 {
     let until = Instant::now() + Duration::from_secs(2);
-    loop {
-        let left = reap::descendants();
-        if left.is_empty() || Instant::now() >= until {
-            break;
-        }
-        reap::kill_all(&left);
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        reap::reap();
+    while !reap::kill_descendants() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    reap::reap();
     let _ = timeout(Duration::from_secs(1), world.last_words()).await;
     world.say(if exit == 0 { Level::Info } else { Level::Error }, format!("stopped, exit {exit}"));
     world.close().await;

@@ -3,6 +3,7 @@
 mod graph;
 mod read;
 mod read_conditions;
+mod read_confinement;
 mod read_schedule;
 mod read_service;
 mod types;

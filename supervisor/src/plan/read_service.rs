@@ -49,6 +49,7 @@ impl<'s> Reader<'s> {
         set(&mut spec.fail_exit, self.integer(&mut section, "fail_exit", 1, 125).and_then(|n| u8::try_from(n).ok()));
         spec.pass_exit = self.exit_codes(&mut section, "pass_exit");
         self.retry(&mut section, &mut spec);
+        self.confinement(&mut section, &mut spec);
         self.nothing_left(section);
         (spec, node)
     }
@@ -76,7 +77,8 @@ impl<'s> Reader<'s> {
                 );
             }
             let user = self.string(section, "user").map(|(user, _)| user);
-            return Run::Exec { command, env: self.environment(section), user };
+            let pass_env = self.pass_env(section);
+            return Run::Exec { command, env: self.environment(section), pass_env, user };
         }
         if kind == Some(Kind::Bundled) && !["prepare", "postgres", "redis"].contains(&name) {
             self.fault(line, format!("{}.kind: \"bundled\" is for prepare, postgres and redis", section.path));

@@ -1,7 +1,8 @@
 use nix::sys::signal::Signal;
 
 use super::*;
-use crate::plan::{Ready, StopStep};
+use crate::limits::{Confinement, Limits};
+use crate::plan::{Ready, Run, StopStep};
 use crate::schedule::Work;
 
 fn errors(source: &str) -> Vec<String> {
@@ -209,4 +210,57 @@ retry = { exit = [0], if_exists = \"../x\", soon = 1 }
     assert!(plan.services[web].start_without.is_some() && plan.services[migrate].retry.is_some());
     plan.settle(|_| false);
     assert!(plan.services[web].start_without.is_none() && plan.services[migrate].retry.is_none());
+}
+
+#[test]
+fn what_a_service_may_do_is_read_and_checked() {
+    let source = "\
+[service.a]
+kind = \"exec\"
+command = [\"x\"]
+pass_env = [\"HTTPS_PROXY\"]
+limits = { open_files = 100, processes = 20, memory_mb = 64, core_mb = 1 }
+oom_score_adjust = -250
+no_new_privs = false
+capabilities = [\"CHOWN\", \"NET_BIND_SERVICE\"]
+[service.b]
+kind = \"app\"
+";
+    let plan = parse(source).unwrap();
+    let confinement = &plan.services[0].confinement;
+    let limits = Limits { open_files: Some(100), processes: Some(20), memory: Some(64 << 20), core: Some(1 << 20) };
+    assert_eq!(confinement.limits, limits);
+    assert_eq!((confinement.oom_score_adjust, confinement.no_new_privs), (-250, false));
+    assert_eq!(confinement.capabilities, Some(1 | 1 << 10));
+    assert!(matches!(&plan.services[0].run, Run::Exec { pass_env, .. } if pass_env[..] == ["HTTPS_PROXY"]));
+    assert_eq!(plan.services[1].confinement, Confinement::default());
+    assert_eq!(plan.services[1].confinement.limits.core, Some(0));
+    let source = "\
+[service.a]
+kind = \"exec\"
+command = [\"x\"]
+user = \"nobody\"
+pass_env = [\"A=B\"]
+limits = { open_files = 1, files = 3, core_mb = -1 }
+oom_score_adjust = 2000
+no_new_privs = 1
+capabilities = [\"CAP_CHOWN\"]
+[service.b]
+kind = \"app\"
+pass_env = [\"A\"]
+";
+    assert_eq!(
+        errors(source),
+        [
+            "line 1: service.a.capabilities: is for kind \"exec\" that runs as root; others have no rights to keep",
+            "line 5: service.a.pass_env: \"A=B\" is not the name of a variable",
+            "line 6: service.a.limits.core_mb: must be a whole number from 0 to 16777216",
+            "line 6: service.a.limits.files: unknown setting",
+            "line 6: service.a.limits.open_files: must be a whole number from 16 to 1073741824",
+            "line 7: service.a.oom_score_adjust: must be a whole number from -1000 to 1000",
+            "line 8: service.a.no_new_privs: must be true or false",
+            "line 9: service.a.capabilities: \"CAP_CHOWN\" is not a capability such as \"NET_BIND_SERVICE\"",
+            "line 12: service.b.pass_env: unknown setting",
+        ]
+    );
 }

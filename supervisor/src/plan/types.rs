@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nix::sys::signal::Signal;
 
 use crate::error::exit;
+use crate::limits::Confinement;
 use crate::schedule::Schedule;
 use crate::task::BackupRules;
 
@@ -63,6 +64,8 @@ pub struct ServiceSpec {
     pub pass_exit: Vec<u8>,
     /// Failures of a task after which it is tried again for as long as it takes.
     pub retry: Option<Retry>,
+    /// What it may use and do.
+    pub confinement: Confinement,
 }
 
 /// What a service does not wait for for ever.
@@ -98,6 +101,8 @@ pub enum Run {
         command: Vec<String>,
         /// Additions to its environment.
         env: BTreeMap<String, String>,
+        /// Variables of the supervisor's own environment that are handed on.
+        pass_env: Vec<String>,
         /// The user it runs as; `None` is the supervisor's own.
         user: Option<String>,
     },
@@ -201,6 +206,7 @@ impl ServiceSpec {
             fail_exit: exit::SERVICE,
             pass_exit: Vec::new(),
             retry: None,
+            confinement: Confinement::default(),
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) use session::run;
 
 use crate::context::Context;
 use crate::files;
+use crate::limits;
 use crate::spawn::{Credentials, LaunchSpec, Program};
 
 /// The database of the application.
@@ -44,6 +45,9 @@ pub fn launch(context: &Context) -> io::Result<Option<LaunchSpec>> {
     let mut spec = command(&server.bin, "postgres", &[], data, context.users.postgres.clone())?;
     // Fast shutdown: SIGTERM would wait for every client to leave.
     spec.death_signal = Some(Signal::SIGINT);
+    // Only the first process is spared when memory runs out: without it there is no database, a backend can be had again.
+    spec.set_env("PG_OOM_ADJUST_FILE", "/proc/self/oom_score_adj");
+    spec.set_env("PG_OOM_ADJUST_VALUE", limits::own_oom_score().to_string());
     Ok(Some(spec))
 }
 

@@ -127,7 +127,7 @@ impl Tasks {
         self.running.push(Running {
             number: self.last,
             task,
-            trace: Trace::of(child.pid, mark),
+            trace: Trace::of(child.pid, mark, launch.tag),
             since: Instant::now(),
             ended: Some(ended),
         });
@@ -144,22 +144,19 @@ impl Tasks {
         self.running.iter().any(|running| running.task == *task)
     }
 
-    /// The main processes of all tasks: what descends from them is theirs.
-    pub fn processes(&self) -> impl Iterator<Item = Pid> {
-        self.running.iter().filter(|running| running.ended.is_some()).map(|running| running.trace.main)
+    /// All tasks whose main process has not ended.
+    pub fn traces(&self) -> impl Iterator<Item = &Trace> {
+        self.running.iter().filter(|running| running.ended.is_some()).map(|running| &running.trace)
     }
 
-    /// A process has ended: true if it was a task's. What it left behind is killed.
-    pub fn main_process_ended(&mut self, pid: Pid, exit: Exit, services: &[Pid]) -> bool {
-        let live: Vec<Pid> =
-            self.processes().filter(|process| *process != pid).chain(services.iter().copied()).collect();
-        let ours = self.running.iter_mut().find(|running| running.ended.is_some() && running.trace.main == pid);
-        let Some(running) = ours else { return false };
-        reap::kill_all(&reap::remnants(&running.trace, &live));
+    /// A process has ended. If it was a task's, that task's trace: what it left behind is to be killed.
+    pub fn main_process_ended(&mut self, pid: Pid, exit: Exit) -> Option<Trace> {
+        let mut running = self.running.iter_mut();
+        let running = running.find(|running| running.ended.is_some() && running.trace.main == pid)?;
         if let Some(ended) = running.ended.take() {
             let _ = ended.send(exit);
         }
-        true
+        Some(running.trace.clone())
     }
 
     /// All that a task had to say has been heard.
@@ -213,8 +210,8 @@ impl Tasks {
     }
 
     fn signal(&self, signal: Signal) {
-        for process in self.processes() {
-            reap::signal(process, signal);
+        for trace in self.traces() {
+            reap::signal(trace.main, signal);
         }
     }
 }
@@ -229,6 +226,7 @@ fn launch(task: &Task, context: &Context, rules: BackupRules, mark: &str) -> io:
     spec.set_env("LC_ALL", "C.UTF-8");
     spec.set_env("TZ", context.settings.timezone.as_deref().unwrap_or("UTC"));
     spec.set_env(MARK, mark);
+    spec.tag = context.tags.next();
     let request = TaskRequest { task: task.clone(), place: Place::new(context, rules) };
     let request = serde_json::to_vec(&request)?;
     if request.len() > LONGEST_REQUEST {

@@ -41,7 +41,7 @@ pub struct World {
     messages: mpsc::UnboundedSender<Message>,
     listener: Option<Arc<OwnedFd>>,
     runs: BTreeMap<Id, Run>,
-    sweeps: Vec<Sweep>,
+    sweeps: Vec<sweep::Sweep>,
     tasks: Tasks,
     timetable: Option<Timetable>,
     /// What runs by schedule: the number of the task, with the name of the schedule and for when it was due.
@@ -79,14 +79,6 @@ impl Drop for Run {
             task.abort();
         }
     }
-}
-
-#[derive(Debug)]
-struct Sweep {
-    id: Id,
-    since: Instant,
-    next: Instant,
-    pause: Duration,
 }
 
 impl World {
@@ -192,10 +184,7 @@ impl World {
                     reap::signal(run.trace.main, signal);
                 }
             }
-            Action::Sweep(id) => {
-                let now = Instant::now();
-                self.sweeps.push(Sweep { id, since: now, next: now, pause: sweep::PAUSE.0 });
-            }
+            Action::Sweep(id) => self.begin_sweep(id),
             Action::LookForSpace => {
                 let lack = self.lack();
                 self.pending.push_back(Event::Space { lack });
@@ -214,10 +203,14 @@ impl World {
 
     /// The run whose main process this was. Others were tasks, or orphans: nobody waits for those.
     pub fn main_process_ended(&mut self, pid: Pid, exit: Exit) -> Option<Id> {
-        if self.tasks.main_process_ended(pid, exit, &self.live_runs()) {
+        if let Some(trace) = self.tasks.main_process_ended(pid, exit) {
+            self.sweep_up_after(trace);
             return None;
         }
-        let (id, run) = self.runs.iter_mut().find(|(_, run)| run.alive && run.trace.main == pid)?;
+        let Some((id, run)) = self.runs.iter_mut().find(|(_, run)| run.alive && run.trace.main == pid) else {
+            self.orphan_ended();
+            return None;
+        };
         run.alive = false;
         let id = *id;
         self.log.counters().service(&self.name(id).into()).exit(exit);

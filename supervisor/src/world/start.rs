@@ -59,7 +59,7 @@ impl World {
             let counters = self.log.counters().service(&name);
             tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone(), counters)));
         }
-        let trace = Trace::of(child.pid, mark(service, id.generation));
+        let trace = Trace::of(child.pid, mark(service, id.generation), launch.tag);
         let status = self.launcher.status_socket(service, id.generation);
         self.runs.insert(id, Run { trace, alive: true, tasks, status });
         Ok(child.pid)

@@ -2,17 +2,38 @@
 
 use std::time::{Duration, Instant};
 
-use nix::unistd::Pid;
-
 use super::World;
-use crate::reap;
-use crate::state::{Event, Level};
+use crate::reap::{Left, Trace};
+use crate::state::{Event, Id, Level};
 
-/// Pauses between two looks for processes that are being killed: first and longest.
-pub(super) const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+/// Pauses between two looks for processes that are being killed, when none of them is seen to end: first and longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+
+/// What re-forks while it is killed is killed again and again for so long before anything else is seen to.
+const AT_ONCE: Duration = Duration::from_millis(4);
 
 /// A process that cannot be killed for so long is stuck in the kernel; we go on without it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One run or task whose processes are being killed.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    /// The run, which waits for it; none for a task.
+    id: Option<Id>,
+    trace: Trace,
+    since: Instant,
+    next: Instant,
+    pause: Duration,
+    /// The log has been told.
+    told: bool,
+}
+
+impl Sweep {
+    fn of(id: Option<Id>, trace: Trace) -> Self {
+        let now = Instant::now();
+        Self { id, trace, since: now, next: now, pause: PAUSE.0, told: false }
+    }
+}
 
 impl World {
     /// When to look again for processes that are being killed, or after the ballast.
@@ -20,9 +41,25 @@ impl World {
         self.sweeps.iter().map(|sweep| sweep.next).chain(self.tasks.deadline()).chain(self.ballast.due()).min()
     }
 
-    /// The main processes of all runs of services.
-    pub(super) fn live_runs(&self) -> Vec<Pid> {
-        self.runs.values().filter(|run| run.alive).map(|run| run.trace.main).collect()
+    /// Nothing of this run is to be left.
+    pub(super) fn begin_sweep(&mut self, id: Id) {
+        match self.runs.get(&id) {
+            Some(run) => self.sweeps.push(Sweep::of(Some(id), run.trace.clone())),
+            None => self.pending.push_back(Event::Swept { id }),
+        }
+    }
+
+    /// Nor of this task.
+    pub(super) fn sweep_up_after(&mut self, task: Trace) {
+        self.sweeps.push(Sweep::of(None, task));
+    }
+
+    /// One that we have killed, perhaps: what came out of it shows now.
+    pub(super) fn orphan_ended(&mut self) {
+        let now = Instant::now();
+        for sweep in &mut self.sweeps {
+            sweep.next = sweep.next.min(now);
+        }
     }
 
     /// Kills what ended runs have left behind, and tasks that do not end, as far as it is time to.
@@ -38,33 +75,45 @@ impl World {
             self.pending.push_back(Event::Tasks { running: false });
         }
         while self.pumps.try_join_next().is_some() {}
-        let live: Vec<Pid> = self.live_runs().into_iter().chain(self.tasks.processes()).collect();
-        let mut left = Vec::new();
+        let mut waiting = Vec::new();
         for mut sweep in std::mem::take(&mut self.sweeps) {
-            if sweep.next > now {
-                left.push(sweep);
-                continue;
+            if sweep.next > now || !self.press(&mut sweep) {
+                waiting.push(sweep);
+            } else if let Some(id) = sweep.id {
+                self.runs.remove(&id);
+                self.pending.push_back(Event::Swept { id });
             }
-            let found = self.runs.get(&sweep.id).map_or_else(Vec::new, |run| reap::remnants(&run.trace, &live));
-            let patient = sweep.since.elapsed() < PATIENCE;
-            if found.is_empty() || !patient {
-                if !patient {
-                    let text = format!("{}: processes cannot be killed: {found:?}", self.name(sweep.id));
-                    self.say(Level::Error, text);
-                }
-                self.runs.remove(&sweep.id);
-                self.pending.push_back(Event::Swept { id: sweep.id });
-                continue;
-            }
-            if sweep.pause == PAUSE.0 {
-                let text = format!("{}: killing {} processes it left behind", self.name(sweep.id), found.len());
-                self.say(Level::Info, text);
-            }
-            reap::kill_all(&found);
-            sweep.next = now + sweep.pause;
-            sweep.pause = (sweep.pause * 2).min(PAUSE.1);
-            left.push(sweep);
         }
-        self.sweeps.append(&mut left);
+        self.sweeps = waiting;
+    }
+
+    /// Kills for a little while; true once the sweep is over.
+    fn press(&self, sweep: &mut Sweep) -> bool {
+        let services = self.runs.values().filter(|run| run.alive).map(|run| &run.trace);
+        let live: Vec<&Trace> = services.chain(self.tasks.traces()).collect();
+        let began = Instant::now();
+        loop {
+            let left = sweep.trace.kill_left(&live);
+            let name = || sweep.id.map_or(sweep.trace.mark.as_str(), |id| self.name(id));
+            match &left {
+                Left::Nothing => return true,
+                Left::Living(found) if !sweep.told => {
+                    let text = format!("{}: killing {} processes it left behind", name(), found.len());
+                    self.say(Level::Info, text);
+                    sweep.told = true;
+                }
+                Left::Living(_) | Left::Dead => {}
+            }
+            if sweep.since.elapsed() >= PATIENCE {
+                self.say(Level::Error, format!("{}: processes cannot be killed: {left:?}", name()));
+                return true;
+            }
+            // The dead have to be reaped first, which is not for us to do.
+            if left == Left::Dead || began.elapsed() >= AT_ONCE {
+                sweep.next = Instant::now() + sweep.pause;
+                sweep.pause = (sweep.pause * 2).min(PAUSE.1);
+                return false;
+            }
+        }
     }
 }

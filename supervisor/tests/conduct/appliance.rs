@@ -20,6 +20,8 @@ pub(super) struct Appliance {
     /// The data directory.
     data: PathBuf,
     arguments: Vec<String>,
+    /// A command in front of the supervisor's own.
+    under: Vec<String>,
     variables: Vec<(String, String)>,
     child: Option<Child>,
     /// The folder is a disk of its own.
@@ -46,6 +48,7 @@ impl Appliance {
         Self {
             data: folder.path().join("data"),
             folder,
+            under: Vec::new(),
             arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
             variables: variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             child: None,
@@ -63,10 +66,17 @@ impl Appliance {
         self.mounted
     }
 
+    /// Starts go through this command, which must replace itself by the supervisor.
+    pub(super) fn run_under(&mut self, command: &[&str]) {
+        self.under = command.iter().map(|&word| word.to_owned()).collect();
+    }
+
     /// Starts the supervisor; what it says replaces what it said before.
     pub(super) fn start_again(&mut self) {
         let output = File::create(self.path("output")).unwrap();
-        let child = Command::new(SUPERVISOR)
+        let words: Vec<&str> = self.under.iter().map(String::as_str).chain([SUPERVISOR]).collect();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir("/")

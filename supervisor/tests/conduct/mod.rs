@@ -9,6 +9,8 @@
 
 mod appliance;
 mod commands;
+mod confinement;
+mod escapes;
 mod failures;
 mod hardship;
 mod logs;

@@ -91,7 +91,8 @@ fn a_service_that_ignores_term_is_killed_at_its_deadline() {
     appliance.until_said("deaf | deaf");
     let since = Instant::now();
     assert_eq!(appliance.stop(), 0);
-    assert!(since.elapsed().as_millis() >= 450, "{:?}", since.elapsed());
+    let took = since.elapsed().as_millis();
+    assert!((450..1_500).contains(&took), "{took} ms");
 }
 
 #[test]
