@@ -1,9 +1,7 @@
-//! How a line looks in a file, as text on our output, and as JSON there.
+//! How a line looks in a file and as text, and what can be told from its words.
 
-use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
-use super::Record;
 use crate::state::Level;
 
 /// The shape of the supervisor's own output.
@@ -15,60 +13,55 @@ pub enum Format {
     Json,
 }
 
-/// UTC with milliseconds.
-pub(super) fn timestamp(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+/// A UTC time with milliseconds, written once for all lines that were read together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamp(String);
+
+impl Stamp {
+    pub(super) fn now() -> Self {
+        Self::of(Utc::now())
+    }
+
+    pub(super) fn of_millis(millis: i64) -> Self {
+        Self::of(DateTime::from_timestamp_millis(millis).unwrap_or_default())
+    }
+
+    fn of(time: DateTime<Utc>) -> Self {
+        let (year, month, day) = (time.year(), time.month(), time.day());
+        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+        let millis = time.nanosecond() / 1_000_000;
+        Self(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// A line of a log file, end included.
-pub(super) fn file_line(record: &Record) -> Vec<u8> {
-    format!("{} {}\n", timestamp(record.time), record.text).into_bytes()
+/// Bytes that a line of a file has beside its text: the time, a space, the end.
+pub(super) const FILE_EXTRA: usize = 26;
+
+/// Appends a line of a log file, end included.
+pub(super) fn file_line(to: &mut Vec<u8>, stamp: &Stamp, text: &str) {
+    for part in [stamp.as_str(), " ", text, "\n"] {
+        to.extend_from_slice(part.as_bytes());
+    }
 }
 
-/// A line as people see it, end not included.
-pub(super) fn text_line(record: &Record) -> String {
-    format!("{} {} | {}", timestamp(record.time), record.service, record.text)
-}
-
-/// A line of the supervisor's output, end included.
-pub(super) fn output_line(record: &Record, format: Format) -> Vec<u8> {
-    let mut line = match format {
-        Format::Text => text_line(record),
-        Format::Json => json_line(record),
-    };
-    line.push('\n');
-    line.into_bytes()
-}
-
-/// A service that logs JSON itself keeps its fields; what is missing is added.
-fn json_line(record: &Record) -> String {
-    let own =
-        if record.text.starts_with('{') { serde_json::from_str::<Map<String, Value>>(&record.text).ok() } else { None };
-    let mut line = own.unwrap_or_default();
-    let plain = line.is_empty();
-    let known = |line: &mut Map<String, Value>, names: &[&str]| names.iter().find_map(|name| line.remove(*name));
-    let time = known(&mut line, &["ts", "timestamp", "time"]).unwrap_or_else(|| timestamp(record.time).into());
-    let level = match known(&mut line, &["level"]) {
-        Some(Value::String(level)) => level.to_ascii_lowercase().into(),
-        Some(other) => other,
-        None => record.level.name().into(),
-    };
-    let message =
-        known(&mut line, &["msg", "message"]).or_else(|| line.get_mut("fields")?.as_object_mut()?.remove("message"));
-    let message =
-        message.unwrap_or_else(|| if plain { record.text.clone().into() } else { Value::String(String::new()) });
-    let mut whole = Map::new();
-    whole.insert("ts".to_owned(), time);
-    whole.insert("level".to_owned(), level);
-    whole.insert("svc".to_owned(), record.service.as_ref().into());
-    whole.insert("msg".to_owned(), message);
-    line.remove("svc");
-    whole.append(&mut line);
-    Value::Object(whole).to_string()
+/// Appends a line as people see it, end included.
+pub(super) fn text_line(to: &mut Vec<u8>, stamp: &Stamp, service: &str, text: &str) {
+    for part in [stamp.as_str(), " ", service, " | ", text, "\n"] {
+        to.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// The line without a UTC time of its own at the beginning: every line gets one from us.
 pub(super) fn without_time(text: &str) -> &str {
+    // Almost no line looks like that: this settles it without reading one as a date.
+    let bytes = text.as_bytes();
+    if bytes.get(4) != Some(&b'-') || bytes.get(10) != Some(&b'T') {
+        return text;
+    }
     match text.split_once(' ') {
         Some((first, rest)) if first.ends_with('Z') && DateTime::parse_from_rfc3339(first).is_ok() => rest,
         _ => text,
@@ -90,38 +83,23 @@ pub(super) fn guess_level(text: &str) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Stream;
-
-    fn record(text: &str) -> Record {
-        let time = DateTime::from_timestamp_millis(1_795_191_600_123).unwrap();
-        Record { time, service: "web".into(), stream: Stream::Out, level: Level::Warn, text: text.into() }
-    }
 
     #[test]
     fn text_and_files_carry_the_utc_time() {
-        assert_eq!(output_line(&record("hello"), Format::Text), b"2026-11-20T16:20:00.123Z web | hello\n");
-        assert_eq!(file_line(&record("hello")), b"2026-11-20T16:20:00.123Z hello\n");
+        let stamp = Stamp::of_millis(1_795_191_600_123);
+        let mut lines = Vec::new();
+        text_line(&mut lines, &stamp, "web", "hello");
+        file_line(&mut lines, &stamp, "hello");
+        let expected = "2026-11-20T16:20:00.123Z web | hello\n2026-11-20T16:20:00.123Z hello\n";
+        assert_eq!(String::from_utf8(lines).unwrap(), expected);
+        assert_eq!(stamp.as_str().len() + 2, FILE_EXTRA);
     }
 
     #[test]
     fn a_time_of_the_services_own_is_not_shown_twice() {
         assert_eq!(without_time("2026-11-20T16:20:00.123456Z INFO  ready"), "INFO  ready");
-        for text in ["2026-11-20 16:20:00 UTC LOG", "Z ready", "2026-11-20T16:20:00Z", ""] {
+        for text in ["2026-11-20 16:20:00 UTC LOG", "Z ready", "2026-11-20T16:20:00Z", "2026-11-99T16:20:00Z x", ""] {
             assert_eq!(without_time(text), text);
         }
-    }
-
-    #[test]
-    fn json_lines_are_objects_and_keep_the_fields_of_the_service() {
-        let line = |text| String::from_utf8(output_line(&record(text), Format::Json)).unwrap();
-        assert_eq!(
-            line("say \"hi\""),
-            "{\"level\":\"warn\",\"msg\":\"say \\\"hi\\\"\",\"svc\":\"web\",\"ts\":\"2026-11-20T16:20:00.123Z\"}\n"
-        );
-        assert_eq!(
-            line(r#"{"timestamp":"T","level":"ERROR","fields":{"message":"m","project.id":1},"target":"x"}"#),
-            "{\"fields\":{\"project.id\":1},\"level\":\"error\",\"msg\":\"m\",\"svc\":\"web\",\"target\":\"x\",\"ts\":\"T\"}\n"
-        );
-        assert!(line("{broken").contains("\"msg\":\"{broken\""));
     }
 }

@@ -1,28 +1,31 @@
-//! Takes every line and sends it everywhere it belongs.
+//! Takes what was said and sends it everywhere it belongs.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::borrow::Cow;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use memchr::memchr_iter;
 use tokio::sync::mpsc;
 
-use super::files::{FileLine, write_files};
-use super::format::{Format, file_line, guess_level, output_line, text_line, without_time};
-use super::queue::Queue;
+use super::Stream;
+use super::folder::write_files;
+use super::format::{FILE_EXTRA, Format, Stamp, file_line, text_line, without_time};
+use super::json::json_line;
+use super::lines::lines_of;
+use super::output::write_output;
+use super::queue::{Chunk, Queue};
 use super::redact::Redactor;
 use super::tail::Tails;
-use super::{Record, Stream};
 use crate::events::{Entry, Events};
 use crate::metrics::{Counters, Loss};
 use crate::plan::{LogRules, Output};
 use crate::state::Level;
 
 /// Most bytes that wait for the disk, and as many for the output.
-const QUEUE_BYTES: usize = 2 * 1024 * 1024;
+const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// Stack of the writing threads, in bytes: they need little.
 const STACK: usize = 128 * 1024;
@@ -44,11 +47,27 @@ pub struct Log {
     shared: Arc<Shared>,
 }
 
+/// Who says something, and where it goes.
 #[derive(Debug)]
-struct Shared {
-    settings: LogSettings,
-    files: Arc<Queue<FileLine>>,
-    output: Arc<Queue<Vec<u8>>>,
+pub(super) struct Source {
+    service: Arc<str>,
+    /// The name of the log file.
+    file: Arc<str>,
+    stream: Stream,
+    output: Output,
+    /// Unless it is guessed from the words of each line.
+    level: Option<Level>,
+}
+
+/// What the loop and the writing threads have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    format: Format,
+    rules: Mutex<LogRules>,
+    pub(super) files: Queue,
+    pub(super) output: Queue,
+    /// The one place where lines for the output go.
+    everything: Arc<str>,
     memory: Mutex<Memory>,
     counters: Arc<Counters>,
     events: Arc<Events>,
@@ -66,41 +85,49 @@ impl Log {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(settings: LogSettings) -> io::Result<Self> {
-        let files = Arc::new(Queue::new(QUEUE_BYTES));
-        let output = Arc::new(Queue::new(QUEUE_BYTES));
         let (counters, events) = (Arc::<Counters>::default(), Arc::<Events>::default());
-        let (queue, folder, rules) = (Arc::clone(&files), settings.folder.clone(), settings.rules);
-        let lost = |text: &str| file_line(&own(Level::Error, text.to_owned()));
-        let missed = Loss::of_files(&counters, &events);
+        let (lost_in_files, lost_in_output) = (Loss::of_files(&counters, &events), Loss::of_output(&counters, &events));
+        let shared = Arc::new(Shared {
+            format: settings.format,
+            rules: Mutex::new(settings.rules),
+            files: Queue::new(QUEUE_BYTES),
+            output: Queue::new(QUEUE_BYTES),
+            everything: Arc::from(""),
+            memory: Mutex::default(),
+            counters,
+            events,
+        });
+        let writer = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("log-files".into())
             .stack_size(STACK)
-            .spawn(move || write_files(&folder, rules, &queue, missed, lost))?;
-        let (queue, format) = (Arc::clone(&output), settings.format);
-        let missed = Loss::of_output(&counters, &events);
+            .spawn(move || write_files(&writer, settings.folder, lost_in_files))?;
+        let writer = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("log-output".into())
             .stack_size(STACK)
-            .spawn(move || write_output(&queue, format, missed))?;
-        let memory = Mutex::default();
-        Ok(Self { shared: Arc::new(Shared { settings, files, output, memory, counters, events }) })
+            .spawn(move || write_output(&writer, lost_in_output))?;
+        Ok(Self { shared })
     }
 
     /// From now on these values are written as `***`.
     pub fn add_secrets(&self, values: impl IntoIterator<Item = String>) {
-        self.memory().redactor.add(values);
+        self.shared.memory().redactor.add(values);
+    }
+
+    /// From now on the files have these bounds.
+    pub fn set_rules(&self, rules: LogRules) {
+        *self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     /// A line of the supervisor itself.
     pub fn say(&self, level: Level, text: impl Into<String>) {
-        self.write(own(level, text.into()), Output::Log);
+        self.shared.write(&Source::own(level), &own_text(level, &text.into()), true, true);
     }
 
-    /// A line of a service.
-    pub fn line(&self, service: &Arc<str>, stream: Stream, output: Output, bytes: &[u8]) {
-        let text = without_time(&String::from_utf8_lossy(bytes)).to_owned();
-        let level = guess_level(&text);
-        self.write(Record { time: Utc::now(), service: Arc::clone(service), stream, level, text }, output);
+    /// Lines of a service that were read together, without the last end.
+    pub(super) fn write_run(&self, source: &Source, run: &[u8]) {
+        self.shared.write(source, &String::from_utf8_lossy(run), true, true);
     }
 
     /// A line of a task, as it may be shown; errors and warnings go to the file of errors.
@@ -111,8 +138,8 @@ impl Log {
             Some(("WARN", _)) => (Stream::Err, Level::Warn),
             _ => (Stream::Out, Level::Info),
         };
-        let record = Record { time: Utc::now(), service: Arc::clone(task), stream, level, text: text.clone() };
-        self.write(record, Output::Log);
+        let source = Source { level: Some(level), ..Source::new(Arc::clone(task), stream, Output::Log) };
+        self.shared.write(&source, &text, true, true);
         text
     }
 
@@ -134,28 +161,34 @@ impl Log {
 
     /// The text with `***` in the place of every secret.
     pub fn clean(&self, text: String) -> String {
-        self.memory().redactor.clean(text)
+        self.shared.memory().redactor.clean(Cow::Owned(text)).into_owned()
     }
 
     /// The last `count` lines kept in memory, oldest first.
     pub fn last(&self, service: Option<&str>, count: usize) -> Vec<Arc<str>> {
-        self.memory().tails.last(service, count)
+        self.shared.memory().tails.last(service, count)
     }
 
     /// Every line from now on, of one service or of all.
     pub fn follow(&self, service: Option<String>) -> mpsc::Receiver<Arc<str>> {
-        self.memory().tails.follow(service)
+        self.shared.memory().tails.follow(service)
     }
 
     /// Ends what [`Log::follow`] and [`Events::read`] began: true if anybody was following.
     pub fn dismiss_followers(&self) -> bool {
         let events = self.shared.events.dismiss();
-        self.memory().tails.dismiss() || events
+        self.shared.memory().tails.dismiss() || events
     }
 
-    /// Whether a writer lags, so that reading from services should pause for a moment.
-    pub(super) fn is_tight(&self) -> bool {
-        self.shared.files.is_tight() || self.shared.output.is_tight()
+    /// Waits while a writer lags and gets on; not for one that is stuck.
+    pub(super) async fn room(&self) {
+        loop {
+            let for_files = self.shared.files.room().await;
+            let for_output = self.shared.output.room().await;
+            if !for_files && !for_output {
+                return;
+            }
+        }
     }
 
     /// Writes out what waits, for at most a second each, and ends the threads.
@@ -163,65 +196,93 @@ impl Log {
         self.shared.files.close(Duration::from_secs(1));
         self.shared.output.close(Duration::from_secs(1));
     }
+}
 
-    fn write(&self, mut record: Record, output: Output) {
-        let settings = &self.shared.settings;
+impl Source {
+    pub(super) fn new(service: Arc<str>, stream: Stream, output: Output) -> Self {
+        let suffix = if stream == Stream::Err { "err.log" } else { "log" };
+        let file = format!("{service}.{suffix}").into();
+        Self { service, file, stream, output, level: None }
+    }
+
+    fn own(level: Level) -> Self {
+        Self { level: Some(level), ..Self::new("supervisor".into(), Stream::Out, Output::Log) }
+    }
+}
+
+impl Shared {
+    pub(super) fn rules(&self) -> LogRules {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line of our own that the writer of the files has for everybody else.
+    pub(super) fn tell_output(&self, level: Level, text: impl AsRef<str>) {
+        self.write(&Source::own(level), &own_text(level, text.as_ref()), false, true);
+    }
+
+    /// A line of our own that the writer of the output has for everybody else.
+    pub(super) fn tell_files(&self, level: Level, text: impl AsRef<str>) {
+        self.write(&Source::own(level), &own_text(level, text.as_ref()), true, false);
+    }
+
+    /// A line of our own for the writer of the files itself.
+    pub(super) fn own_file_chunk(level: Level, text: &str) -> Chunk {
+        let mut bytes = Vec::new();
+        file_line(&mut bytes, &Stamp::now(), &own_text(level, text));
+        Chunk { to: Source::own(level).file, bytes, lines: 1 }
+    }
+
+    /// A line of our own for the writer of the output itself.
+    pub(super) fn own_output_lines(&self, level: Level, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.output_line(&mut bytes, &Stamp::now(), &Source::own(level), &own_text(level, text));
+        bytes
+    }
+
+    /// The way of all lines: cleaned and put into shape in one go, one time for all, one lock and one piece for each
+    /// queue.
+    fn write(&self, source: &Source, text: &str, to_files: bool, to_output: bool) {
+        let time = Utc::now().timestamp_millis();
+        let stamp = Stamp::of_millis(time);
         let mut memory = self.memory();
-        record.text = memory.redactor.clean(record.text);
-        memory.tails.push(&record.service, &text_line(&record), settings.rules.tail_lines);
+        let text = memory.redactor.clean(text.into());
+        let lines = || lines_of(&text).map(without_time);
+        let count = memchr_iter(b'\n', text.as_bytes()).count() + 1;
+        memory.tails.push(&source.service, time, lines(), self.rules().tail_lines);
         drop(memory);
-        let suffix = if record.stream == Stream::Err { "err.log" } else { "log" };
-        let name: Arc<str> = format!("{}.{suffix}", record.service).into();
-        let line = file_line(&record);
-        let size = line.len();
-        self.shared.files.push((name, line), size);
-        let line = match (output, record.stream, settings.format) {
-            (Output::Plain, Stream::Out, Format::Text) => format!("{}\n", record.text).into_bytes(),
-            _ => output_line(&record, settings.format),
-        };
-        let size = line.len();
-        self.shared.output.push(line, size);
+        if to_files {
+            let mut bytes = Vec::with_capacity(text.len() + count * FILE_EXTRA);
+            lines().for_each(|line| file_line(&mut bytes, &stamp, line));
+            self.files.push(Chunk { to: Arc::clone(&source.file), bytes, lines: count as u64 });
+        }
+        if to_output {
+            let mut bytes = Vec::with_capacity(text.len() + count * (FILE_EXTRA + source.service.len() + 3));
+            lines().for_each(|line| self.output_line(&mut bytes, &stamp, source, line));
+            self.output.push(Chunk { to: Arc::clone(&self.everything), bytes, lines: count as u64 });
+        }
+    }
+
+    fn output_line(&self, to: &mut Vec<u8>, stamp: &Stamp, source: &Source, line: &str) {
+        match (source.output, source.stream, self.format) {
+            (Output::Plain, Stream::Out, Format::Text) => {
+                to.extend_from_slice(line.as_bytes());
+                to.push(b'\n');
+            }
+            (_, _, Format::Text) => text_line(to, stamp, &source.service, line),
+            (_, _, Format::Json) => json_line(to, stamp, &source.service, source.level, line),
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn own(level: Level, text: String) -> Record {
-    let text = match level {
-        Level::Info => text,
+/// Our lines say their weight, for files and text show nothing else of it.
+fn own_text(level: Level, text: &str) -> String {
+    match level {
+        Level::Info => text.to_owned(),
         Level::Warn => format!("WARN {text}"),
         Level::Error => format!("ERROR {text}"),
-    };
-    Record { time: Utc::now(), service: "supervisor".into(), stream: Stream::Out, level, text }
-}
-
-/// The thread that writes our standard output. Ends when the queue is closed.
-fn write_output(queue: &Queue<Vec<u8>>, format: Format, mut missed: Loss) {
-    while let Some(batch) = queue.take() {
-        let mut bytes = batch.items.concat();
-        if batch.dropped > 0 {
-            missed.add(batch.dropped);
-            let text = format!("{} lines are missing here: whoever reads this output is too slow", batch.dropped);
-            bytes.extend(output_line(&own(Level::Warn, text), format));
-        }
-        write_all_patiently(&bytes);
     }
-}
-
-/// Writes all of it, also to an output that somebody has made non-blocking. A closed output is nobody's fault.
-fn write_all_patiently(mut bytes: &[u8]) {
-    let mut output = io::stdout().lock();
-    while !bytes.is_empty() {
-        match output.write(bytes) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or(&[]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let _ = poll(&mut [PollFd::new(io::stdout().as_fd(), PollFlags::POLLOUT)], PollTimeout::from(1_000u16));
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
-        }
-    }
-    let _ = output.flush();
 }

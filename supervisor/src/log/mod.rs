@@ -1,27 +1,29 @@
 //! What the services and the supervisor say: whole lines into bounded files and onto our own output.
 //!
 //! ```text
-//! pipe of a service -> Splitter -> Log::line -> redact -> tail in memory, followers
-//!                                                      -> bounded queue -> thread -> logs/NAME.log
-//!                                                      -> bounded queue -> thread -> standard output
+//! pipe of a service -> Splitter -> run of whole lines -> redact -> tail in memory, followers
+//!                                                              -> bounded queue -> thread -> logs/NAME.log
+//!                                                              -> bounded queue -> thread -> standard output
 //! ```
-//! Only the two threads touch a disk or a terminal, so neither can stop the loop; when one cannot keep up, its queue
-//! fills, lines are dropped from that one place, counted, and the count is written as soon as it can be.
+//! Only the two threads touch a disk or a terminal, so neither can stop the loop. While a writer gets on, whoever says
+//! more than it can write is held up and nothing is lost. When one is stuck, nobody waits: its queue fills, lines are
+//! dropped from that one place and counted, and the count is told as soon as it can be.
 
 mod files;
+mod folder;
 mod format;
 mod hub;
+mod json;
 mod lines;
+mod output;
 mod pump;
 mod queue;
 mod redact;
 mod tail;
 
-pub use files::RotatingFile;
 pub use format::Format;
 pub use hub::{Log, LogSettings};
 pub use pump::{pump, pump_lines};
-pub use queue::Queue;
 
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,19 +32,4 @@ pub enum Stream {
     Out,
     /// Standard error of a service.
     Err,
-}
-
-/// One line, redacted and ready to be written anywhere.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// When it was read.
-    pub time: chrono::DateTime<chrono::Utc>,
-    /// Who said it.
-    pub service: std::sync::Arc<str>,
-    /// On which stream.
-    pub stream: Stream,
-    /// Its weight.
-    pub level: crate::state::Level,
-    /// The line without its end.
-    pub text: String,
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::format::{Stamp, text_line};
+
 /// Most bytes kept per service, whatever the number of lines.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -19,10 +21,19 @@ pub(super) struct Tails {
     next: u64,
 }
 
+/// The text of all its lines in one piece, and where each of them ends.
 #[derive(Debug, Default)]
 struct Tail {
-    lines: VecDeque<(u64, Arc<str>)>,
-    bytes: usize,
+    text: VecDeque<u8>,
+    lines: VecDeque<Line>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    number: u64,
+    /// When it was read, in milliseconds since 1970.
+    millis: i64,
+    length: usize,
 }
 
 #[derive(Debug)]
@@ -32,33 +43,54 @@ struct Follower {
 }
 
 impl Tails {
-    pub(super) fn push(&mut self, service: &Arc<str>, line: &str, most: usize) {
-        let line: Arc<str> = line.into();
-        self.followers.retain(|follower| {
-            if follower.service.as_deref().is_none_or(|name| name == service.as_ref()) {
-                // Full is his own fault: he misses this line.
-                !matches!(follower.lines.try_send(Arc::clone(&line)), Err(mpsc::error::TrySendError::Closed(_)))
-            } else {
-                !follower.lines.is_closed()
-            }
-        });
+    /// Keeps lines of a service that were read together; `most` lines are kept of it.
+    pub(super) fn push<'l>(
+        &mut self,
+        service: &Arc<str>,
+        millis: i64,
+        lines: impl Iterator<Item = &'l str> + Clone,
+        most: usize,
+    ) {
+        if !self.followers.is_empty() {
+            self.show(service, millis, &lines);
+        }
         let tail = self.services.entry(Arc::clone(service)).or_default();
-        tail.bytes += line.len();
-        tail.lines.push_back((self.next, line));
-        self.next += 1;
-        while tail.lines.len() > most || tail.bytes > MOST_BYTES {
-            let Some((_, gone)) = tail.lines.pop_front() else { break };
-            tail.bytes -= gone.len();
+        for line in lines {
+            tail.push(Line { number: self.next, millis, length: line.len() }, line, most);
+            self.next += 1;
         }
     }
 
-    /// The last `count` lines of one service or of all, oldest first.
+    fn show<'l>(&mut self, service: &Arc<str>, millis: i64, lines: &(impl Iterator<Item = &'l str> + Clone)) {
+        let stamp = Stamp::of_millis(millis);
+        self.followers.retain(|follower| {
+            if follower.service.as_deref().is_none_or(|name| name == service.as_ref()) {
+                for line in lines.clone() {
+                    // Full is his own fault: he misses this line.
+                    let _ = follower.lines.try_send(shown(&stamp, service, line));
+                }
+            }
+            !follower.lines.is_closed()
+        });
+    }
+
+    /// The last `count` lines of one service or of all, oldest first, as people see them.
     pub(super) fn last(&self, service: Option<&str>, count: usize) -> Vec<Arc<str>> {
         let wanted = self.services.iter().filter(|(name, _)| service.is_none_or(|wanted| wanted == name.as_ref()));
-        let mut lines: Vec<&(u64, Arc<str>)> = wanted.flat_map(|(_, tail)| &tail.lines).collect();
+        let mut lines: Vec<(u64, Arc<str>)> = Vec::new();
+        for (name, tail) in wanted {
+            let skip = tail.lines.len().saturating_sub(count);
+            let mut at: usize = tail.lines.iter().take(skip).map(|line| line.length).sum();
+            for line in tail.lines.iter().skip(skip) {
+                let text: Vec<u8> = tail.text.range(at..at + line.length).copied().collect();
+                at += line.length;
+                let text = String::from_utf8_lossy(&text);
+                lines.push((line.number, shown(&Stamp::of_millis(line.millis), name, &text)));
+            }
+        }
         lines.sort_by_key(|(number, _)| *number);
         let skip = lines.len().saturating_sub(count);
-        lines.into_iter().skip(skip).map(|(_, line)| Arc::clone(line)).collect()
+        lines.into_iter().skip(skip).map(|(_, line)| line).collect()
     }
 
     /// Every line from now on.
@@ -74,6 +106,26 @@ impl Tails {
     }
 }
 
+impl Tail {
+    fn push(&mut self, line: Line, text: &str, most: usize) {
+        while self.lines.len() >= most || self.text.len() + text.len() > MOST_BYTES {
+            let Some(gone) = self.lines.pop_front() else { break };
+            self.text.drain(..gone.length);
+        }
+        if text.len() <= MOST_BYTES {
+            self.text.extend(text.as_bytes());
+            self.lines.push_back(line);
+        }
+    }
+}
+
+fn shown(stamp: &Stamp, service: &str, text: &str) -> Arc<str> {
+    let mut line = Vec::new();
+    text_line(&mut line, stamp, service, text);
+    line.pop();
+    String::from_utf8_lossy(&line).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,14 +136,35 @@ mod tests {
         let (web, db): (Arc<str>, Arc<str>) = ("web".into(), "db".into());
         let mut follower = tails.follow(Some("db".into()));
         for number in 0..10 {
-            tails.push(if number % 2 == 0 { &web } else { &db }, &number.to_string(), 3);
+            tails.push(
+                if number % 2 == 0 { &web } else { &db },
+                1_795_191_600_123,
+                [&*number.to_string()].into_iter(),
+                3,
+            );
         }
-        let shown = |service, count| tails.last(service, count).join(" ");
-        assert_eq!(shown(None, 100), "4 5 6 7 8 9");
-        assert_eq!(shown(Some("db"), 2), "7 9");
-        assert_eq!(follower.try_recv().unwrap().as_ref(), "1");
+        let texts = |lines: Vec<Arc<str>>| {
+            lines.iter().map(|line| line.split_once("| ").unwrap().1.to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(texts(tails.last(None, 100)), "4 5 6 7 8 9");
+        assert_eq!(texts(tails.last(Some("db"), 2)), "7 9");
+        assert_eq!(follower.try_recv().unwrap().as_ref(), "2026-11-20T16:20:00.123Z db | 1");
         drop(follower);
-        tails.push(&web, "10", 3);
+        tails.push(&web, 0, ["10"].into_iter(), 3);
         assert!(!tails.dismiss(), "who has gone is forgotten at the next line of any service");
+    }
+
+    #[test]
+    fn a_tail_is_bounded_in_bytes_and_in_lines() {
+        let mut tails = Tails::default();
+        let web: Arc<str> = "web".into();
+        for size in [40_000, 20_000, 5_537, MOST_BYTES, MOST_BYTES + 2] {
+            tails.push(&web, 0, ["\u{e9}".repeat(size / 2).as_str(), "a", "b"].into_iter(), 5);
+            let tail = &tails.services[&web];
+            assert!(tail.text.len() <= MOST_BYTES && tail.text.capacity() <= 2 * MOST_BYTES && tail.lines.len() <= 5);
+            assert_eq!(tail.text.len(), tail.lines.iter().map(|line| line.length).sum::<usize>());
+        }
+        // What is longer than all that is kept pushes everything out and is not kept.
+        assert_eq!(tails.last(None, 9).len(), 2);
     }
 }

@@ -94,12 +94,12 @@ impl Counters {
 }
 
 impl ServiceCounters {
-    /// A line of so many bytes was read.
-    pub fn line(&self, stream: Stream, bytes: usize) {
+    /// So many lines were read, of so many bytes together.
+    pub fn lines(&self, stream: Stream, count: usize, bytes: usize) {
         let [out, err] = &self.lines;
         let [out_bytes, err_bytes] = &self.bytes;
         let (lines, sizes) = if stream == Stream::Err { (err, err_bytes) } else { (out, out_bytes) };
-        lines.fetch_add(1, Relaxed);
+        lines.fetch_add(count as u64, Relaxed);
         sizes.fetch_add(bytes as u64, Relaxed);
     }
 
@@ -149,9 +149,8 @@ mod tests {
     fn what_happens_is_counted_by_service_and_kind() {
         let counters = Counters::default();
         let web = counters.service(&"web".into());
-        web.line(Stream::Out, 10);
-        web.line(Stream::Err, 5);
-        web.line(Stream::Err, 5);
+        web.lines(Stream::Out, 1, 10);
+        web.lines(Stream::Err, 2, 10);
         web.exit(Exit::Code(0));
         web.exit(Exit::Code(3));
         web.exit(Exit::Signal(nix::sys::signal::Signal::SIGKILL));

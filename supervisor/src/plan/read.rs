@@ -83,20 +83,17 @@ impl<'s> Reader<'s> {
     }
 
     fn log(&mut self, mut section: Section<'s>) -> LogRules {
-        let default = LogRules::default();
-        let rules = LogRules {
-            max_bytes: self
-                .integer(&mut section, "max_size_mb", 1, 10_240)
-                .map_or(default.max_bytes, |mb| mb * 1024 * 1024),
-            files: self
-                .integer(&mut section, "files", 1, 1_000)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(default.files),
-            tail_lines: self
-                .integer(&mut section, "tail_lines", 1, 100_000)
-                .and_then(|n| usize::try_from(n).ok())
-                .unwrap_or(default.tail_lines),
-        };
+        let mut rules = LogRules::default();
+        let bytes = |mb: u64| mb * 1024 * 1024;
+        let line = section.line;
+        set(&mut rules.max_bytes, self.integer(&mut section, "max_size_mb", 1, 10_240).map(bytes));
+        set(&mut rules.files, self.integer(&mut section, "files", 1, 1_000).and_then(|n| u32::try_from(n).ok()));
+        set(&mut rules.total_bytes, self.integer(&mut section, "total_mb", 1, 1_048_576).map(bytes));
+        let lines = self.integer(&mut section, "tail_lines", 1, 100_000);
+        set(&mut rules.tail_lines, lines.and_then(|n| usize::try_from(n).ok()));
+        if rules.total_bytes < rules.max_bytes {
+            self.fault(line, "log.total_mb: must not be less than max_size_mb, the size of one file".to_owned());
+        }
         self.nothing_left(section);
         rules
     }

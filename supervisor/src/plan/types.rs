@@ -166,13 +166,15 @@ pub struct LogRules {
     pub max_bytes: u64,
     /// Files kept per stream, the current one included.
     pub files: u32,
+    /// Bytes of all log files together, also those of services that are no longer in the plan.
+    pub total_bytes: u64,
     /// Lines kept in memory per service for `supervisor logs`.
     pub tail_lines: usize,
 }
 
 impl Default for LogRules {
     fn default() -> Self {
-        Self { max_bytes: 10 * 1024 * 1024, files: 5, tail_lines: 500 }
+        Self { max_bytes: 10 * 1024 * 1024, files: 5, total_bytes: 500 * 1024 * 1024, tail_lines: 500 }
     }
 }
 
