@@ -264,3 +264,20 @@ pass_env = [\"A\"]
         ]
     );
 }
+
+#[test]
+fn the_bounds_of_the_log_files() {
+    let service = "[service.a]\nkind = \"exec\"\ncommand = [\"true\"]\n";
+    let plan = parse(&format!("[log]\nmax_size_mb = 2\nfiles = 3\ntotal_mb = 7\ntail_lines = 9\n{service}")).unwrap();
+    let mb = 1024 * 1024;
+    assert_eq!(plan.log, LogRules { max_bytes: 2 * mb, files: 3, total_bytes: 7 * mb, tail_lines: 9 });
+    assert_eq!(parse(service).unwrap().log.total_bytes, 500 * mb);
+    assert_eq!(
+        errors(&format!("[log]\ntotal_mb = 9\n{service}")),
+        ["line 1: log.total_mb: must not be less than max_size_mb, the size of one file"]
+    );
+    assert_eq!(
+        errors(&format!("[log]\ntotal_mb = 0\n{service}")),
+        ["line 2: log.total_mb: must be a whole number from 1 to 1048576"]
+    );
+}
