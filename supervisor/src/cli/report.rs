@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Place;
 use crate::control::{Client, Failure};
 use crate::report::{Delivery, Outbox, Report, Store, block, headline};
-use crate::task::{Task, Trigger};
+use crate::task::{RestartRules, Task, Trigger};
 
 /// What to do with reports.
 #[derive(Debug, Subcommand)]
@@ -38,7 +38,12 @@ pub enum Command {
 
 /// Has the supervisor restart web and worker; progress goes to standard error.
 pub(super) async fn restart(data_dir: PathBuf, dry_run: bool, json: bool) -> Result<u8, Failure> {
-    let task = Task::ScheduledRestart { trigger: Trigger::Manual, scheduled_for: None, dry_run };
+    let task = Task::ScheduledRestart {
+        trigger: Trigger::Manual,
+        scheduled_for: None,
+        dry_run,
+        rules: RestartRules::default(),
+    };
     let mut client = Client::connect(&data_dir).await?;
     let (exit, result) = client.run_task(&task, |line| drop(writeln!(io::stderr(), "{line}"))).await?;
     if json {

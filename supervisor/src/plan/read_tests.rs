@@ -4,6 +4,7 @@ use super::*;
 use crate::limits::{Confinement, Limits};
 use crate::plan::{Ready, Run, StopStep};
 use crate::schedule::Work;
+use crate::task::RestartRules;
 
 fn errors(source: &str) -> Vec<String> {
     parse(source).unwrap_err()
@@ -92,8 +93,71 @@ kind = \"app\"
     let [schedule] = &plan.schedules[..] else { panic!("{:?}", plan.schedules) };
     assert_eq!((schedule.work, schedule.jitter_s, schedule.catch_up_s), (Work::BackupVerify, 300, 7_200));
     assert_eq!(schedule.window.unwrap().to_string(), "02:00-05:00");
+    assert_eq!(schedule.rules, RestartRules::default());
     let plan = parse(super::super::DEFAULT).unwrap();
     assert_eq!((plan.schedules[0].jitter_s, plan.schedules[0].catch_up_s, plan.schedules[0].window), (0, 0, None));
+}
+
+#[test]
+fn what_a_restart_keeps_to_is_read_and_checked() {
+    let source = "\
+[schedule.one]
+cron = \"1 3 * * *\"
+task = \"scheduled-restart\"
+mode = \"report-only\"
+only_if = { rss_mb = 200, uptime_h = 72 }
+min_uptime_h = 6
+max_backlog = 1000
+max_disk_percent = 90
+breaker_h = 0
+[service.a]
+kind = \"app\"
+";
+    let rules = parse(source).unwrap().schedules[0].rules;
+    let expected = RestartRules {
+        report_only: true,
+        if_rss_mb: Some(200),
+        if_uptime_h: Some(72),
+        min_uptime_h: 6,
+        max_backlog: Some(1_000),
+        max_disk_percent: 90,
+        breaker_h: 0,
+    };
+    assert_eq!(rules, expected);
+    let source = source
+        .replace("report-only", "dance")
+        .replace("rss_mb = 200, uptime_h = 72", "")
+        .replace("min_uptime_h = 6", "min_uptime_h = -1")
+        .replace("= 1000", "= 1.5")
+        .replace("= 90", "= 101")
+        .replace("breaker_h = 0", "breaker_h = 9000");
+    assert_eq!(
+        errors(&source),
+        [
+            "line 4: schedule.one.mode: \"dance\" is none of \"recycle\", \"report-only\"",
+            "line 5: schedule.one.only_if: needs rss_mb or uptime_h",
+            "line 6: schedule.one.min_uptime_h: must be a whole number from 0 to 8784",
+            "line 7: schedule.one.max_backlog: must be a whole number from 0 to 1000000000",
+            "line 8: schedule.one.max_disk_percent: must be a whole number from 1 to 100",
+            "line 9: schedule.one.breaker_h: must be a whole number from 0 to 8784",
+        ]
+    );
+    let source = "\
+[schedule.one]
+cron = \"1 3 * * *\"
+task = \"backup\"
+breaker_h = 3
+mode = \"recycle\"
+[service.a]
+kind = \"app\"
+";
+    assert_eq!(
+        errors(source),
+        [
+            "line 4: schedule.one.breaker_h: is for task \"scheduled-restart\"",
+            "line 5: schedule.one.mode: is for task \"scheduled-restart\"",
+        ]
+    );
 }
 
 #[test]

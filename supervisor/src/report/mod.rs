@@ -25,6 +25,7 @@ mod skip;
 mod sql;
 mod store;
 mod text;
+mod upkeep;
 mod web;
 mod words;
 

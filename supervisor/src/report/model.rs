@@ -1,6 +1,6 @@
 //! The report, version 1. Sizes are in bytes, times in milliseconds unless their name says otherwise.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::task::{Trigger, exit};
@@ -36,11 +36,11 @@ pub struct Report {
     pub finished_at: DateTime<Utc>,
     /// The time zone of the schedule, in which people are told times.
     pub tz: String,
-    /// `recycle`, or `dry-run` when nothing was done.
+    /// `recycle`, `report-only`, or `dry-run` when nothing was done.
     pub mode: String,
     /// How it went.
     pub result: Outcome,
-    /// Why it is not `ok`.
+    /// Why it is not `ok`, or why nothing had to be replaced.
     pub reason: Option<String>,
     /// The state of things before.
     pub checks_before: Vec<Check>,
@@ -244,6 +244,12 @@ pub struct Database {
     pub xid_age: u64,
     /// Damaged pages found so far; none when the cluster has no checksums.
     pub checksum_failures: Option<u64>,
+    /// The last day for which the table of events has a partition; none when there is no such table.
+    #[serde(default)]
+    pub partitions_until: Option<NaiveDate>,
+    /// Large tables of which more has changed since the last `analyze` than they hold: autovacuum does not keep up.
+    #[serde(default)]
+    pub stale: Vec<String>,
 }
 
 /// The backup made before the restart.

@@ -53,16 +53,17 @@ struct Traffic {
     last: JoinHandle<(Result<Counts, String>, Instant)>,
 }
 
-/// Replaces each of `names`, one after the other, and waits for the old generations to end.
+/// Replaces each of `names`, one after the other, and waits for the old generations to end. One that does not serve by
+/// `deadline` has failed.
 ///
 /// # Errors
 /// When the supervisor does not answer.
-pub(super) async fn recycle(names: &[&str]) -> Result<Recycled, String> {
+pub(super) async fn recycle(names: &[&str], deadline: Instant) -> Result<Recycled, String> {
     let mut recycled = Recycled::default();
     let mut leaving = Vec::new();
     for name in names {
         say(&format!("restarting {name}"));
-        let (action, old) = replace(name).await?;
+        let (action, old) = replace(name, deadline).await?;
         say(&action_line(&action));
         let stays = !action.ok;
         recycled.actions.push(action);
@@ -80,7 +81,7 @@ pub(super) async fn recycle(names: &[&str]) -> Result<Recycled, String> {
 }
 
 /// Orders a new generation and waits until it serves.
-async fn replace(name: &str) -> Result<(Action, Option<Old>), String> {
+async fn replace(name: &str, deadline: Instant) -> Result<(Action, Option<Old>), String> {
     let before = row(name).await?;
     let (pid, generation) = (before.pid, before.generation);
     let mut action =
@@ -95,13 +96,14 @@ async fn replace(name: &str) -> Result<(Action, Option<Old>), String> {
     });
     let began = Instant::now();
     let ordered = async { Client::connect(Path::new(".")).await?.act(name, "restart").await };
-    let answer = timeout(READY_WITHIN, ordered).await;
+    let within = READY_WITHIN.min(deadline.saturating_duration_since(began));
+    let answer = timeout(within, ordered).await;
     action.ready_ms = millis(began.elapsed());
     let since = Instant::now();
     match answer {
         Ok(Ok(message)) => (action.ok, action.message) = (true, message),
         Ok(Err(failure)) => action.message = failure.0,
-        Err(_) => action.message = format!("not ready within {} s", READY_WITHIN.as_secs()),
+        Err(_) => action.message = format!("not ready within {} s", within.as_secs()),
     }
     action.new_pid = row(name).await?.pid;
     if !action.ok {

@@ -13,18 +13,15 @@ use super::recycle::{Recycled, recycle};
 use super::redact::Redactor;
 use super::store::Store;
 use super::text::{block, bytes};
-use super::{deliver, facts, outbox::Outbox, skip};
+use super::{deliver, facts, outbox::Outbox, skip, upkeep};
 use crate::backup::create;
 use crate::control::Client;
 use crate::reap;
 use crate::state::ServiceStatus;
-use crate::task::{Place, Task, TaskOutcome, TaskRequest, Trigger};
+use crate::task::{Place, RestartRules, Task, TaskOutcome, TaskRequest, Trigger};
 
 /// What is restarted, in this order.
-const SERVICES: [&str; 2] = ["web", "worker"];
-
-/// A disk fuller than this, in percent, is told.
-const DISK_TIGHT: f64 = 90.0;
+pub(super) const SERVICES: [&str; 2] = ["web", "worker"];
 
 /// A backup that takes longer counts as failed, and the restart goes on; its programs then have a moment to end.
 const BACKUP_WITHIN: Duration = Duration::from_hours(2);
@@ -33,12 +30,12 @@ const BACKUP_ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// Nothing takes longer than this: whatever hangs, other tasks have their turn again.
 const ALL_WITHIN: Duration = Duration::from_mins(150);
 
+/// From the first order to the last new generation that serves.
+const RESTART_WITHIN: Duration = Duration::from_mins(2);
+
 /// How long everything may take to be well afterwards, and the pause between two looks.
 const WELL_WITHIN: Duration = Duration::from_mins(1);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
-/// Age of the oldest transaction at which vacuum has a problem: half of what PostgreSQL can bear.
-const OLD_TRANSACTION: u64 = 1_000_000_000;
 
 /// Lines of the supervisor's log in a report.
 const LOG_LINES: usize = 8;
@@ -48,7 +45,7 @@ pub(super) const CONTROL_LIMIT: Duration = Duration::from_secs(5);
 
 /// In a process of its own, whose working directory is the data directory.
 pub fn run(request: &TaskRequest) -> TaskOutcome {
-    let Task::ScheduledRestart { trigger, scheduled_for, dry_run } = request.task else {
+    let Task::ScheduledRestart { trigger, scheduled_for, dry_run, rules } = request.task else {
         return TaskOutcome::failed("This is not a restart.");
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -57,8 +54,12 @@ pub fn run(request: &TaskRequest) -> TaskOutcome {
     };
     let outcome = runtime.block_on(async {
         let mut report = begin(&request.place, trigger, scheduled_for, dry_run);
+        if trigger == Trigger::Schedule && rules.report_only {
+            "report-only".clone_into(&mut report.mode);
+        }
         let silent = |_| Err(format!("it was not over within {} min", ALL_WITHIN.as_secs() / 60));
-        let done = timeout(ALL_WITHIN, proceed(&mut report, &request.place, dry_run)).await.unwrap_or_else(silent);
+        let done =
+            timeout(ALL_WITHIN, proceed(&mut report, &request.place, dry_run, &rules)).await.unwrap_or_else(silent);
         if let Err(error) = done {
             report.result = Outcome::Failed;
             report.reason = Some(error);
@@ -128,14 +129,14 @@ fn begin(place: &Place, trigger: Trigger, scheduled_for: Option<DateTime<Utc>>, 
 ///
 /// # Errors
 /// When the supervisor does not answer.
-async fn proceed(report: &mut Report, place: &Place, dry_run: bool) -> Result<(), String> {
+async fn proceed(report: &mut Report, place: &Place, dry_run: bool, rules: &RestartRules) -> Result<(), String> {
     say("looking at everything");
     let services = services().await?;
     let before = checks::look(place, &services).await;
     report.checks_before.clone_from(&before.checks);
     report.queue.before = before.depth;
     let is_scheduled = report.trigger == Trigger::Schedule;
-    let reason = skip::reason(&before.checks, &services, &place.shown, report.started_at);
+    let reason = skip::reason(&before.checks, &services, rules, &place.shown, report.started_at);
     if is_scheduled && place.backup.nightly && !dry_run {
         // Whatever keeps web and worker as they are: a night without a restart needs its backup all the same.
         match skip::backup_reason(&before.checks, &services) {
@@ -158,11 +159,31 @@ async fn proceed(report: &mut Report, place: &Place, dry_run: bool) -> Result<()
         report.actions = present.iter().map(|name| plan(checks::find(&services, name), name)).collect();
         return look_at_machine(report, place, before).await;
     }
-    let recycled = recycle(&present).await?;
+    let backlog = upkeep::backlog(place, rules).await;
+    let mut needed = Vec::new();
+    let mut spared = Vec::new();
+    for name in present {
+        match spares(rules, checks::find(&services, name), name, backlog) {
+            None => needed.push(name),
+            Some(why) if is_scheduled => spared.push(spare(checks::find(&services, name), name, &why)),
+            Some(why) => {
+                report.warnings.push(format!("by schedule {name} would be left as it is: {why}"));
+                needed.push(name);
+            }
+        }
+    }
+    let mut recycled = recycle(&needed, Instant::now() + RESTART_WITHIN).await?;
+    if needed.is_empty() && !spared.is_empty() {
+        let each: Vec<String> = spared.iter().map(|action| format!("{} {}", action.service, action.message)).collect();
+        report.reason = Some(each.join(", "));
+    }
+    recycled.actions.extend(spared);
+    recycled.actions.sort_by_key(|action| SERVICES.iter().position(|name| *name == action.service));
     let after = until_well(place).await?;
     report.checks_after.clone_from(&after.checks);
     report.queue.after = after.depth;
     judge(report, recycled, after.is_well());
+    report.warnings.extend(upkeep::checkpoint(place, &after.checks).await);
     look_at_machine(report, place, after).await
 }
 
@@ -179,6 +200,24 @@ fn to_restart(services: &[ServiceStatus], warnings: &mut Vec<String>) -> Vec<&'s
         }
     }
     names
+}
+
+/// Why a service is left as it is by schedule; `None` when it is to be replaced.
+fn spares(rules: &RestartRules, service: Option<&ServiceStatus>, name: &str, backlog: Option<u64>) -> Option<String> {
+    if rules.report_only {
+        return Some("is not replaced: only a report was asked for".to_owned());
+    }
+    let rss = service.and_then(|service| service.pid).and_then(facts::rss);
+    if let Some(why) = rules.spares(rss, service.and_then(|service| service.uptime_s)) {
+        return Some(format!("need not be replaced: {why}"));
+    }
+    let entries =
+        backlog.filter(|entries| name == "worker" && rules.max_backlog.is_some_and(|most| *entries > most))?;
+    Some(format!("is not replaced: {entries} entries wait in the queue"))
+}
+
+fn spare(service: Option<&ServiceStatus>, name: &str, why: &str) -> Action {
+    Action { message: why.to_owned(), ..plan(service, name) }
 }
 
 /// What the supervisor says of its services.
@@ -261,7 +300,7 @@ fn judge(report: &mut Report, recycled: Recycled, is_well: bool) {
     } else if let Some(action) = report.actions.iter().find(|action| action.killed) {
         (Outcome::Degraded, Some(format!("the old generation of {} had to be stopped", action.service)))
     } else {
-        (Outcome::Ok, None)
+        (Outcome::Ok, report.reason.take())
     };
     report.result = result;
     report.reason = reason;
@@ -272,20 +311,8 @@ async fn look_at_machine(report: &mut Report, place: &Place, found: Findings) ->
     let shown = place.shown.clone();
     let system = tokio::task::spawn_blocking(move || facts::system(&shown)).await;
     report.system = system.map_err(|error| error.to_string())?;
-    for disk in report.system.disk.iter().filter(|disk| disk.used_percent > DISK_TIGHT) {
-        report.warnings.push(format!("the disk of {} is {:.1}% full", disk.path, disk.used_percent));
-    }
     report.pg = found.database;
-    if let Some(pg) = &report.pg {
-        if pg.xid_age > OLD_TRANSACTION {
-            report
-                .warnings
-                .push(format!("PostgreSQL's oldest transaction is {} behind: vacuum has a problem", pg.xid_age));
-        }
-        if let Some(failures) = pg.checksum_failures.filter(|failures| *failures > 0) {
-            report.warnings.push(format!("PostgreSQL has found {failures} damaged pages: restore a backup"));
-        }
-    }
+    report.warnings.extend(upkeep::warnings(&report.system, report.pg.as_ref(), report.started_at.date_naive()));
     if let (Some(before), Some(after)) = (report.queue.before, report.queue.after)
         && after.dead > before.dead
     {

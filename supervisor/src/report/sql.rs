@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::model::Database;
@@ -21,6 +22,8 @@ select json_build_object(
   'conns', (select count(*) from pg_stat_activity where backend_type = 'client backend'),
   'max_conns', current_setting('max_connections')::bigint,
   'xid_age', (select max(age(datfrozenxid)) from pg_database),
+  'partitions_until', (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''([0-9-]{10})'))[1]::date) - 1 from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = to_regclass('event')),
+  'stale', (select coalesce(json_agg(t.relname), '[]') from (select relname from pg_stat_user_tables where n_live_tup >= 10000 and n_mod_since_analyze > n_live_tup order by n_live_tup desc limit 5) t),
   'checksum_failures', (select case when current_setting('data_checksums') = 'on' then coalesce(sum(checksum_failures), 0)::bigint end from pg_stat_database))";
 
 /// Pause between two looks whether psql has ended.
@@ -35,6 +38,8 @@ struct Row {
     conns: u64,
     max_conns: u64,
     xid_age: u64,
+    partitions_until: Option<NaiveDate>,
+    stale: Vec<String>,
     checksum_failures: Option<u64>,
 }
 
@@ -53,7 +58,17 @@ pub(super) fn facts(bin: &Path, password: &Secret, limit: Duration) -> Result<Da
         max_conns: row.max_conns,
         xid_age: row.xid_age,
         checksum_failures: row.checksum_failures,
+        partitions_until: row.partitions_until,
+        stale: row.stale,
     })
+}
+
+/// Has everything written to the tables, so that a crash has little to be recovered from; blocks for at most `limit`.
+///
+/// # Errors
+/// What PostgreSQL or its client says, in one line.
+pub(super) fn checkpoint(bin: &Path, password: &Secret, limit: Duration) -> Result<(), String> {
+    ask(bin, password, "checkpoint", limit).map(drop)
 }
 
 fn ask(bin: &Path, password: &Secret, query: &str, limit: Duration) -> Result<String, String> {

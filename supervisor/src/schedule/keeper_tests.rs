@@ -8,6 +8,7 @@ use super::*;
 use crate::log::{Format, LogSettings};
 use crate::plan::LogRules;
 use crate::schedule::{Line, Timetable, Window, Work};
+use crate::task::RestartRules;
 
 /// A folder `run/`, kept by one timetable after the other.
 struct Place {
@@ -58,7 +59,7 @@ fn passed(ago: TimeDelta) -> Schedule {
     let at = Utc::now() - ago;
     let line = Line::parse(&format!("{} {} * * *", at.minute(), at.hour())).unwrap();
     let (name, work) = ("night".to_owned(), Work::Backup);
-    Schedule { name, line, zone: None, work, jitter_s: 0, catch_up_s: 0, window: None }
+    Schedule { name, line, zone: None, work, jitter_s: 0, catch_up_s: 0, window: None, rules: RestartRules::default() }
 }
 
 /// All orders given so far are obeyed, and what came of them is to be seen.

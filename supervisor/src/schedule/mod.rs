@@ -27,7 +27,7 @@ pub use timetable::{Due, Frozen, LastRun, Overview, RunResult, Timetable, Upcomi
 pub use window::Window;
 pub use zone::Zone;
 
-use crate::task::{Task, Trigger};
+use crate::task::{RestartRules, Task, Trigger};
 
 /// What may be done by schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub struct Schedule {
     pub catch_up_s: u32,
     /// When it may begin.
     pub window: Option<Window>,
+    /// What a restart keeps to.
+    pub rules: RestartRules,
 }
 
 impl Schedule {
@@ -78,7 +80,8 @@ impl Schedule {
     pub fn task(&self, moment: Moment) -> Task {
         match self.work {
             Work::ScheduledRestart => {
-                Task::ScheduledRestart { trigger: Trigger::Schedule, scheduled_for: Some(moment.at), dry_run: false }
+                let (trigger, scheduled_for) = (Trigger::Schedule, Some(moment.at));
+                Task::ScheduledRestart { trigger, scheduled_for, dry_run: false, rules: self.rules }
             }
             Work::Backup => Task::BackupCreate { to: None },
             Work::BackupVerify => Task::BackupVerifyNewest,

@@ -12,12 +12,14 @@
 
 mod host;
 mod request;
+mod rules;
 mod run;
 
 pub use host::{News, Refusal, Tasks};
 pub use request::{
     BackupRules, Channels, Language, Place, PostgresPlace, RedisPlace, Task, TaskOutcome, TaskRequest, Trigger,
 };
+pub use rules::RestartRules;
 pub use run::run;
 
 /// Exit codes of tasks, beside 0.

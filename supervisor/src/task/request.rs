@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::exit;
+use super::{RestartRules, exit};
 use crate::context::Context;
 use crate::datadir::owner;
 use crate::files::Owner;
@@ -36,6 +36,9 @@ pub enum Task {
         /// Only say what would be done.
         #[serde(default)]
         dry_run: bool,
+        /// What it keeps to; of one by hand the supervisor fills them in.
+        #[serde(default)]
+        rules: RestartRules,
     },
     /// Make a backup.
     BackupCreate {

@@ -9,10 +9,10 @@ use super::World;
 use crate::backup::swap;
 use crate::events::Entry;
 use crate::files;
-use crate::schedule::{Due, LastRun, RunResult, Timetable};
+use crate::schedule::{Due, LastRun, RunResult, Timetable, Work};
 use crate::state::{Event, Level};
 use crate::supervisor::Message;
-use crate::task::{News, Refusal, Task, exit};
+use crate::task::{News, Refusal, Task, Trigger, exit};
 
 /// So often, and with this pause, the supervisor tries to clear up after a restore that was killed.
 const RECOVERIES: u32 = 5;
@@ -26,7 +26,11 @@ impl World {
     ///
     /// # Errors
     /// One sentence saying why not.
-    pub fn begin_task(&mut self, task: Task) -> Result<mpsc::Receiver<News>, Refusal> {
+    pub fn begin_task(&mut self, mut task: Task) -> Result<mpsc::Receiver<News>, Refusal> {
+        if let Task::ScheduledRestart { trigger: Trigger::Manual, rules, .. } = &mut task {
+            let schedule = self.plan.schedules.iter().find(|schedule| schedule.work == Work::ScheduledRestart);
+            *rules = schedule.map(|schedule| schedule.rules).unwrap_or_default();
+        }
         let news = self.tasks.start(task, self.launcher.context(), self.plan.backup)?;
         self.pending.push_back(Event::Tasks { running: true });
         Ok(news)

@@ -16,5 +16,6 @@ mod hardship;
 mod logs;
 mod order;
 mod overlap;
+mod recycle;
 mod schedule;
 mod tasks;
