@@ -13,6 +13,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 
 use crate::context::{Context, SYSTEM_PATH};
+use crate::environment;
 use crate::error::Fault;
 use crate::settings::Settings;
 use crate::spawn::{LaunchSpec, Program};
@@ -62,7 +63,8 @@ impl App {
     pub fn check(&self, settings: &Settings) -> io::Result<LaunchSpec> {
         let cwd = Arc::new(OwnedFd::from(File::open("/")?));
         let mut spec = LaunchSpec::new(self.program(), vec![NAME.into(), "check".into()], cwd);
-        spec.env = environment(settings, &settings.data_dir, settings.data_dir.clone().into());
+        let all = settings.app_env.iter().cloned();
+        spec.env = environment(all, settings, &settings.data_dir, settings.data_dir.clone().into());
         Ok(spec)
     }
 
@@ -80,7 +82,9 @@ pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<A
     let app = context.app.as_ref()?;
     let argv = vec![NAME.into(), role.into()];
     let mut spec = LaunchSpec::new(app.program(), argv, Arc::clone(&context.data.dir));
-    spec.env = environment(&context.settings, &context.data.path, ".".into());
+    let settings = &context.settings;
+    let given = environment::for_role(role, &settings.app_env);
+    spec.env = environment(given, settings, &context.data.path, ".".into());
     if matches!(role, "web" | "worker") {
         spec.set_env("NOTIFY_SOCKET", notify_path(role, generation));
     }
@@ -104,7 +108,12 @@ pub fn status_path(role: &str, generation: u64) -> String {
     format!("status/{role}.{generation}")
 }
 
-fn environment(settings: &Settings, shown: &Path, data_dir: OsString) -> Vec<(OsString, OsString)> {
+fn environment(
+    given: impl Iterator<Item = (OsString, OsString)>,
+    settings: &Settings,
+    shown: &Path,
+    data_dir: OsString,
+) -> Vec<(OsString, OsString)> {
     let ours: [(&str, OsString); 4] = [
         ("PATH", SYSTEM_PATH.into()),
         ("PORT", settings.port.to_string().into()),
@@ -115,7 +124,7 @@ fn environment(settings: &Settings, shown: &Path, data_dir: OsString) -> Vec<(Os
     // Measured: without this the worker keeps up to 60 MB that it has used once, and gains nothing by it. A value from
     // outside comes first, and counts.
     let purge = (OsString::from("MIMALLOC_PURGE_DELAY"), OsString::from("0"));
-    settings.app_env.iter().cloned().chain(ours).chain([purge]).collect()
+    given.chain(ours).chain([purge]).collect()
 }
 
 #[cfg(test)]
@@ -127,7 +136,8 @@ mod tests {
     fn the_environment_is_the_users_and_ours() {
         let variables = [("DEBUG".into(), "true".into()), ("PORT".into(), "9000".into())];
         let settings = Settings::from_env(variables, &Overrides::default()).unwrap();
-        let environment = environment(&settings, Path::new("/shown"), ".".into());
+        let given = environment::for_role("web", &settings.app_env);
+        let environment = environment(given, &settings, Path::new("/shown"), ".".into());
         let value = |name: &str| environment.iter().find(|(known, _)| known == name).unwrap().1.to_str().unwrap();
         assert_eq!(value("DEBUG"), "true");
         assert_eq!(value("PORT"), "9000");

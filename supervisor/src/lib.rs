@@ -10,12 +10,14 @@
 pub mod app;
 pub mod backup;
 pub mod capabilities;
+pub mod cgroup;
 pub mod cli;
 pub mod context;
 pub mod control;
 pub mod datadir;
 pub mod disk;
 pub mod env_value;
+pub mod environment;
 pub mod error;
 pub mod events;
 pub mod files;

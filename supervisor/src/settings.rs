@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::env_value;
+use crate::environment::OUTSIDE;
 use crate::schedule::Zone;
 use crate::task::{Channels, Language};
 
@@ -62,20 +63,6 @@ const WITHHELD: &[&str] = &[
     "OLDPWD",
     "SHLVL",
     "_",
-];
-
-/// Variables that a task needs to reach the outside: proxies, and certificates of authorities of one's own.
-const OUTSIDE: &[&str] = &[
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
 ];
 
 /// A value that never shows in logs.
@@ -150,7 +137,8 @@ pub struct Settings {
     pub task_env: Vec<(OsString, OsString)>,
     /// The folders of `PATH`, where programs are looked for.
     pub search_path: Vec<PathBuf>,
-    /// The variables the application gets, secrets resolved from their files, empty ones left out.
+    /// The variables the application may get, secrets resolved from their files, empty ones left out. Which role gets which
+    /// is in [`crate::environment`].
     pub app_env: Vec<(OsString, OsString)>,
     /// Every secret given through the environment, for redaction.
     pub secret_values: Vec<Secret>,

@@ -14,12 +14,12 @@ pub(crate) fn compile(folder: &Path, name: &str, source: &str) -> PathBuf {
     to
 }
 
-/// Each fsync, fdatasync, sync_file_range, msync, syncfs and sync takes `SLOW_FSYNC_MS` longer, but in `NOT_SLOW`.
+/// Each fsync, fdatasync, sync_file_range, msync, syncfs and sync takes `LD_SLOW_FSYNC_MS` longer, but in `LD_NOT_SLOW`.
 pub(crate) fn slow_fsync(folder: &Path) -> PathBuf {
     compile(folder, "slow_fsync", include_str!("preload/slow_fsync.c"))
 }
 
-/// The wall clock is `CLOCK_AHEAD_MS` ahead.
+/// The wall clock is `LD_CLOCK_AHEAD_MS` ahead.
 pub(crate) fn moved_clock(folder: &Path) -> PathBuf {
     compile(folder, "moved_clock", include_str!("preload/moved_clock.c"))
 }

@@ -1,10 +1,13 @@
 //! Which processes belong to a run. The rule is in the module above.
 
+use std::sync::Arc;
+
 use nix::unistd::Pid;
 
 use super::kill_all;
 use super::table::{Process, Table, mark_of, user_of};
 use super::tag::{holder_of_tag, tag_of};
+use crate::cgroup::Group;
 
 /// What tells the processes of one run from all others.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub struct Trace {
     name: String,
     /// The user it runs as.
     user: Option<u32>,
+    /// Its control group, where there are any.
+    group: Option<Arc<Group>>,
 }
 
 /// What a run has left behind.
@@ -42,16 +47,28 @@ impl Trace {
             tag: tag.filter(|tag| tag_of(main.as_raw()) == Some(*tag)),
             name,
             user: user_of(main.as_raw()),
+            group: None,
         }
+    }
+
+    /// The same with the control group it was started in.
+    #[must_use]
+    pub fn with_group(self, group: Option<Group>) -> Self {
+        Self { group: group.map(Arc::new), ..self }
     }
 
     /// Kills what the run has left behind. `live` are all other runs that have not ended: theirs is left alone.
     pub fn kill_left(&self, live: &[&Self]) -> Left {
-        let left = self.left(live);
-        if let Left::Living(processes) = &left {
-            kill_all(processes);
+        let had_any = self.group.as_ref().is_some_and(|group| group.kill());
+        match self.left(live) {
+            Left::Living(processes) => {
+                kill_all(&processes);
+                Left::Living(processes)
+            }
+            // What was in its group has still to end.
+            Left::Nothing if had_any => Left::Dead,
+            left => left,
         }
-        left
     }
 
     fn left(&self, live: &[&Self]) -> Left {

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::cgroup::Groups;
 use crate::disk::Ballast;
 use crate::launcher::Launcher;
 use crate::log::Log;
@@ -41,6 +42,8 @@ pub struct World {
     messages: mpsc::UnboundedSender<Message>,
     listener: Option<Arc<OwnedFd>>,
     runs: BTreeMap<Id, Run>,
+    /// Where each run has a group of its own, if it can.
+    groups: Option<Groups>,
     sweeps: Vec<sweep::Sweep>,
     tasks: Tasks,
     timetable: Option<Timetable>,
@@ -106,6 +109,7 @@ impl World {
             messages,
             listener: listener.map(Arc::new),
             runs: BTreeMap::new(),
+            groups: Groups::find(),
             sweeps: Vec::new(),
             answers: HashMap::new(),
             last_token: 0,

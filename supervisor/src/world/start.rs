@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc;
 
 use super::{Run, World};
+use crate::cgroup::Group;
 use crate::launcher::mark;
 use crate::log::{Stream, pump};
 use crate::notify::Channel;
@@ -39,7 +40,9 @@ impl World {
 
     fn try_start(&mut self, id: Id, service: &ServiceSpec) -> Result<Pid, String> {
         let listener = if service.listen { Some(self.listener()?) } else { None };
-        let launch = self.launcher.launch(service, id.generation, listener)?;
+        let mut launch = self.launcher.launch(service, id.generation, listener)?;
+        let group = self.groups.as_ref().and_then(|groups| groups.group(&service.name, id.generation));
+        launch.group = group.as_ref().map(Group::list);
         // Made before the program runs, so that no report is too early.
         let channel = self.channel(id, service, &launch)?;
         let child = spawn(&launch).map_err(|error| error.to_string())?;
@@ -59,7 +62,7 @@ impl World {
             let counters = self.log.counters().service(&name);
             tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone(), counters)));
         }
-        let trace = Trace::of(child.pid, mark(service, id.generation), launch.tag);
+        let trace = Trace::of(child.pid, mark(service, id.generation), launch.tag).with_group(group);
         let status = self.launcher.status_socket(service, id.generation);
         self.runs.insert(id, Run { trace, alive: true, tasks, status });
         Ok(child.pid)

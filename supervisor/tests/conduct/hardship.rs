@@ -130,6 +130,53 @@ fn the_port_takes_connections_before_the_servers_of_a_killed_supervisor_have_end
 }
 
 #[test]
+fn no_secret_is_on_a_command_line_or_in_another_services_environment() {
+    let given = [
+        ("DB_PASSWORD", "given-for-db"),
+        ("REDIS_PASSWORD", "given-for-redis"),
+        ("SECRET_KEY", "given-key"),
+        ("EMAIL_URL", "smtp://u:given-mail@h"),
+    ];
+    let mut appliance = Appliance::start_with(PLAN, &["--port", &free_port()], &given);
+    appliance.until_said("supervisor | ready in");
+    let mut secrets: Vec<String> = given.iter().map(|(_, value)| (*value).to_owned()).collect();
+    for file in std::fs::read_dir(appliance.path("data/secrets")).unwrap() {
+        secrets.push(std::fs::read_to_string(file.unwrap().path()).unwrap().trim().to_owned());
+    }
+    assert!(secrets.len() >= 8, "{secrets:?}");
+    let pids = descendants(appliance.pid());
+    assert!(pids.len() > 5, "{pids:?}");
+    for pid in pids {
+        for file in ["cmdline", "environ"] {
+            let text = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let found: Vec<&String> = secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
+            assert!(found.is_empty(), "{file} of {pid}: {text}");
+        }
+    }
+    assert_eq!(appliance.stop(), 0);
+}
+
+/// All processes below this one.
+fn descendants(top: Pid) -> Vec<i32> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some((head, rest)) = stat.rsplit_once(')') else { continue };
+        let pid: i32 = head.split_once(' ').unwrap().0.parse().unwrap();
+        let parent: i32 = rest.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+        parents.push((pid, parent));
+    }
+    let mut found = vec![top.as_raw()];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+#[test]
 fn what_can_go_without_a_task_does_so_on_a_volume_that_has_seen_it() {
     let mut appliance = Appliance::new(PLAN, &["--port", &free_port()], &[]);
     std::fs::write(appliance.path("away"), "").unwrap();

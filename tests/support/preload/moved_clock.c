@@ -1,4 +1,4 @@
-// Preloaded into a program: its wall clock is CLOCK_AHEAD_MS milliseconds ahead of the machine's. Time spans are not touched.
+// Preloaded into a program: its wall clock is LD_CLOCK_AHEAD_MS milliseconds ahead of the machine's. Time spans are not touched.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include <time.h>
 
 static void move(struct timespec *now) {
-    const char *text = getenv("CLOCK_AHEAD_MS");
+    const char *text = getenv("LD_CLOCK_AHEAD_MS");
     long long milliseconds = text == NULL ? 0 : atoll(text);
     now->tv_sec += milliseconds / 1000;
     now->tv_nsec += milliseconds % 1000 * 1000000;

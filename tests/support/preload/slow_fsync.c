@@ -1,5 +1,5 @@
-// Preloaded into a server: each call that waits for the disk takes SLOW_FSYNC_MS longer, as on a disk that is busy.
-// Programs named in NOT_SLOW are left alone.
+// Preloaded into a server: each call that waits for the disk takes LD_SLOW_FSYNC_MS longer, as on a disk that is busy.
+// Programs named in LD_NOT_SLOW are left alone.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <time.h>
 
 static void wait_for_disk(void) {
-    const char *milliseconds = getenv("SLOW_FSYNC_MS"), *spared = getenv("NOT_SLOW");
+    const char *milliseconds = getenv("LD_SLOW_FSYNC_MS"), *spared = getenv("LD_NOT_SLOW");
     if (milliseconds == NULL || (spared != NULL && strcmp(spared, program_invocation_short_name) == 0)) return;
     long long left = atoll(milliseconds);
     struct timespec pause = {left / 1000, left % 1000 * 1000000};

@@ -23,7 +23,7 @@ fn events_around_midnight_keep_their_day() {
         let ahead = (2.0 * DAY - now() % DAY - BEFORE) % DAY;
         midnight = now() + BEFORE;
         instance.set_env("LD_PRELOAD", library.to_str().unwrap());
-        instance.set_env("CLOCK_AHEAD_MS", &format!("{:.0}", ahead * 1000.0));
+        instance.set_env("LD_CLOCK_AHEAD_MS", &format!("{:.0}", ahead * 1000.0));
     });
     trial.load();
     let left = midnight - JUST_BEFORE - now();

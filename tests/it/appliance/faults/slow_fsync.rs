@@ -38,12 +38,13 @@ fn a_killed_supervisor_costs_nothing_while_the_disk_is_slow_long() {
 fn slow() -> Trial {
     let trial = Trial::with(|instance| {
         let library = preload::slow_fsync(instance.root());
-        let wrapper = Wrapper { preload: Some((&library, &[("SLOW_FSYNC_MS", SLOWER_BY_MS)])), ..Wrapper::default() };
+        let wrapper =
+            Wrapper { preload: Some((&library, &[("LD_SLOW_FSYNC_MS", SLOWER_BY_MS)])), ..Wrapper::default() };
         wrapper.install(instance);
         // The application's programs get the environment of the supervisor, which is spared itself.
         instance.set_env("LD_PRELOAD", library.to_str().unwrap());
-        instance.set_env("SLOW_FSYNC_MS", SLOWER_BY_MS);
-        instance.set_env("NOT_SLOW", "supervisor");
+        instance.set_env("LD_SLOW_FSYNC_MS", SLOWER_BY_MS);
+        instance.set_env("LD_NOT_SLOW", "supervisor");
     });
     for name in ["redis", "web", "worker"] {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", trial.pid(name))).unwrap();
