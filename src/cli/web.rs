@@ -81,7 +81,7 @@ fn status_socket(app: &Arc<App>, traffic: &Arc<Traffic>) -> anyhow::Result<Optio
 /// Every route of the process.
 pub fn routes(edge: Arc<Edge>) -> Router<Arc<App>> {
     health::router()
-        .merge(super::metrics::router(Arc::clone(&edge)))
+        .merge(super::metrics::router(Arc::clone(&edge), environment("GLITCHBOX_METRICS_SOCKET")))
         .merge(ingest::router(edge))
         .merge(crate::api::router())
         .merge(crate::web::router())

@@ -52,6 +52,11 @@ impl Exposition {
         self.0.push_str(&other.0);
     }
 
+    /// Whole lines in the same format that somebody else has written, about other metrics.
+    pub fn append_text(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
     /// The text.
     pub fn into_text(self) -> String {
         self.0

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 
 use crate::context::{Context, SYSTEM_PATH};
+use crate::control;
 use crate::environment;
 use crate::error::Fault;
 use crate::settings::Settings;
@@ -92,6 +93,7 @@ pub fn launch(context: &Context, role: &str, generation: u64, listener: Option<A
         spec.inherit.push((listener, LISTENER_FD));
         spec.set_env("LISTEN_FDS", "1");
         spec.set_env("GLITCHBOX_STATUS_SOCKET", format!("run/{}", status_path(role, generation)));
+        spec.set_env("GLITCHBOX_METRICS_SOCKET", format!("run/{}", control::METRICS_SOCKET));
     }
     spec.credentials.clone_from(&context.users.app);
     spec.death_signal = Some(Signal::SIGTERM);

@@ -152,7 +152,7 @@ impl DataDir {
 }
 
 /// The owner a service's folders get.
-pub(crate) fn owner(credentials: Option<&Credentials>) -> Option<Owner> {
+pub fn owner(credentials: Option<&Credentials>) -> Option<Owner> {
     credentials.map(|credentials| (credentials.uid, credentials.gid))
 }
 

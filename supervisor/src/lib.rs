@@ -45,5 +45,6 @@ pub mod state;
 pub mod supervisor;
 pub mod task;
 pub mod tuning;
+pub mod usage;
 pub mod users;
 pub mod world;

@@ -9,6 +9,7 @@ use glitchbox_supervisor::app::App;
 use glitchbox_supervisor::cli::{self, Arguments, Command, Start};
 use glitchbox_supervisor::context::Claim;
 use glitchbox_supervisor::control::{self, Desk};
+use glitchbox_supervisor::datadir::owner;
 use glitchbox_supervisor::error::{Fault, exit};
 use glitchbox_supervisor::launcher::Launcher;
 use glitchbox_supervisor::log::{Format, Log, LogSettings};
@@ -120,7 +121,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
         timetable: timetable.clone(),
         rest: rest.clone(),
     };
-    control::serve(&context.data.run, desk)
+    control::serve(&context.data.run, desk, owner(context.users.app.as_ref()))
         .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
     let mut world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener, rest);
     world.follow(timetable);

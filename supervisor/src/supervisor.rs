@@ -59,10 +59,11 @@ pub enum Message {
 pub struct StopSignals {
     streams: Vec<(&'static str, Signal)>,
     child: Signal,
+    describe: Signal,
 }
 
 impl StopSignals {
-    /// Catches TERM, INT, QUIT and HUP (unless `nohup` has it ignored), and the end of children.
+    /// Catches TERM, INT, QUIT and HUP (unless `nohup` has it ignored), USR1 and USR2, and the end of children.
     ///
     /// # Errors
     /// When the system refuses a handler.
@@ -75,7 +76,11 @@ impl StopSignals {
         if !hangup_is_ignored() {
             streams.push(("SIGHUP", signal(SignalKind::hangup())?));
         }
-        Ok(Self { streams, child: signal(SignalKind::child())? })
+        // Left to themselves these two would end us. The handler of the second stays though nobody listens to it; ignored
+        // outright, it would be ignored by every service too.
+        let describe = signal(SignalKind::user_defined1())?;
+        drop(signal(SignalKind::user_defined2())?);
+        Ok(Self { streams, child: signal(SignalKind::child())?, describe })
     }
 
     /// The name of the next signal to stop.
@@ -140,6 +145,10 @@ pub async fn run(
                 state = feed(state, &mut world, Event::Shutdown { reason: name.to_owned() });
             }
             Some(message) = messages.recv() => state = take(state, &mut world, message),
+            _ = signals.describe.recv() => {
+                state = feed(state, &mut world, Event::Tick);
+                world.describe(&state.status());
+            }
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                 world.sweep();
                 state = feed(state, &mut world, Event::Tick);

@@ -1,9 +1,10 @@
 //! `/metrics`: the numbers of one web process and of what stands behind it, for Prometheus.
 //!
 //! Each part of the program keeps its own numbers; here they are put together. Whatever needs a server that is away is
-//! left out, and `glitchbox_database_up`, `glitchbox_ledger_up` or `glitchbox_redis_up` is 0.
+//! left out, and `glitchbox_database_up`, `glitchbox_ledger_up`, `glitchbox_redis_up` or `glitchbox_supervisor_up` is 0.
 
 mod ledger;
+mod supervisor;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use chrono::Utc;
 use tokio::time::timeout;
 
 use self::ledger::Growth;
+use self::supervisor::Supervisor;
 use crate::app::App;
 use crate::http::{ClientInfo, Traffic, metrics_access};
 use crate::ingest::{Edge, SpoolNumbers, counters};
@@ -28,13 +30,14 @@ use crate::telemetry::process;
 /// How long a server has to answer: the whole has to be there within a second.
 const LIMIT: Duration = Duration::from_millis(800);
 
-/// `/metrics`, with and without its last slash.
-pub(super) fn router(edge: Arc<Edge>) -> Router<Arc<App>> {
+/// `/metrics`, with and without its last slash. `supervisor` is the socket on which the supervisor tells its numbers.
+pub(super) fn router(edge: Arc<Edge>, supervisor: Option<String>) -> Router<Arc<App>> {
     Router::new()
         .route("/metrics", get(show))
         .route("/metrics/", get(show))
         .layer(Extension(Arc::new(Growth::default())))
         .layer(Extension(edge))
+        .layer(Extension(Arc::new(Supervisor::new(supervisor))))
 }
 
 async fn show(
@@ -42,6 +45,7 @@ async fn show(
     Extension(growth): Extension<Arc<Growth>>,
     Extension(edge): Extension<Arc<Edge>>,
     Extension(traffic): Extension<Arc<Traffic>>,
+    Extension(supervisor): Extension<Arc<Supervisor>>,
     client: ClientInfo,
     headers: HeaderMap,
 ) -> Response {
@@ -54,10 +58,11 @@ async fn show(
     items(&mut out);
     spool(&edge.spool(), &mut out);
     requests(&traffic, &mut out);
-    let (queues, ledger) = tokio::join!(queues(&app), database(&app, &growth));
+    let (queues, ledger, supervisor) = tokio::join!(queues(&app), database(&app, &growth), supervisor.describe());
     out.append(&queues);
     out.append(&ledger);
     process::describe(&mut out);
+    out.append(&supervisor);
     ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")], out.into_text()).into_response()
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use nix::sys::stat::{Mode, umask};
 use serde_json::{Value, json};
 
+use super::output::{print, tell};
 use super::{Place, Start, load_plan, load_settings, table};
 use crate::app::App;
 use crate::backup::restore::Services;
@@ -61,6 +62,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+impl Command {
+    /// Whether the answer is to be JSON.
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Self::Create { json, .. }
+            | Self::List { json, .. }
+            | Self::Verify { json, .. }
+            | Self::Restore { json, .. } => *json,
+        }
+    }
 }
 
 /// A backup of an appliance.
@@ -254,13 +267,4 @@ fn number(result: &Value, name: &str) -> u64 {
 
 fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
-}
-
-fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// To a reader who may have gone.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,10 +1,10 @@
 //! `supervisor freeze` and `supervisor thaw`.
 
-use std::io::Write;
-
 use clap::Args;
+use serde_json::json;
 
 use super::Place;
+use super::output::{print, print_json};
 use crate::control::{Client, Failure, Freeze};
 
 /// Longest freeze with an end: a year.
@@ -21,16 +21,19 @@ pub struct Arguments {
     /// Why, for those who read the reports
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// The answer as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 pub(super) async fn freeze(arguments: Arguments) -> Result<u8, Failure> {
     let wish = Freeze { for_s: arguments.within, reason: arguments.reason };
-    say(&Client::connect(&arguments.place.path()).await?.freeze(&wish).await?);
+    say(arguments.json, &Client::connect(&arguments.place.path()).await?.freeze(&wish).await?);
     Ok(0)
 }
 
-pub(super) async fn thaw(place: Place) -> Result<u8, Failure> {
-    say(&Client::connect(&place.path()).await?.thaw().await?);
+pub(super) async fn thaw(place: Place, json: bool) -> Result<u8, Failure> {
+    say(json, &Client::connect(&place.path()).await?.thaw().await?);
     Ok(0)
 }
 
@@ -50,9 +53,12 @@ fn seconds(text: &str) -> Result<u32, String> {
     seconds.filter(|seconds| (1..=LONGEST_S).contains(seconds)).ok_or_else(wrong)
 }
 
-/// To a reader who may have gone.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+fn say(json: bool, message: &str) {
+    if json {
+        print_json(&json!({ "ok": true, "message": message }));
+    } else {
+        print(message);
+    }
 }
 
 #[cfg(test)]

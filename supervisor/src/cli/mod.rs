@@ -2,10 +2,13 @@
 
 mod backup;
 mod clients;
+mod follow;
 mod freeze;
 mod operate;
+mod output;
 mod report;
 mod start;
+mod status;
 mod table;
 
 use std::ffi::OsString;
@@ -28,10 +31,35 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// What signals do to `supervisor run`, and what its exit code says.
+const SIGNALS: &str = "\
+Signals:
+  TERM, INT, QUIT  stop everything in order; a second one changes nothing
+  USR1             write the state of all services to the log
+  USR2             nothing
+
+Exit codes:
+  0   stopped in order               13  data directory: locked, foreign, newer, out of reach
+  10  an essential service failed    14  disk full or not writable
+  11  not healthy after the start    15  configuration
+  12  a migration failed             16  port in use";
+
+/// The kinds of events.
+const EVENTS: &str = "\
+Kinds:
+  of a service    starting ready unhealthy healthy draining replaced stopping killed exited backoff failed done
+  of a task       task-started task-ended
+  of a schedule   schedule-due schedule-skipped
+  of the whole    up shutdown stopped disk-low disk-ok log-lost";
+
+/// For commands that either do what they were asked or say why not.
+const EXITS: &str = "Exit codes: 0 done, 1 not done (standard error says why), 15 wrong use.";
+
 /// One command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the appliance and stay in the foreground; SIGTERM or Ctrl-C stops it in order
+    #[command(after_help = SIGNALS)]
     Run(Start),
     /// Check the configuration and the environment, and say what is wrong; changes nothing
     Check(Start),
@@ -45,10 +73,13 @@ pub enum Command {
         json: bool,
     },
     /// Start a service and wait until it is ready
+    #[command(after_help = EXITS)]
     Start(Target),
     /// Stop a service and wait until nothing of it is left
+    #[command(after_help = EXITS)]
     Stop(Target),
     /// Restart a service and wait until it is ready; web and worker serve on meanwhile
+    #[command(after_help = EXITS)]
     Restart(Target),
     /// Show the last lines that services have logged
     Logs {
@@ -61,8 +92,35 @@ pub enum Command {
         /// How many lines to begin with (as far as they are kept in memory; all are in DATA_DIR/logs)
         #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
         lines: usize,
-        /// Only this service ("supervisor" for the supervisor's own lines)
-        service: Option<String>,
+        /// Only lines that are younger than this (90s, 10m, 2h, 1d) or than this time (2026-01-31T03:01:00Z); with it, all
+        /// that are kept in memory
+        #[arg(long, value_name = "AGE|TIME", conflicts_with = "lines")]
+        since: Option<String>,
+        /// Only these services ("supervisor" for the supervisor's own lines)
+        #[arg(value_name = "SVC")]
+        services: Vec<String>,
+    },
+    /// Show what has happened to the services and to the whole, as far as it is kept in memory
+    #[command(after_help = EVENTS)]
+    Events {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// Go on showing events as they come
+        #[arg(short, long)]
+        follow: bool,
+        /// How many events to begin with
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+        lines: usize,
+        /// A JSON document a line, with ts, kind, level, text, and where there is one: service, generation, pid
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show everything in numbers, as Prometheus reads them (the application's /metrics has them too)
+    Metrics {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
     },
     /// Replace web and worker by fresh generations without failing a request, check everything and report;
     /// the exit code is 0 if all is well, 1 failed, 2 degraded, 3 skipped, 4 busy
@@ -80,7 +138,14 @@ pub enum Command {
     /// Have nothing done by schedule for a while; what is asked for by hand is done all the same
     Freeze(freeze::Arguments),
     /// Have everything done by schedule again
-    Thaw(Place),
+    Thaw {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// The answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the reports of scheduled restarts
     #[command(subcommand)]
     Report(ReportCommand),
@@ -93,6 +158,9 @@ pub enum Command {
         /// for ever, which is to be short after a start
         #[arg(long)]
         relaxed: bool,
+        /// The answer as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Open psql on the bundled PostgreSQL, as the superuser
     Psql(Client),
@@ -152,6 +220,9 @@ pub struct Target {
     /// The service, as `supervisor status` names it
     #[arg(value_name = "SVC")]
     pub service: String,
+    /// The answer as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A client program and its arguments.
@@ -188,24 +259,31 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| Failure(error.to_string()))?.block_on(work)
     };
+    let answer = output::or_error_in_json;
     match command {
-        Command::Status { place, json } => block_on(Box::pin(operate::status(place.path(), json))),
-        Command::Start(target) => block_on(Box::pin(operate::act(target, "start"))),
-        Command::Stop(target) => block_on(Box::pin(operate::act(target, "stop"))),
-        Command::Restart(target) => block_on(Box::pin(operate::act(target, "restart"))),
-        Command::Logs { place, follow, lines, service } => {
-            block_on(Box::pin(operate::logs(place.path(), service, lines, follow)))
+        Command::Status { place, json } => answer(json, block_on(Box::pin(status::status(place.path(), json)))),
+        Command::Start(target) => answer(target.json, block_on(Box::pin(operate::act(target, "start")))),
+        Command::Stop(target) => answer(target.json, block_on(Box::pin(operate::act(target, "stop")))),
+        Command::Restart(target) => answer(target.json, block_on(Box::pin(operate::act(target, "restart")))),
+        Command::Logs { place, follow, lines, since, services } => {
+            block_on(Box::pin(follow::logs(place.path(), services, lines, since, follow)))
         }
-        Command::Healthcheck { place, relaxed } => block_on(Box::pin(operate::healthcheck(place.path(), relaxed))),
+        Command::Events { place, follow, lines, json } => {
+            answer(json, block_on(Box::pin(follow::events(place.path(), lines, follow, json))))
+        }
+        Command::Metrics { place } => block_on(Box::pin(operate::metrics(place.path()))),
+        Command::Healthcheck { place, relaxed, json } => {
+            answer(json, block_on(Box::pin(operate::healthcheck(place.path(), relaxed, json))))
+        }
         Command::ScheduledRestart { place, dry_run, json } => {
-            block_on(Box::pin(report::restart(place.path(), dry_run, json)))
+            answer(json, block_on(Box::pin(report::restart(place.path(), dry_run, json))))
         }
-        Command::Freeze(arguments) => block_on(Box::pin(freeze::freeze(arguments))),
-        Command::Thaw(place) => block_on(Box::pin(freeze::thaw(place))),
+        Command::Freeze(arguments) => answer(arguments.json, block_on(Box::pin(freeze::freeze(arguments)))),
+        Command::Thaw { place, json } => answer(json, block_on(Box::pin(freeze::thaw(place, json)))),
         Command::Report(command) => report::report(command),
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
-        Command::Backup(command) => backup::run(command),
+        Command::Backup(command) => answer(command.is_json(), backup::run(command)),
         Command::Notify { message } => operate::notify(&message),
         Command::Run(_) | Command::Check(_) | Command::Prepare | Command::Task | Command::Template { .. } => Ok(0),
     }

@@ -1,72 +1,34 @@
 //! Commands that ask the running supervisor.
 
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Target, table};
+use super::Target;
+use super::output::{print, print_json};
 use crate::control::{Client, Failure};
 use crate::notify;
-use crate::schedule::{Frozen, Upcoming};
-use crate::state::ServiceStatus;
-
-/// What `status --json` prints.
-#[derive(Serialize)]
-struct Shown<'a> {
-    services: &'a [ServiceStatus],
-    schedules: &'a [Upcoming],
-    frozen: Option<&'a Frozen>,
-}
 
 /// How long a health check waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn status(data_dir: PathBuf, json: bool) -> Result<u8, Failure> {
-    let status = Client::connect(&data_dir).await?.status().await?;
-    if json {
-        print(
-            &serde_json::to_string(&Shown {
-                services: &status.services,
-                schedules: &status.schedules,
-                frozen: status.frozen.as_ref(),
-            })
-            .unwrap_or_default(),
-        );
-    } else {
-        print(&table::render(&status.services));
-        for schedule in &status.schedules {
-            print(&format!("schedule {schedule}"));
-        }
-        if let Some(frozen) = &status.frozen {
-            print(&format!("schedules are {frozen}"));
-        }
-    }
-    Ok(u8::from(!status.services.iter().all(ServiceStatus::is_well)))
-}
-
 pub(super) async fn act(target: Target, verb: &str) -> Result<u8, Failure> {
     let message = Client::connect(&target.place.path()).await?.act(&target.service, verb).await?;
-    print(&message);
+    if target.json {
+        print_json(&json!({ "ok": true, "message": message }));
+    } else {
+        print(&message);
+    }
     Ok(0)
 }
 
-pub(super) async fn logs(
-    data_dir: PathBuf,
-    service: Option<String>,
-    lines: usize,
-    follow: bool,
-) -> Result<u8, Failure> {
-    let show = |bytes: &[u8]| {
-        let mut output = std::io::stdout().lock();
-        output.write_all(bytes).and_then(|()| output.flush()).is_ok()
-    };
-    Client::connect(&data_dir).await?.logs(service.as_deref(), lines, follow, show).await?;
+pub(super) async fn metrics(data_dir: PathBuf) -> Result<u8, Failure> {
+    print(Client::connect(&data_dir).await?.metrics().await?.trim_end());
     Ok(0)
 }
 
@@ -74,7 +36,7 @@ pub(super) async fn logs(
 const SETTLED_AFTER_S: u64 = 60;
 const REST: Duration = Duration::from_secs(30);
 
-pub(super) async fn healthcheck(data_dir: PathBuf, relaxed: bool) -> Result<u8, Failure> {
+pub(super) async fn healthcheck(data_dir: PathBuf, relaxed: bool, json: bool) -> Result<u8, Failure> {
     let status = Client::connect(&data_dir).await?.status().await?;
     if relaxed
         && status.services.iter().any(|service| service.name == "web" && service.uptime_s >= Some(SETTLED_AFTER_S))
@@ -86,16 +48,22 @@ pub(super) async fn healthcheck(data_dir: PathBuf, relaxed: bool) -> Result<u8, 
     let answer = timeout(PATIENCE, ask_health(port)).await.unwrap_or_else(silent)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let code = head.split(' ').nth(1).unwrap_or("");
-    if code == "200" {
-        print(body.trim_end());
-        // Web serves; what else is missing is worth a line and no alarm.
-        for service in status.services.iter().filter(|service| !service.is_well()) {
-            print(&format!("{}: {} ({})", service.name, service.state, service.health));
-        }
-        Ok(0)
-    } else {
-        Err(Failure(format!("Not healthy: {code} {}", body.trim_end())))
+    if code != "200" {
+        return Err(Failure(format!("Not healthy: {code} {}", body.trim_end())));
     }
+    // Web serves; what else is missing is worth a line and no alarm.
+    let missing = status.services.iter().filter(|service| !service.is_well());
+    let missing: Vec<String> =
+        missing.map(|service| format!("{}: {} ({})", service.name, service.state, service.health)).collect();
+    if json {
+        print_json(&json!({ "ok": true, "answer": body.trim_end(), "not_well": missing }));
+    } else {
+        print(body.trim_end());
+        for line in &missing {
+            print(line);
+        }
+    }
+    Ok(0)
 }
 
 async fn ask_health(port: u16) -> Result<String, Failure> {
@@ -111,9 +79,4 @@ async fn ask_health(port: u16) -> Result<String, Failure> {
 pub(super) fn notify(message: &str) -> Result<u8, Failure> {
     let sent = notify::send(std::env::var_os("NOTIFY_SOCKET"), message);
     sent.map(|()| 0).map_err(|error| Failure(format!("The supervisor cannot be told: {error}.")))
-}
-
-/// To a reader who may have gone.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -96,23 +96,51 @@ impl Client {
         }
     }
 
-    /// The last lines, and with `follow` every line from now on, handed to `show` in pieces until it says `false`.
+    /// The last lines of some services or of all, and with `follow` every line from now on, handed to `show` in pieces until
+    /// it says `false`.
     ///
     /// # Errors
     /// When there is no such service, or the supervisor ends meanwhile.
     pub async fn logs(
         &mut self,
-        service: Option<&str>,
+        services: &[impl AsRef<str>],
         lines: usize,
         follow: bool,
-        mut show: impl FnMut(&[u8]) -> bool,
+        show: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), Failure> {
         let mut path = format!("/v1/logs?lines={lines}&follow={follow}");
-        if let Some(service) = service {
-            path.push_str("&service=");
-            path.push_str(plain(service)?);
+        for (index, service) in services.iter().enumerate() {
+            path.push_str(if index == 0 { "&service=" } else { "," });
+            path.push_str(plain(service.as_ref())?);
         }
-        let response = self.send(Method::GET, &path, Bytes::new()).await?;
+        self.stream(&path, show).await
+    }
+
+    /// The last events, and with `follow` every one from now on: lines of JSON, handed to `show` in pieces until it says
+    /// `false`.
+    ///
+    /// # Errors
+    /// When the supervisor ends meanwhile.
+    pub async fn events(&mut self, lines: usize, follow: bool, show: impl FnMut(&[u8]) -> bool) -> Result<(), Failure> {
+        self.stream(&format!("/v1/events?lines={lines}&follow={follow}"), show).await
+    }
+
+    /// Everything in numbers, in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// When the supervisor ends meanwhile.
+    pub async fn metrics(&mut self) -> Result<String, Failure> {
+        let mut text = Vec::new();
+        self.stream("/metrics", |bytes| {
+            text.extend_from_slice(bytes);
+            true
+        })
+        .await?;
+        Ok(text_of(&text))
+    }
+
+    async fn stream(&mut self, path: &str, mut show: impl FnMut(&[u8]) -> bool) -> Result<(), Failure> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
         let found = response.status().is_success();
         let mut body = response.into_body();
         if !found {

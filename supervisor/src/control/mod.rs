@@ -3,11 +3,15 @@
 //! ```text
 //! GET  /v1/status                                   {"pid", "port", "services": [...], "schedules": [...]}
 //! POST /v1/services/NAME/start|stop|restart         {"ok", "message"}, once it is done
-//! GET  /v1/logs?service=NAME&lines=N&follow=true    lines of text
+//! GET  /v1/logs?service=NAMES&lines=N&follow=true   lines of text; names with commas between
+//! GET  /v1/events?lines=N&follow=true               events, a line of JSON each
 //! POST /v1/freeze, /v1/thaw                         {"ok", "message"}; freeze takes {"for_s", "reason"}
 //! POST /v1/tasks                                    a task as JSON; {"progress"} lines, at last {"exit", "result"}
+//! GET  /metrics                                     everything in numbers, for Prometheus
 //! ```
+//! The last one is also answered on `run/metrics.sock`, which belongs to the application: its own `/metrics` passes it on.
 
+mod body;
 mod client;
 mod freeze;
 mod server;
@@ -24,6 +28,9 @@ use crate::task::TaskOutcome;
 /// The socket's name in `run/`.
 pub const SOCKET: &str = "supervisor.sock";
 
+/// The name of the socket for metrics in `run/`.
+pub const METRICS_SOCKET: &str = "metrics.sock";
+
 /// The answer to `GET /v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
@@ -31,6 +38,12 @@ pub struct Status {
     pub pid: u32,
     /// The appliance's port.
     pub port: u16,
+    /// Version of the supervisor.
+    #[serde(default)]
+    pub version: String,
+    /// Seconds since the supervisor was started.
+    #[serde(default)]
+    pub uptime_s: u64,
     /// All services, in the plan's order.
     pub services: Vec<ServiceStatus>,
     /// What comes next by schedule.

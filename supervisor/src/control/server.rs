@@ -3,38 +3,43 @@
 use std::convert::Infallible;
 use std::fs::Permissions;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Frame, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Outcome, SOCKET, Status, TaskLine, freeze};
-use crate::files;
+use super::body::{Lines, Progress};
+use super::{METRICS_SOCKET, Outcome, SOCKET, Status, freeze};
+use crate::disk::Room;
+use crate::files::{self, Owner};
 use crate::log::Log;
+use crate::metrics::{self, Facts, Mail};
 use crate::plan::{Plan, closest};
 use crate::rest::Rest;
 use crate::schedule::{Overview, Timetable};
-use crate::state::Verb;
+use crate::state::{Level, ServiceStatus, Verb};
 use crate::supervisor::Message;
-use crate::task::{News, Refusal, Task};
+use crate::task::{Refusal, Task};
+use crate::usage::Processes;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Lines shown when the request does not say how many.
 const LINES: usize = 50;
+
+/// The type of answers with a JSON document a line.
+const NEWS: &str = "application/x-ndjson";
 
 /// Longest body of a request, in bytes.
 pub(super) const LONGEST_BODY: usize = 64 * 1024;
@@ -56,12 +61,42 @@ pub struct Desk {
     pub rest: Rest,
 }
 
-/// Makes the socket, with mode 0600, and answers on it from now on.
+/// A desk that is open.
+#[derive(Debug)]
+struct Office {
+    desk: Desk,
+    since: Instant,
+    run: Arc<OwnedFd>,
+}
+
+/// Makes both sockets and answers on them from now on: the operator's, with mode 0600; and the one for metrics, which is
+/// the application's (`reader`) as well, and answers nothing else.
 ///
 /// # Errors
-/// When the socket cannot be made.
-pub fn serve(run: impl AsFd, desk: Desk) -> io::Result<()> {
-    let path = files::proc_path(run).join(SOCKET);
+/// When the operator's socket cannot be made.
+pub fn serve(run: &Arc<OwnedFd>, desk: Desk, reader: Option<Owner>) -> io::Result<()> {
+    let operators = listen(run, SOCKET, None)?;
+    let office = Arc::new(Office { desk, since: Instant::now(), run: Arc::clone(run) });
+    match listen(run, METRICS_SOCKET, reader) {
+        Ok(metrics) => drop(tokio::spawn(accept(metrics, Arc::clone(&office), Door::Metrics))),
+        Err(error) => {
+            let text = format!("run/{METRICS_SOCKET} cannot be made: {error}; /metrics lacks the supervisor's numbers");
+            office.desk.log.say(Level::Warn, text);
+        }
+    }
+    tokio::spawn(accept(operators, office, Door::Operators));
+    Ok(())
+}
+
+/// Who comes in where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Operators,
+    Metrics,
+}
+
+fn listen(run: &Arc<OwnedFd>, name: &str, owner: Option<Owner>) -> io::Result<UnixListener> {
+    let path = files::proc_path(run).join(name);
     // Whatever lies there is a leftover: the data directory's lock is ours.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -69,22 +104,24 @@ pub fn serve(run: impl AsFd, desk: Desk) -> io::Result<()> {
     }
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    tokio::spawn(accept(listener, Arc::new(desk)));
-    Ok(())
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;
+    }
+    Ok(listener)
 }
 
-async fn accept(listener: UnixListener, desk: Arc<Desk>) {
+async fn accept(listener: UnixListener, office: Arc<Office>, door: Door) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: some will come back.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let desk = Arc::clone(&desk);
+        let office = Arc::clone(&office);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let desk = Arc::clone(&desk);
-                async move { Ok::<_, Infallible>(answer(&desk, request).await) }
+                let office = Arc::clone(&office);
+                async move { Ok::<_, Infallible>(answer(&office, door, request).await) }
             });
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -95,12 +132,16 @@ async fn accept(listener: UnixListener, desk: Arc<Desk>) {
     }
 }
 
-async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Body> {
+async fn answer(office: &Office, door: Door, request: Request<Incoming>) -> Response<Body> {
+    let desk = &office.desk;
     desk.rest.stir();
     let path = request.uri().path().to_owned();
     let words: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (request.method(), words.as_slice()) {
-        (&Method::GET, ["v1", "status"]) => status(desk).await,
+        (&Method::GET, ["metrics"]) => show_metrics(office).await,
+        _ if door == Door::Metrics => refuse(StatusCode::NOT_FOUND, "Here are only metrics.".to_owned()),
+        (&Method::GET, ["v1", "status"]) => status(office).await,
+        (&Method::GET, ["v1", "events"]) => events(desk, request.uri().query().unwrap_or("")),
         (&Method::GET, ["v1", "logs"]) => logs(desk, request.uri().query().unwrap_or("")),
         (&Method::POST, ["v1", "freeze"]) => freeze::freeze(desk, request.into_body()).await,
         (&Method::POST, ["v1", "thaw"]) => freeze::thaw(desk).await,
@@ -115,16 +156,50 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Body> {
     }
 }
 
-async fn status(desk: &Desk) -> Response<Body> {
+/// How all services are; `None` when the supervisor is ending.
+async fn services(desk: &Desk) -> Option<Vec<ServiceStatus>> {
     let (reply, answer) = oneshot::channel();
     let _ = desk.messages.send(Message::Status(reply));
-    match answer.await {
-        Ok(services) => {
-            let Overview { schedules, frozen } = desk.timetable.overview();
-            json(StatusCode::OK, &Status { pid: std::process::id(), port: desk.port, services, schedules, frozen })
-        }
-        Err(_) => ending(),
-    }
+    answer.await.ok()
+}
+
+async fn status(office: &Office) -> Response<Body> {
+    let desk = &office.desk;
+    let Some(services) = services(desk).await else { return ending() };
+    let Overview { schedules, frozen } = desk.timetable.overview();
+    let status = Status {
+        pid: std::process::id(),
+        port: desk.port,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_s: office.since.elapsed().as_secs(),
+        services,
+        schedules,
+        frozen,
+    };
+    json(StatusCode::OK, &status)
+}
+
+async fn show_metrics(office: &Office) -> Response<Body> {
+    let desk = &office.desk;
+    let Some(services) = services(desk).await else { return ending() };
+    let facts = Facts {
+        uptime: office.since.elapsed(),
+        services,
+        schedules: desk.timetable.overview(),
+        counters: Arc::clone(desk.log.counters()),
+    };
+    let run = Arc::clone(&office.run);
+    // Whatever is read from a disk or takes milliseconds keeps off the loop.
+    let text = tokio::task::spawn_blocking(move || {
+        metrics::page(
+            &facts,
+            &Processes::look(),
+            Room::of(&run).as_ref(),
+            &Mail::look(&files::proc_path(&run).join("..")),
+        )
+    });
+    let Ok(text) = text.await else { return ending() };
+    typed("text/plain; version=0.0.4; charset=utf-8", Full::new(Bytes::from(text)).boxed_unsync())
 }
 
 async fn act(desk: &Desk, name: &str, verb: Verb) -> Response<Body> {
@@ -152,13 +227,7 @@ async fn task(desk: &Desk, body: Incoming) -> Response<Body> {
     let (reply, answer) = oneshot::channel();
     let _ = desk.messages.send(Message::Task { task, reply });
     match answer.await {
-        Ok(Ok(news)) => {
-            let mut response = Response::new(Progress { news }.boxed_unsync());
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/x-ndjson"));
-            response
-        }
+        Ok(Ok(news)) => typed(NEWS, Progress { news }.boxed_unsync()),
         Ok(Err(Refusal::Busy(message))) => refuse(StatusCode::CONFLICT, message),
         Ok(Err(Refusal::Failed(message))) => refuse(StatusCode::SERVICE_UNAVAILABLE, message),
         Err(_) => ending(),
@@ -166,15 +235,14 @@ async fn task(desk: &Desk, body: Incoming) -> Response<Body> {
 }
 
 fn logs(desk: &Desk, query: &str) -> Response<Body> {
-    let value = |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
-    let service = value("service").map(|(_, service)| service.to_owned());
-    if let Some(name) = service.as_deref().filter(|name| *name != "supervisor" && !Task::NAMES.contains(name))
-        && let Err(message) = find(&desk.plan, name)
-    {
-        return refuse(StatusCode::NOT_FOUND, message);
+    let service = value(query, "service").map(str::to_owned);
+    let named = service.as_deref().map_or("supervisor", |names| names).split(',');
+    for name in named.filter(|name| *name != "supervisor" && !Task::NAMES.contains(name)) {
+        if let Err(message) = find(&desk.plan, name) {
+            return refuse(StatusCode::NOT_FOUND, message);
+        }
     }
-    let lines = value("lines").and_then(|(_, lines)| lines.parse().ok()).unwrap_or(LINES);
-    let follow = value("follow").is_some_and(|(_, follow)| follow == "true");
+    let (lines, follow) = extent(query);
     // Followed first: a line that comes now is shown twice rather than not at all.
     let next = follow.then(|| desk.log.follow(service.clone()));
     let mut text = String::new();
@@ -186,56 +254,28 @@ fn logs(desk: &Desk, query: &str) -> Response<Body> {
         None => Full::new(Bytes::from(text)).boxed_unsync(),
         Some(next) => Lines { first: Some(text).filter(|text| !text.is_empty()), next }.boxed_unsync(),
     };
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+    typed("text/plain; charset=utf-8", body)
 }
 
-/// The news of a task as they come. It goes on when the reader has gone.
-struct Progress {
-    news: mpsc::Receiver<News>,
+fn events(desk: &Desk, query: &str) -> Response<Body> {
+    let (lines, follow) = extent(query);
+    let (last, next) = desk.log.events().read(lines, follow);
+    let text: String = last.iter().flat_map(|line| [line, "\n"]).collect();
+    let body = match next {
+        None => Full::new(Bytes::from(text)).boxed_unsync(),
+        Some(next) => Lines { first: Some(text).filter(|text| !text.is_empty()), next }.boxed_unsync(),
+    };
+    typed(NEWS, body)
 }
 
-impl hyper::body::Body for Progress {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.news.poll_recv(context).map(|news| {
-            let line = match news? {
-                News::Progress(progress) => TaskLine::Progress { progress },
-                News::End(outcome) => TaskLine::End(outcome),
-            };
-            let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
-            bytes.push(b'\n');
-            Some(Ok(Frame::data(bytes.into())))
-        })
-    }
+fn value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-/// Lines as they come. When the reader goes this is dropped, and with it its end of the log.
-struct Lines {
-    first: Option<String>,
-    next: mpsc::Receiver<Arc<str>>,
-}
-
-impl hyper::body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first.into()))));
-        }
-        let line = self.next.poll_recv(context);
-        line.map(|line| Some(Ok(Frame::data(format!("{}\n", line?).into()))))
-    }
+/// How many lines to begin with, and whether to go on.
+fn extent(query: &str) -> (usize, bool) {
+    let lines = value(query, "lines").and_then(|lines| lines.parse().ok()).unwrap_or(LINES);
+    (lines, value(query, "follow") == Some("true"))
 }
 
 /// The index of a service, or a sentence that helps.
@@ -259,8 +299,13 @@ pub(super) fn refuse(code: StatusCode, message: String) -> Response<Body> {
 
 pub(super) fn json(code: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
     let bytes = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(bytes)).boxed_unsync());
+    let mut response = typed("application/json", Full::new(Bytes::from(bytes)).boxed_unsync());
     *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn typed(kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

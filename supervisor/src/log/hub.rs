@@ -164,12 +164,12 @@ impl Log {
         self.shared.memory().redactor.clean(Cow::Owned(text)).into_owned()
     }
 
-    /// The last `count` lines kept in memory, oldest first.
+    /// The last `count` lines kept in memory of some services (their names with commas between) or of all, oldest first.
     pub fn last(&self, service: Option<&str>, count: usize) -> Vec<Arc<str>> {
         self.shared.memory().tails.last(service, count)
     }
 
-    /// Every line from now on, of one service or of all.
+    /// Every line from now on, of some services (their names with commas between) or of all.
     pub fn follow(&self, service: Option<String>) -> mpsc::Receiver<Arc<str>> {
         self.shared.memory().tails.follow(service)
     }

@@ -64,7 +64,7 @@ impl Tails {
     fn show<'l>(&mut self, service: &Arc<str>, millis: i64, lines: &(impl Iterator<Item = &'l str> + Clone)) {
         let stamp = Stamp::of_millis(millis);
         self.followers.retain(|follower| {
-            if follower.service.as_deref().is_none_or(|name| name == service.as_ref()) {
+            if follower.service.as_deref().is_none_or(|names| is_one_of(service, names)) {
                 for line in lines.clone() {
                     // Full is his own fault: he misses this line.
                     let _ = follower.lines.try_send(shown(&stamp, service, line));
@@ -74,9 +74,10 @@ impl Tails {
         });
     }
 
-    /// The last `count` lines of one service or of all, oldest first, as people see them.
+    /// The last `count` lines of some services (their names with commas between) or of all, oldest first, as people see
+    /// them.
     pub(super) fn last(&self, service: Option<&str>, count: usize) -> Vec<Arc<str>> {
-        let wanted = self.services.iter().filter(|(name, _)| service.is_none_or(|wanted| wanted == name.as_ref()));
+        let wanted = self.services.iter().filter(|(name, _)| service.is_none_or(|names| is_one_of(name, names)));
         let mut lines: Vec<(u64, Arc<str>)> = Vec::new();
         for (name, tail) in wanted {
             let skip = tail.lines.len().saturating_sub(count);
@@ -126,6 +127,11 @@ fn shown(stamp: &Stamp, service: &str, text: &str) -> Arc<str> {
     String::from_utf8_lossy(&line).into()
 }
 
+/// `names` have commas between them.
+fn is_one_of(name: &str, names: &str) -> bool {
+    names.split(',').any(|wanted| wanted == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +154,7 @@ mod tests {
         };
         assert_eq!(texts(tails.last(None, 100)), "4 5 6 7 8 9");
         assert_eq!(texts(tails.last(Some("db"), 2)), "7 9");
+        assert_eq!(texts(tails.last(Some("db,web"), 3)), "7 8 9");
         assert_eq!(follower.try_recv().unwrap().as_ref(), "2026-11-20T16:20:00.123Z db | 1");
         drop(follower);
         tails.push(&web, 0, ["10"].into_iter(), 3);

@@ -330,7 +330,7 @@ async fn last_lines() -> Vec<String> {
             text.extend_from_slice(bytes);
             true
         };
-        client.logs(Some("supervisor"), LOG_LINES, false, take).await
+        client.logs(&["supervisor"], LOG_LINES, false, take).await
     };
     let _without_is_fine = timeout(CONTROL_LIMIT, asked).await;
     let text = String::from_utf8_lossy(&text);

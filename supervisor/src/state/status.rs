@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::types::{Instance, Outcome, Phase, Stage, State};
 
 /// One service as shown to operators and their programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceStatus {
     /// Its name in the plan.
     pub name: String,
-    /// `waiting`, `starting`, `running` (a task), `ready`, `restarting`, `stopping`, `stopped`, `backoff`, `failed` or `done`.
+    /// One of [`ServiceStatus::STATES`]; `running` is a task.
     pub state: String,
     /// Process id of the serving generation.
     pub pid: Option<i32>,
@@ -41,6 +41,10 @@ pub struct Draining {
 }
 
 impl ServiceStatus {
+    /// Every state there is.
+    pub const STATES: [&'static str; 10] =
+        ["waiting", "starting", "running", "ready", "restarting", "stopping", "stopped", "backoff", "failed", "done"];
+
     /// Whether this is how it should be.
     pub fn is_well(&self) -> bool {
         match self.state.as_str() {

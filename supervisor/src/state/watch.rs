@@ -206,6 +206,7 @@ impl Teller<'_> {
         }
         if let (Some(old), Some(new)) = (seen.current, self.service.current)
             && old != new
+            && self.service.instances.iter().any(|run| run.generation == old)
         {
             self.say(
                 "replaced",

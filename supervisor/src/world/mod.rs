@@ -24,7 +24,7 @@ use crate::plan::Plan;
 use crate::reap::{self, Trace};
 use crate::rest::Rest;
 use crate::schedule::Timetable;
-use crate::state::{Action, Event, Exit, Id, Level, Millis, State, Watch};
+use crate::state::{Action, Event, Exit, Id, Level, Millis, ServiceStatus, State, Watch};
 use crate::supervisor::Message;
 use crate::task::Tasks;
 use crate::{control, files, probe};
@@ -152,6 +152,16 @@ impl World {
         self.watch.look(state, |change| log.event(change.into()));
     }
 
+    /// Writes the state of all services to the log.
+    pub fn describe(&self, services: &[ServiceStatus]) {
+        for service in services {
+            let pid = service.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+            let ServiceStatus { name, state, generation, restarts, health, .. } = service;
+            let text = format!("{name}: {state} (generation {generation}{pid}, {restarts} restarts, health: {health})");
+            self.say(Level::Info, text);
+        }
+    }
+
     /// The name of a run's service.
     pub fn name(&self, id: Id) -> &str {
         self.plan.services.get(id.service).map_or("", |service| &service.name)
@@ -231,7 +241,10 @@ impl World {
         if self.log.dismiss_followers() {
             tokio::time::sleep(FAREWELL).await;
         }
-        let _ = std::fs::remove_file(files::proc_path(&self.launcher.context().data.run).join(control::SOCKET));
+        let run = files::proc_path(&self.launcher.context().data.run);
+        for socket in [control::SOCKET, control::METRICS_SOCKET] {
+            let _ = std::fs::remove_file(run.join(socket));
+        }
         self.log.close();
     }
 }

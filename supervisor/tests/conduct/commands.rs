@@ -19,14 +19,21 @@ after = ["counter"]
 fn status_start_stop_and_restart() {
     let appliance = Appliance::start(PLAN);
     appliance.until_said("supervisor | ready in");
-    let table = appliance.done(&["status"]);
-    assert!(table.starts_with("NAME     STATE  "), "{table}");
+    let shown = appliance.done(&["status"]);
+    assert!(shown.starts_with(&format!("glitchbox {} in ", env!("CARGO_PKG_VERSION"))), "{shown}");
+    assert!(shown.contains("all is well"), "{shown}");
+    let (_, table) = shown.split_once("\n\n").unwrap();
+    assert!(table.starts_with("NAME     STATE"), "{table}");
     assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "colours are for terminals");
     let service = appliance.service("quiet");
     let fields: Vec<&String> = service.as_object().unwrap().keys().collect();
     for field in ["generation", "health", "last_exit", "name", "pid", "restarts", "state", "uptime_s"] {
         assert!(fields.iter().any(|known| *known == field), "{field}: {fields:?}");
     }
+    assert!(service["memory_bytes"].as_u64().unwrap() > 100_000 && service["processes"] == 1, "{service}");
+    assert!(service["cpu_s"].as_f64().unwrap() >= 0.0 && service["rss_bytes"].as_u64().is_some(), "{service}");
     assert_eq!(appliance.done(&["stop", "quiet"]), "quiet is stopped\n");
     assert_eq!(appliance.service("quiet")["state"], "stopped");
     assert_eq!(appliance.command(&["status"]).status.code(), Some(1));

@@ -16,6 +16,7 @@ mod failures;
 mod first_process;
 mod hardship;
 mod logs;
+mod operator;
 mod order;
 mod overlap;
 mod recycle;
