@@ -6,6 +6,7 @@
 //! | `request` | the front: a message as a request |
 //! | `verdict` | the front: what an answer means |
 //! | `fit`, `text`, `address` | what the services' files share |
+//! | `smtp` | how mail leaves: `EMAIL_URL` |
 //! | the others | one service each: form, signature, answers |
 //!
 //! ```
@@ -36,6 +37,7 @@ mod kind;
 mod ntfy;
 mod request;
 mod slack;
+pub mod smtp;
 mod teams;
 mod telegram;
 mod text;

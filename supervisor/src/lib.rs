@@ -11,6 +11,7 @@ pub mod app;
 pub mod backup;
 pub mod capabilities;
 pub mod cgroup;
+pub mod channels;
 pub mod cli;
 pub mod context;
 pub mod control;

@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::channels::{Channel, Channels};
 use crate::env_value;
 use crate::environment::OUTSIDE;
 use crate::schedule::Zone;
-use crate::task::{Channels, Language};
 
 /// The port when nothing says otherwise.
 const DEFAULT_PORT: u16 = 8000;
 /// The data directory when nothing says otherwise, relative to the working directory.
 const DEFAULT_DATA_DIR: &str = "./data";
 
-/// Variables whose values are secrets; each may also come as `NAME_FILE`.
+/// Variables whose values are secrets, beside those of the channels; each may also come as `NAME_FILE`.
 const SECRETS: &[&str] = &[
     "SECRET_KEY",
     "DB_PASSWORD",
@@ -31,22 +31,14 @@ const SECRETS: &[&str] = &[
     "ADMIN_PASSWORD",
     "METRICS_TOKEN",
     "EMAIL_URL",
-    "FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL",
-    "FEISHU_WEBHOOK_SECRET",
-    "RESTART_WEBHOOK_URL",
-    "RESTART_WEBHOOK_SECRET",
 ];
 
-/// Variables the application never gets from the outside: the supervisor sets them, or keeps them to itself.
+/// Variables the application never gets from the outside, beside those about reports: the supervisor sets them, or keeps
+/// them to itself.
 const WITHHELD: &[&str] = &[
     "DATA_DIR",
     "PORT",
     "DB_PASSWORD",
-    "FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL",
-    "FEISHU_WEBHOOK_SECRET",
-    "RESTART_WEBHOOK_URL",
-    "RESTART_WEBHOOK_SECRET",
-    "REPORT_LANGUAGE",
     "GLITCHBOX_DATA_DIR_SHOWN",
     "GLITCHBOX_STATUS_SOCKET",
     "GLITCHBOX_METRICS_SOCKET",
@@ -171,6 +163,7 @@ impl Settings {
                 "accepted events travel through Redis, so there is no running without it; unset DISABLE_REDIS, or set REDIS_URL to use a Redis of your own",
             );
         }
+        let public_url = reader.public_url(port);
         let settings = Self {
             data_dir: data_dir.clone(),
             data_dir_given: data_dir,
@@ -186,8 +179,8 @@ impl Settings {
             secret_key_given: reader.os("SECRET_KEY").is_some(),
             database_url: reader.secret("DATABASE_URL"),
             redis_url: reader.secret("REDIS_URL"),
-            public_url: reader.public_url(port),
-            channels: reader.channels(),
+            channels: reader.channels(&public_url),
+            public_url,
             task_env: OUTSIDE.iter().filter_map(|name| Some((OsString::from(name), reader.os(name)?))).collect(),
             search_path: reader.os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             app_env: Vec::new(),
@@ -275,37 +268,6 @@ impl Reader {
         self.os(name)?.into_string().ok().map(|text| Secret::new(text.trim()))
     }
 
-    /// The address of a receiver. The complaint does not repeat it: its path is a password.
-    fn address(&mut self, name: &str) -> Option<Secret> {
-        let address = self.secret(name)?;
-        let text = address.expose();
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let has_host = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['));
-        if !has_host || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            self.complain(name, "is not an address that begins with http:// or https://");
-            return None;
-        }
-        // As the delivery reads it.
-        match text.parse::<reqwest::Url>() {
-            Ok(_) => Some(address),
-            Err(error) => {
-                self.complain(name, &format!("is not an address: {error}"));
-                None
-            }
-        }
-    }
-
-    fn channels(&mut self) -> Channels {
-        let languages = [Language::English, Language::Chinese];
-        Channels {
-            feishu_url: self.address("FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL"),
-            feishu_secret: self.secret("FEISHU_WEBHOOK_SECRET"),
-            webhook_url: self.address("RESTART_WEBHOOK_URL"),
-            webhook_secret: self.secret("RESTART_WEBHOOK_SECRET"),
-            language: self.choice("REPORT_LANGUAGE", &["en", "zh-CN"]).and_then(|index| languages.get(index).copied()),
-        }
-    }
-
     /// Whether it is well-formed is for the application to say.
     fn public_url(&self, port: u16) -> String {
         let given = self.os("GLITCHTIP_DOMAIN").and_then(|text| text.into_string().ok());
@@ -316,7 +278,7 @@ impl Reader {
     /// Every secret there is.
     fn secrets(&mut self) -> Vec<Secret> {
         let mut found = Vec::new();
-        for name in SECRETS {
+        for name in all_secrets() {
             match self.os(name).map(OsString::into_string) {
                 Some(Ok(text)) => found.push(Secret::new(text)),
                 Some(Err(_)) => self.complain(name, "is not valid UTF-8"),
@@ -340,7 +302,7 @@ impl Reader {
 
     /// Puts the content of every `NAME_FILE` in the place of `NAME`; `NAME` itself wins when both are given.
     fn resolve_secret_files(&mut self) {
-        for name in SECRETS {
+        for name in all_secrets() {
             let file_variable = format!("{name}_FILE");
             let path = self.os(&file_variable);
             self.variables.remove(OsStr::new(&file_variable));
@@ -350,7 +312,7 @@ impl Reader {
                 Ok(text) if text.trim().is_empty() => self.complain(&file_variable, &format!("{shown} is empty")),
                 Ok(text) => {
                     let value = text.trim_end_matches(['\n', '\r']);
-                    self.variables.insert(OsString::from(*name), OsString::from(value));
+                    self.variables.insert(OsString::from(name), OsString::from(value));
                 }
                 Err(error) => self.complain(&file_variable, &format!("cannot read {shown}: {error}")),
             }
@@ -359,7 +321,8 @@ impl Reader {
 
     fn into_app_env(self, bundled_redis: bool) -> Vec<(OsString, OsString)> {
         let is_withheld = |name: &OsString| {
-            WITHHELD.iter().any(|withheld| name == withheld) || (bundled_redis && name == "REDIS_PASSWORD")
+            WITHHELD.iter().copied().chain(Channel::all_variables()).any(|withheld| name == withheld)
+                || (bundled_redis && name == "REDIS_PASSWORD")
         };
         self.variables.into_iter().filter(|(name, value)| !is_withheld(name) && !is_blank(value)).collect()
     }
@@ -376,9 +339,16 @@ fn as_meant((name, value): (OsString, OsString)) -> (OsString, OsString) {
     }
 }
 
+fn all_secrets() -> impl Iterator<Item = &'static str> {
+    SECRETS.iter().copied().chain(Channel::secrets())
+}
+
 fn is_blank(value: &OsStr) -> bool {
     value.to_str().is_some_and(|text| text.trim().is_empty())
 }
+
+#[path = "settings_channels.rs"]
+mod of_channels;
 
 #[cfg(test)]
 #[path = "settings_tests.rs"]

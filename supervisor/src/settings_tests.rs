@@ -1,4 +1,5 @@
 use super::*;
+use crate::channels::{Language, On};
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
@@ -152,22 +153,90 @@ fn the_channels_of_reports_are_the_supervisors_alone() {
     let given = [
         ("FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL", "https://open.feishu.cn/open-apis/bot/v2/hook/0f1e2d3c"),
         ("FEISHU_WEBHOOK_SECRET", "signing secret"),
+        ("FEISHU_REPORT_ON", "failure"),
         ("RESTART_WEBHOOK_URL", "http://127.0.0.1:9/hook"),
         ("RESTART_WEBHOOK_SECRET", "another secret"),
         ("REPORT_LANGUAGE", "zh-CN"),
+        ("REPORT_ON", "change"),
+        ("REPORT_EMAIL_TO", " ops@example.com, dev@example.com,"),
+        ("REPORT_EMAIL_LANGUAGE", "en"),
+        ("EMAIL_URL", "smtp://me:pa55word@mail"),
         ("GLITCHTIP_DOMAIN", "https://errors.example.com/"),
         ("HTTPS_PROXY", "http://proxy:3128"),
     ];
     let settings = read(&given).unwrap();
-    assert_eq!(settings.channels.webhook_url.as_ref().unwrap().expose(), "http://127.0.0.1:9/hook");
-    assert_eq!(settings.channels.language, Some(Language::Chinese));
+    let channels = &settings.channels;
+    let [feishu, webhook, email] =
+        [Channel::Feishu, Channel::Webhook, Channel::Email].map(|it| channels.find(it).unwrap());
+    assert_eq!((feishu.on, feishu.language), (On::Failure, Some(Language::Chinese)));
+    assert_eq!(feishu.secret.as_ref().unwrap().expose(), "signing secret");
+    assert_eq!((webhook.address.expose(), webhook.on), ("http://127.0.0.1:9/hook", On::Change));
+    assert_eq!(channels.webhook_secret.as_ref().unwrap().expose(), "another secret");
+    assert_eq!((email.address.expose(), email.language), ("ops@example.com\ndev@example.com", Some(Language::English)));
+    assert_eq!(channels.mail.as_ref().unwrap().from, "glitchbox <glitchbox@errors.example.com>");
     assert_eq!(settings.public_url, "https://errors.example.com");
-    assert_eq!(settings.secret_values.len(), 4);
+    assert_eq!(settings.secret_values.len(), 5);
     assert_eq!(settings.task_env, [("HTTPS_PROXY".into(), "http://proxy:3128".into())]);
-    for (name, _) in given.iter().filter(|(name, _)| !name.starts_with("GLITCHTIP") && !name.starts_with("HTTP")) {
-        assert_eq!(app_variable(&settings, name), None, "{name}");
+    for (name, _) in given {
+        let is_the_applications = name.starts_with("GLITCHTIP") || name.starts_with("HTTP") || name == "EMAIL_URL";
+        assert_eq!(app_variable(&settings, name).is_some(), is_the_applications, "{name}");
     }
-    assert_eq!(read(&[("PORT", "9000")]).unwrap().public_url, "http://localhost:9000");
+    let settings = read(&[("PORT", "9000")]).unwrap();
+    assert_eq!(settings.public_url, "http://localhost:9000");
+    assert!(settings.channels.receivers.is_empty());
+}
+
+#[test]
+fn every_channel_can_be_set_up_from_files_and_by_its_own_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("value");
+    for channel in Channel::ALL {
+        let variables = channel.variables();
+        let value = if channel == Channel::Email {
+            "ops@example.com"
+        } else {
+            "https://api.example.com/bot1:x/sendMessage?chat_id=1"
+        };
+        let by_file = format!("{}_FILE", variables.address);
+        std::fs::write(&file, value).unwrap();
+        let address = if channel == Channel::Email {
+            (variables.address, value)
+        } else {
+            (by_file.as_str(), file.to_str().unwrap())
+        };
+        let settings = read(&[address, (variables.on, "change"), ("EMAIL_URL", "smtp://mail")]).unwrap();
+        let [receiver] = &settings.channels.receivers[..] else { panic!("{channel:?}") };
+        assert_eq!((receiver.channel, receiver.address.expose(), receiver.on), (channel, value, On::Change));
+        for name in [Some(variables.on), variables.language].into_iter().flatten() {
+            let errors = read(&[(name, "sometimes")]).unwrap_err();
+            assert!(
+                errors.len() == 1 && errors[0].starts_with(&format!("{name}: \"sometimes\" is not one of: ")),
+                "{errors:?}"
+            );
+        }
+        assert_eq!(Channel::named(channel.name()), Some(channel));
+    }
+    let settings = read(&[("RESTART_WEBHOOK_URL", "http://h/x")]).unwrap();
+    assert_eq!(settings.channels.receivers[0].on, On::Always);
+}
+
+#[test]
+fn mail_needs_readers_with_addresses_a_server_and_a_sender() {
+    let errors = |variables: &[(&str, &str)]| read(variables).unwrap_err().join("\n");
+    let to = ("REPORT_EMAIL_TO", "ops@example.com");
+    assert_eq!(errors(&[to]), "REPORT_EMAIL_TO: needs a mail server: set EMAIL_URL too");
+    assert!(errors(&[to, ("EMAIL_URL", "dummymail://")]).starts_with("REPORT_EMAIL_TO: needs a mail server"));
+    let wrong = errors(&[to, ("EMAIL_URL", "http://me:pa55word@mail")]);
+    assert!(wrong.starts_with("EMAIL_URL: ") && !wrong.contains("pa55word"), "{wrong}");
+    let server = ("EMAIL_URL", "smtp://mail");
+    assert!(
+        errors(&[("REPORT_EMAIL_TO", "ops"), server]).starts_with("REPORT_EMAIL_TO: \"ops\" is not an e-mail address")
+    );
+    assert!(errors(&[to, server, ("DEFAULT_FROM_EMAIL", "errors")]).starts_with("DEFAULT_FROM_EMAIL: \"errors\""));
+    let settings = read(&[to, server, ("DEFAULT_FROM_EMAIL", "Errors <e@example.com>")]).unwrap();
+    assert_eq!(settings.channels.mail.unwrap().from, "Errors <e@example.com>");
+    // Nobody reads mail of ours: the application's settings are its own business.
+    assert!(read(&[("EMAIL_URL", "http://mail"), ("DEFAULT_FROM_EMAIL", "errors")]).is_ok());
 }
 
 #[test]
@@ -181,6 +250,6 @@ fn a_malformed_receiver_is_named_but_not_shown() {
     ] {
         let errors = read(&[("RESTART_WEBHOOK_URL", bad), ("REPORT_LANGUAGE", "fr")]).unwrap_err();
         assert_eq!(errors.len(), 2, "{errors:?}");
-        assert!(errors[0].starts_with("RESTART_WEBHOOK_URL: ") && !errors.concat().contains("token"), "{errors:?}");
+        assert!(errors[1].starts_with("RESTART_WEBHOOK_URL: ") && !errors.concat().contains("token"), "{errors:?}");
     }
 }

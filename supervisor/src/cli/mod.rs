@@ -146,7 +146,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show the reports of scheduled restarts
+    /// Show the reports of scheduled restarts, send one again, and try the channels
     #[command(subcommand)]
     Report(ReportCommand),
     /// Ask the appliance whether it can take events; the exit code is 0 if so
@@ -280,7 +280,7 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         }
         Command::Freeze(arguments) => answer(arguments.json, block_on(Box::pin(freeze::freeze(arguments)))),
         Command::Thaw { place, json } => answer(json, block_on(Box::pin(freeze::thaw(place, json)))),
-        Command::Report(command) => report::report(command),
+        Command::Report(command) => answer(command.is_json(), block_on(Box::pin(report::report(command)))),
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
         Command::Backup(command) => answer(command.is_json(), backup::run(command)),

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Place;
+use crate::channels::Channel;
 use crate::control::{Client, Failure};
 use crate::report::{Delivery, Outbox, Report, Store, block, headline};
 use crate::task::{RestartRules, Task, Trigger};
@@ -34,6 +35,50 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Send a report again, now, also where it was taken; what still waits for the same channels is tried now too
+    Resend {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// Its name [default: the latest]
+        id: Option<String>,
+        /// Only by this channel [default: by all that are set up]
+        #[arg(long, value_name = "NAME", value_parser = channel)]
+        channel: Option<Channel>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a test message by each channel that is set up, and say what became of it; the exit code is 0 if all took it
+    Test {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// Only by this channel
+        #[arg(long, value_name = "NAME", value_parser = channel)]
+        channel: Option<Channel>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Command {
+    /// Whether the answer is to be JSON, also when it is a refusal.
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Self::List { json, .. } | Self::Show { json, .. } | Self::Resend { json, .. } | Self::Test { json, .. } => {
+                *json
+            }
+        }
+    }
+}
+
+fn channel(name: &str) -> Result<Channel, String> {
+    Channel::named(name).ok_or_else(|| {
+        let names: Vec<&str> = Channel::ALL.into_iter().map(Channel::name).collect();
+        format!("there are these channels: {}", names.join(", "))
+    })
 }
 
 /// Has the supervisor restart web and worker; progress goes to standard error.
@@ -56,11 +101,56 @@ pub(super) async fn restart(data_dir: PathBuf, dry_run: bool, json: bool) -> Res
     Ok(exit)
 }
 
-pub(super) fn report(command: Command) -> Result<u8, Failure> {
+pub(super) async fn report(command: Command) -> Result<u8, Failure> {
     match command {
+        Command::Resend { place, id, channel, json } => {
+            let (exit, result) = ask(place, &Task::ReportResend { id, channel }).await?;
+            told_of_task(exit, &result, json, |result| {
+                let channels: Vec<&str> = rows(result, "channels").iter().filter_map(Value::as_str).collect();
+                let report = member(result, "report");
+                print(&format!(
+                    "{report} goes to {}; `supervisor report show {report}` says how far it has come.",
+                    channels.join(", ")
+                ));
+            })
+        }
+        Command::Test { place, channel, json } => {
+            let (exit, result) = ask(place, &Task::ReportTest { channel }).await?;
+            told_of_task(exit, &result, json, |result| {
+                for row in rows(result, "channels") {
+                    let error = row.get("error").and_then(Value::as_str);
+                    let ms = row.get("ms").and_then(Value::as_u64).unwrap_or(0);
+                    let became =
+                        error.map_or_else(|| format!("taken after {ms} ms"), |error| format!("NOT TAKEN: {error}"));
+                    print(&format!("{}: {became}", member(row, "channel")));
+                }
+            })
+        }
         Command::List { place, json } => list(&place.path(), json),
         Command::Show { place, id, json } => show(&place.path(), id, json),
     }
+}
+
+async fn ask(place: Place, task: &Task) -> Result<(u8, Value), Failure> {
+    Client::connect(&place.path()).await?.run_task(task, |_| ()).await
+}
+
+/// Shows the result of a task, or the sentence that says why there is none.
+fn told_of_task(exit: u8, result: &Value, json: bool, show: impl FnOnce(&Value)) -> Result<u8, Failure> {
+    match result.get("error").and_then(Value::as_str) {
+        Some(error) if !json => return Err(Failure(error.to_owned())),
+        _ if json => print(&result.to_string()),
+        _ => show(result),
+    }
+    Ok(exit)
+}
+
+fn rows<'a>(result: &'a Value, name: &str) -> &'a [Value] {
+    result.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn member<'a>(result: &'a Value, name: &str) -> &'a str {
+    result.get(name).and_then(Value::as_str).unwrap_or("-")
 }
 
 fn list(data_dir: &Path, json: bool) -> Result<u8, Failure> {

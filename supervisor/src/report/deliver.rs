@@ -1,46 +1,45 @@
 //! Sends what waits in the outbox, again and again, until nothing is left to send or to hope for.
+//!
+//! Each channel has a lane of its own: its letters go one after the other, the oldest first, not faster than its service
+//! likes. While nothing is taken there, the oldest letter alone is tried, and the others wait behind it; a letter that is
+//! refused for what it is lets the others pass.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use glitchbox_notify::{feishu, generic};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Response, StatusCode, Url};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
-use super::outbox::{Channel, Letter, Outbox};
+use super::outbox::{Letter, Outbox};
 use super::redact::Redactor;
 use super::retry;
+use super::send::{Parcel, Refusal, Refused, send};
 use super::text::seconds;
-use crate::settings::Secret;
-use crate::task::{Place, TaskOutcome};
-
-/// A receiver has this long to answer.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// Longest answer read, in bytes.
-const LONGEST_ANSWER: usize = 64 * 1024;
+use crate::channels::Channel;
+use crate::task::{Place, TaskOutcome, exit};
 
 /// While something waits for its next attempt, new letters are looked for this often.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Feishu's code for too many messages.
-const FEISHU_RATE_LIMIT: &str = "code 11232:";
-
 /// `Task::Deliver`, in a process of its own, whose working directory is the data directory.
 pub fn run(place: &Place) -> TaskOutcome {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return TaskOutcome::failed(format!("The delivery cannot be started: {error}.")),
-    };
+    match begin() {
+        Ok(runtime) => runtime.block_on(deliver(place)),
+        Err(error) => TaskOutcome::failed(format!("The delivery cannot be started: {error}.")),
+    }
+}
+
+/// What sending needs.
+///
+/// # Errors
+/// When the system has no more of it.
+pub(super) fn begin() -> std::io::Result<tokio::runtime::Runtime> {
     // A second provider in one process changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    runtime.block_on(deliver(place))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 async fn deliver(place: &Place) -> TaskOutcome {
@@ -48,59 +47,157 @@ async fn deliver(place: &Place) -> TaskOutcome {
         Ok(outbox) => outbox,
         Err(error) => return TaskOutcome::failed(format!("The folder of reports to send cannot be opened: {error}.")),
     };
-    let redactor = Redactor::new(&place.secrets);
-    let (mut delivered, mut given_up) = (0_u64, 0_u64);
-    // What became of letters and could not be written down: none is settled. The disk may be full for a while.
-    let mut unwritten: HashMap<String, Option<Letter>> = HashMap::new();
+    let mut round = Round {
+        place: place.clone(),
+        redactor: Redactor::new(&place.secrets),
+        outbox,
+        unwritten: HashMap::new(),
+        sending: JoinSet::new(),
+        on_the_way: Vec::new(),
+        not_before: HashMap::new(),
+        delivered: 0,
+        given_up: 0,
+    };
     loop {
-        let letters = match outbox.letters() {
-            Ok(letters) => letters,
+        let pause = match round.begin_what_is_due() {
+            Ok(pause) => pause,
             Err(error) => return TaskOutcome::failed(format!("The reports to send cannot be read: {error}.")),
         };
-        let known = letters.into_iter().filter_map(|letter| match unwritten.get(&letter.file_name()) {
-            Some(known) => known.clone(),
-            None => Some(letter),
-        });
-        let letters: Vec<Letter> = known.collect();
-        let Some(next) = letters.iter().map(|letter| letter.next_at).min() else { break };
-        let now = Utc::now();
-        let mut sending = JoinSet::new();
-        for letter in letters.into_iter().filter(|letter| retry::is_due(letter.next_at, now)) {
-            let place = place.clone();
-            sending.spawn(async move { (send(&place, &letter).await, letter) });
+        if pause.is_none() && round.sending.is_empty() {
+            break;
         }
-        if sending.is_empty() {
-            tokio::time::sleep((next - now).to_std().unwrap_or_default().min(LOOK)).await;
-            continue;
+        tokio::select! {
+            Some(sent) = round.sending.join_next() => if let Ok(sent) = sent { round.conclude(sent) },
+            () = sleep(pause.unwrap_or(LOOK).min(LOOK)) => {}
         }
-        while let Some(sent) = sending.join_next().await {
-            let Ok((result, mut letter)) = sent else {
-                // A fault of ours: this letter is tried again, the others go on.
-                tokio::time::sleep(LOOK).await;
-                continue;
-            };
-            let fate = conclude(&redactor, &mut letter, result);
-            match fate {
-                Fate::Delivered => delivered += 1,
-                Fate::GivenUp(_) => given_up += 1,
-                Fate::Again => {}
+    }
+    let result = json!({ "delivered": round.delivered, "given_up": round.given_up });
+    if round.given_up == 0 { TaskOutcome::done(result) } else { TaskOutcome { exit: exit::FAILED, result } }
+}
+
+/// A channel, and its letter after an attempt; none when that broke off by a fault of ours.
+type Sent = (Channel, Option<(Letter, Result<(), Refused>)>);
+
+struct Round {
+    place: Place,
+    redactor: Redactor,
+    outbox: Outbox,
+    /// What became of letters and could not be written down: none is settled. The disk may be full for a while.
+    unwritten: HashMap<String, Option<Letter>>,
+    sending: JoinSet<Sent>,
+    on_the_way: Vec<Channel>,
+    /// Until then a lane rests.
+    not_before: HashMap<Channel, Instant>,
+    delivered: u64,
+    given_up: u64,
+}
+
+impl Round {
+    /// Begins an attempt in every lane that is free and has a letter that is due. Returns when to look again; none when no
+    /// lane waits for anything.
+    fn begin_what_is_due(&mut self) -> std::io::Result<Option<Duration>> {
+        let mut letters: Vec<Letter> = Vec::new();
+        for letter in self.outbox.letters()? {
+            match self.unwritten.get(&letter.file_name()) {
+                Some(known) => letters.extend(known.clone()),
+                None => letters.push(letter),
             }
-            let (name, is_settled) = (letter.file_name(), !matches!(fate, Fate::Again));
-            match write_down(&outbox, &letter, &fate) {
-                Ok(()) => drop(unwritten.remove(&name)),
-                Err(error) => {
-                    eprintln!(
-                        "WARN {}: what became of {} cannot be written: {error}",
-                        letter.channel.name(),
-                        letter.report
-                    );
-                    unwritten.insert(name, (!is_settled).then_some(letter));
+        }
+        let mut pause: Option<Duration> = None;
+        let mut look_in = |span: Duration| pause = Some(pause.map_or(span, |pause: Duration| pause.min(span)));
+        for channel in Channel::ALL {
+            if self.on_the_way.contains(&channel) {
+                continue;
+            }
+            match turn(letters.iter().filter(|letter| letter.channel == channel), Utc::now()) {
+                Turn::Nothing => {}
+                Turn::At(at) => look_in((at - Utc::now()).to_std().unwrap_or_default()),
+                Turn::Now(letter) => {
+                    let rest = self.not_before.get(&channel).map(|at| at.saturating_duration_since(Instant::now()));
+                    match rest.filter(|rest| !rest.is_zero()) {
+                        Some(rest) => look_in(rest),
+                        None => self.begin(letter.clone()),
+                    }
                 }
             }
         }
+        Ok(pause)
     }
-    let result = json!({ "delivered": delivered, "given_up": given_up });
-    if given_up == 0 { TaskOutcome::done(result) } else { TaskOutcome { exit: crate::task::exit::FAILED, result } }
+
+    fn begin(&mut self, mut letter: Letter) {
+        let (place, redactor, channel) = (self.place.clone(), self.redactor.clone(), letter.channel);
+        self.on_the_way.push(channel);
+        let attempt = async move {
+            let Some(receiver) = place.channels.find(channel) else {
+                return (letter, Err(Refused::for_good("the channel is no longer configured")));
+            };
+            let mut parcel = Parcel {
+                id: letter.report.clone(),
+                document: letter.body.clone(),
+                reached: std::mem::take(&mut letter.reached),
+            };
+            let result = send(&place, &redactor, receiver, &mut parcel).await;
+            letter.reached = parcel.reached;
+            (letter, result)
+        };
+        // Twice, so that even a panic says whose it was.
+        self.sending.spawn(async move { (channel, tokio::spawn(attempt).await.ok()) });
+    }
+
+    fn conclude(&mut self, (channel, sent): Sent) {
+        self.on_the_way.retain(|other| *other != channel);
+        let Some((mut letter, result)) = sent else {
+            // This letter is tried again, the others go on.
+            self.not_before.insert(channel, Instant::now() + LOOK);
+            return;
+        };
+        self.not_before.insert(channel, Instant::now() + channel.gap());
+        let fate = judge(&self.redactor, &mut letter, result);
+        match fate {
+            Fate::Delivered => self.delivered += 1,
+            Fate::GivenUp(_) => self.given_up += 1,
+            Fate::Again => {}
+        }
+        let (name, is_settled) = (letter.file_name(), !matches!(fate, Fate::Again));
+        let written = match fate {
+            Fate::Delivered => self.outbox.settle(&letter, None),
+            Fate::GivenUp(reason) => self.outbox.settle(&letter, Some(&reason)),
+            Fate::Again => self.outbox.put_back(&letter),
+        };
+        match written {
+            Ok(()) => drop(self.unwritten.remove(&name)),
+            Err(error) => {
+                let (channel, report) = (channel.name(), &letter.report);
+                eprintln!("WARN {channel}: what became of {report} cannot be written: {error}");
+                self.unwritten.insert(name, (!is_settled).then_some(letter));
+            }
+        }
+    }
+}
+
+/// Whose turn it is in a lane.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn<'a> {
+    Now(&'a Letter),
+    /// Nobody's before this time.
+    At(DateTime<Utc>),
+    /// There is no letter.
+    Nothing,
+}
+
+/// `letters` are those of one channel, the oldest first.
+fn turn<'a>(letters: impl Iterator<Item = &'a Letter>, now: DateTime<Utc>) -> Turn<'a> {
+    let mut first: Option<DateTime<Utc>> = None;
+    for letter in letters {
+        if retry::is_due(letter.next_at, now) {
+            return Turn::Now(letter);
+        }
+        first = Some(first.map_or(letter.next_at, |first| first.min(letter.next_at)));
+        if letter.holds_up {
+            break;
+        }
+    }
+    first.map_or(Turn::Nothing, Turn::At)
 }
 
 /// What becomes of a letter after an attempt.
@@ -112,7 +209,7 @@ enum Fate {
 }
 
 /// Tells what an attempt came to, and decides when there is another one.
-fn conclude(redactor: &Redactor, letter: &mut Letter, result: Result<(), Refused>) -> Fate {
+fn judge(redactor: &Redactor, letter: &mut Letter, result: Result<(), Refused>) -> Fate {
     let now = Utc::now();
     let name = letter.channel.name();
     letter.attempts += 1;
@@ -124,7 +221,7 @@ fn conclude(redactor: &Redactor, letter: &mut Letter, result: Result<(), Refused
     // The clock may have been set back meanwhile.
     letter.created_at = letter.created_at.min(now);
     let next = retry::next(letter.created_at, now, letter.attempts, refused.wish, rand::random());
-    let Some(next) = next.filter(|_| !refused.for_good) else {
+    let Some(next) = next.filter(|_| refused.how != Refusal::ForGood) else {
         eprintln!("ERROR {name}: {} given up after attempt {}: {error}", letter.report, letter.attempts);
         return Fate::GivenUp(error);
     };
@@ -132,199 +229,36 @@ fn conclude(redactor: &Redactor, letter: &mut Letter, result: Result<(), Refused
     eprintln!("WARN {name}: {} not taken (attempt {}): {error}; again in {pause}", letter.report, letter.attempts);
     letter.next_at = next;
     letter.last_error = Some(error);
+    letter.holds_up = refused.how == Refusal::Away;
     Fate::Again
-}
-
-fn write_down(outbox: &Outbox, letter: &Letter, fate: &Fate) -> std::io::Result<()> {
-    match fate {
-        Fate::Delivered => outbox.settle(letter, None),
-        Fate::GivenUp(reason) => outbox.settle(letter, Some(reason)),
-        Fate::Again => outbox.put(letter),
-    }
-}
-
-/// Why a receiver did not take a letter.
-#[derive(Debug)]
-struct Refused {
-    error: String,
-    /// How long it wants to be left alone.
-    wish: Option<Duration>,
-    /// There is nobody to send it to.
-    for_good: bool,
-}
-
-impl Refused {
-    fn because(error: impl Into<String>) -> Self {
-        Self { error: error.into(), wish: None, for_good: false }
-    }
-}
-
-impl From<reqwest::Error> for Refused {
-    fn from(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            return Self::because(format!("no answer within {} s", LIMIT.as_secs()));
-        }
-        // Its address may be a password, and its own words say little: the causes tell what happened.
-        let error = error.without_url();
-        let mut words = vec![error.to_string()];
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            words.push(error.to_string());
-            cause = error.source();
-        }
-        words.dedup();
-        Self::because(words.join(": "))
-    }
-}
-
-async fn send(place: &Place, letter: &Letter) -> Result<(), Refused> {
-    let channels = &place.channels;
-    let (url, secret) = match letter.channel {
-        Channel::Feishu => (&channels.feishu_url, &channels.feishu_secret),
-        Channel::Webhook => (&channels.webhook_url, &channels.webhook_secret),
-    };
-    let Some(url) = url else {
-        return Err(Refused { for_good: true, ..Refused::because("the channel is no longer configured") });
-    };
-    match letter.channel {
-        Channel::Feishu => send_feishu(place, url, secret.as_ref(), letter).await,
-        Channel::Webhook => send_webhook(place, url, secret.as_ref(), letter).await,
-    }
-}
-
-async fn send_feishu(place: &Place, url: &Secret, secret: Option<&Secret>, letter: &Letter) -> Result<(), Refused> {
-    let mut body = letter.body.clone();
-    if let (Some(secret), Some(fields)) = (secret, body.as_object_mut()) {
-        // Signed at each attempt: a signature is good for an hour.
-        let timestamp = Utc::now().timestamp();
-        fields.insert("timestamp".to_owned(), timestamp.to_string().into());
-        fields.insert("sign".to_owned(), feishu::signature(secret.expose(), timestamp).into());
-    }
-    let (status, wish, answer) = post(place, url, body.to_string().into_bytes(), &[]).await?;
-    let refusal = match feishu::check_response(&answer) {
-        Ok(()) if status.is_success() => return Ok(()),
-        Ok(()) => format!("HTTP {}", status.as_u16()),
-        Err(error) if status.is_success() => error,
-        Err(error) => format!("HTTP {}: {error}", status.as_u16()),
-    };
-    let limited = refusal.contains(FEISHU_RATE_LIMIT).then_some(retry::RATE_LIMITED);
-    Err(Refused { wish: wish.max(limited), ..Refused::because(refusal) })
-}
-
-async fn send_webhook(place: &Place, url: &Secret, secret: Option<&Secret>, letter: &Letter) -> Result<(), Refused> {
-    let body = serde_json::to_vec(&letter.body).unwrap_or_default();
-    let mut headers = vec![(generic::IDEMPOTENCY_HEADER, letter.report.clone())];
-    if let Some(secret) = secret {
-        let signature = generic::signature(secret.expose(), &body);
-        headers.extend(generic::SIGNATURE_HEADERS.map(|name| (name, signature.clone())));
-    }
-    let (status, wish, _) = post(place, url, body, &headers).await?;
-    if status.is_success() {
-        return Ok(());
-    }
-    Err(Refused { wish, ..Refused::because(format!("HTTP {}", status.as_u16())) })
-}
-
-/// The status, how long the receiver wants to be left alone, and the beginning of the answer.
-async fn post(
-    place: &Place,
-    url: &Secret,
-    body: Vec<u8>,
-    headers: &[(&str, String)],
-) -> Result<(StatusCode, Option<Duration>, Vec<u8>), Refused> {
-    let url: Url = url.expose().parse().map_err(|_| Refused::because("its address is not one"))?;
-    let mut client = reqwest::Client::builder()
-        .redirect(Policy::none())
-        .timeout(LIMIT)
-        .user_agent(format!("glitchbox-supervisor/{}", place.version));
-    // What runs on this machine is not behind a proxy.
-    if is_loopback(&url) {
-        client = client.no_proxy();
-    }
-    let mut request = client.build()?.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
-    for (name, value) in headers {
-        request = request.header(*name, value);
-    }
-    let mut response = request.send().await?;
-    let status = response.status();
-    let wish = wish(&response, Utc::now());
-    let mut answer = Vec::new();
-    while let Some(piece) = response.chunk().await? {
-        answer.extend_from_slice(&piece);
-        if answer.len() > LONGEST_ANSWER {
-            break;
-        }
-    }
-    Ok((status, wish, answer))
-}
-
-/// `Retry-After` in seconds or as a date; too many requests without it mean a minute.
-fn wish(response: &Response, now: DateTime<Utc>) -> Option<Duration> {
-    let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
-    after.and_then(|text| read_retry_after(text, now)).or(limited.then_some(retry::RATE_LIMITED))
-}
-
-fn read_retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(text.trim()).ok()?;
-    (date.with_timezone(&Utc) - now).to_std().ok()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// The letters of a report for the channels there are.
-pub(super) fn letters(place: &Place, report: &super::Report) -> Vec<Letter> {
-    let redactor = Redactor::new(&place.secrets);
-    let now = Utc::now();
-    let letter = |channel: Channel, body: Value| Letter {
-        report: report.id.clone(),
-        channel,
-        created_at: now,
-        attempts: 0,
-        next_at: now,
-        last_error: None,
-        body: redactor.json(body),
-    };
-    let mut letters = Vec::new();
-    if let Some(url) = &place.channels.feishu_url {
-        let language = super::card::language(place.channels.language, url);
-        letters.push(letter(Channel::Feishu, feishu::card_body(&super::card::card(report, language), None)));
-    }
-    if place.channels.webhook_url.is_some() {
-        letters.push(letter(Channel::Webhook, json!(report)));
-    }
-    letters
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeDelta;
 
-    #[test]
-    fn a_wish_is_a_number_of_seconds_or_a_date() {
+    fn letter(report: &str, next_in_s: i64, holds_up: bool) -> Letter {
         let now = DateTime::from_timestamp(1_784_000_000, 0).unwrap();
-        assert_eq!(read_retry_after(" 7 ", now), Some(Duration::from_secs(7)));
-        let date = (now + chrono::TimeDelta::seconds(30)).to_rfc2822();
-        assert_eq!(read_retry_after(&date, now), Some(Duration::from_secs(30)));
-        assert_eq!(read_retry_after("soon", now), None);
+        Letter {
+            holds_up,
+            next_at: now + TimeDelta::seconds(next_in_s),
+            ..Letter::new(report, Channel::Webhook, now, json!({}))
+        }
     }
 
     #[test]
-    fn what_runs_here_is_known_by_its_address() {
-        for (url, local) in [
-            ("http://127.0.0.1:9/x", true),
-            ("http://[::1]:9/x", true),
-            ("http://localhost/", true),
-            ("https://open.feishu.cn/", false),
-        ] {
-            assert_eq!(is_loopback(&url.parse().unwrap()), local, "{url}");
-        }
+    fn letters_of_a_channel_keep_their_order_unless_one_is_refused_for_what_it_is() {
+        let now = DateTime::from_timestamp(1_784_000_000, 0).unwrap();
+        let whose = |letters: &[Letter]| match turn(letters.iter(), now) {
+            Turn::Now(letter) => letter.report.clone(),
+            Turn::At(at) => format!("in {} s", (at - now).num_seconds()),
+            Turn::Nothing => "nobody".to_owned(),
+        };
+        assert_eq!(whose(&[]), "nobody");
+        assert_eq!(whose(&[letter("a", 0, false), letter("b", 0, false)]), "a");
+        assert_eq!(whose(&[letter("a", 30, true), letter("b", 0, false)]), "in 30 s", "the receiver is away");
+        assert_eq!(whose(&[letter("a", 30, false), letter("b", 0, false)]), "b", "a alone is refused");
+        assert_eq!(whose(&[letter("a", 30, false), letter("b", 5, true), letter("c", 0, false)]), "in 5 s");
     }
 }

@@ -12,6 +12,9 @@ use super::model::{Disk, Memory, System};
 /// Over how long the use of the processors is measured.
 const CPU_SPAN: Duration = MINIMUM_CPU_UPDATE_INTERVAL;
 
+/// Folders of the data directory that may lie on volumes of their own.
+const VOLUMES: [&str; 6] = ["postgres", "redis", "spool", "uploads", "backups", "logs"];
+
 /// Looks at the machine; takes some 200 ms. `data` is shown as the path of the working directory.
 pub(super) fn system(data: &Path) -> System {
     let mut machine = Machine::new();
@@ -43,12 +46,19 @@ fn memory(machine: &Machine) -> Memory {
     }
 }
 
-/// The file systems of the data directory and, where that is another, of the root directory.
+/// The file systems of the data directory, of folders in it that are volumes of their own, and of the root directory: each
+/// file system once.
 pub(super) fn disks(data: &Path) -> Vec<Disk> {
-    let device = |path: &str| std::fs::metadata(path).map(|found| found.dev()).ok();
-    let mut disks: Vec<Disk> = disk(".", data.display().to_string()).into_iter().collect();
-    if device(".") != device("/") {
-        disks.extend(disk("/", "/".to_owned()));
+    let inside = VOLUMES.map(|name| (name, data.join(name).display().to_string()));
+    let places = std::iter::once((".", data.display().to_string())).chain(inside).chain([("/", "/".to_owned())]);
+    let mut seen: Vec<u64> = Vec::new();
+    let mut disks = Vec::new();
+    for (path, shown) in places {
+        let Ok(found) = std::fs::metadata(path) else { continue };
+        if !seen.contains(&found.dev()) {
+            seen.push(found.dev());
+            disks.extend(disk(path, shown));
+        }
     }
     disks
 }

@@ -5,7 +5,7 @@
 //!                                                                            |-> logs/reports/ID.json  (`supervisor report`)
 //!                                                                            |-> progress              (logs/scheduled-restart.log)
 //!                                                                            +-> spool/reports/        (one letter per channel)
-//! Task::Deliver:          spool/reports/ -> Feishu, webhook; again and again for a day
+//! Task::Deliver:          spool/reports/ -> Feishu, mail, webhook ...; again and again for a day
 //! ```
 //!
 //! Nothing leaves this module, not even for the disk, before [`Redactor`] has taken the secrets out.
@@ -14,13 +14,20 @@ mod card;
 mod checks;
 mod deliver;
 mod facts;
+mod forms;
+mod html;
+mod letters;
+mod mail;
 mod model;
+mod operate;
 mod outbox;
+mod page;
 mod queue;
 mod recycle;
 mod redact;
 mod restart;
 mod retry;
+mod send;
 mod skip;
 mod sql;
 mod store;
@@ -29,11 +36,15 @@ mod upkeep;
 mod web;
 mod words;
 
+#[cfg(test)]
+mod secrecy_tests;
+
 pub use deliver::run as deliver;
 pub use model::{
     Action, Backup, Check, CheckStatus, Database, Depth, Disk, Memory, Outcome, Queue, Report, Requests, System,
 };
-pub use outbox::{Channel, Delivery, Outbox};
+pub use operate::{resend, trial};
+pub use outbox::{Delivery, Outbox};
 pub use redact::Redactor;
 pub use restart::{run as restart, skipped};
 pub use store::Store;

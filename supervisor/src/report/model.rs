@@ -190,7 +190,7 @@ pub struct System {
     pub mem: Memory,
     /// Swap.
     pub swap: Memory,
-    /// The file systems of the data directory and of the root directory.
+    /// The file systems of the data directory, of volumes in it, and of the root directory.
     pub disk: Vec<Disk>,
     /// Use of all processors together, in percent.
     pub cpu_percent: f64,

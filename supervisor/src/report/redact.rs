@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::forms::forms;
 use crate::settings::Secret;
 
 /// Shorter known values would blank out ordinary words.
@@ -9,6 +10,21 @@ const SHORTEST: usize = 8;
 
 /// Who chose one of these has no secret, and every other line would lose its meaning.
 const PUBLIC: [&str; 5] = ["postgres", "glitchbox", "glitchtip", "supervisor", "analytics_ro"];
+
+/// Members of our documents that nobody else writes.
+const OURS: [&str; 11] = [
+    "kind",
+    "id",
+    "trigger",
+    "scheduled_for",
+    "started_at",
+    "finished_at",
+    "sent_at",
+    "mode",
+    "result",
+    "status",
+    "partitions_until",
+];
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
@@ -43,13 +59,11 @@ impl Redactor {
         for secret in secrets {
             let whole = secret.expose().trim();
             for value in std::iter::once(whole).chain(parts_of_address(whole)) {
-                // As they are, and as they look within JSON.
-                let quoted = serde_json::to_string(value).unwrap_or_default();
-                for form in [value, quoted.trim_matches('"')] {
-                    if form.len() >= SHORTEST
-                        && !PUBLIC.contains(&form)
-                        && !known.iter().any(|secret| secret.expose() == form)
-                    {
+                if value.len() < SHORTEST || PUBLIC.contains(&value) {
+                    continue;
+                }
+                for form in forms(value).into_iter().filter(|form| form.len() >= SHORTEST) {
+                    if !known.iter().any(|secret| secret.expose() == form) {
                         known.push(Secret::new(form));
                     }
                 }
@@ -62,33 +76,76 @@ impl Redactor {
     /// The text without secrets.
     pub fn text(&self, text: &str) -> String {
         let mut clean = text.to_owned();
+        let places = Trigrams::of(text);
         for secret in &self.known {
-            if clean.contains(secret.expose()) {
+            // Most are ruled out by their first letters, for a fraction of a search. What is replaced adds nothing.
+            if places.may_hold(secret.expose()) && clean.contains(secret.expose()) {
                 clean = clean.replace(secret.expose(), MASK);
             }
         }
         named_values(&bearers(&user_info(&clean)))
     }
 
-    /// The document without secrets: every string in it is looked at, names of members are ours.
+    /// The document without secrets: every string in it is looked at, but for members that hold words of ours by which the
+    /// document is read back. Names of members are ours too.
     pub fn json(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(&text)),
             Value::Array(items) => items.into_iter().map(|item| self.json(item)).collect(),
-            Value::Object(members) => members.into_iter().map(|(name, item)| (name, self.json(item))).collect(),
+            Value::Object(members) => {
+                let clean = |(name, item): (String, Value)| {
+                    let is_ours = OURS.contains(&name.as_str()) && item.is_string();
+                    let item = if is_ours { item } else { self.json(item) };
+                    (name, item)
+                };
+                members.into_iter().map(clean).collect()
+            }
             other => other,
         }
     }
 }
 
-/// Of `scheme://user:password@host/a/b`: the password, and the last part of the path (a robot's token).
+/// Which three bytes follow one another in a text, roughly.
+struct Trigrams([u64; 32]);
+
+impl Trigrams {
+    fn of(text: &str) -> Self {
+        let mut seen = [0; 32];
+        for three in text.as_bytes().windows(3) {
+            let (word, bit) = Self::place(three);
+            if let Some(word) = seen.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Self(seen)
+    }
+
+    /// False: the text does not hold it, which has three bytes or more.
+    fn may_hold(&self, value: &str) -> bool {
+        let Some(three) = value.as_bytes().get(..3) else { return true };
+        let (word, bit) = Self::place(three);
+        self.0.get(word).is_none_or(|seen| seen & bit != 0)
+    }
+
+    fn place(three: &[u8]) -> (usize, u64) {
+        let number = three.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+        let hash = number.wrapping_mul(0x9E37_79B1) >> 21;
+        ((hash >> 6) as usize, 1 << (hash & 63))
+    }
+}
+
+/// Of `scheme://user:password@host/a/b?c=d`: the password, and what is long enough for a token among the parts of the path
+/// and the values of the query; of `bot1:x` also the `x`.
 fn parts_of_address(text: &str) -> Vec<&str> {
     let Some((_, rest)) = text.split_once("://") else { return Vec::new() };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (authority, rest) =
+        rest.split_at_checked(rest.find(['/', '?', '#']).unwrap_or(rest.len())).unwrap_or((rest, ""));
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
-    let token = path.split(['?', '#']).next().unwrap_or("").rsplit('/').find(|part| !part.is_empty());
+    let parts = path.split(['/', '#']).flat_map(|part| [Some(part), part.split_once(':').map(|(_, token)| token)]);
+    let values = query.split(['&', '#']).map(|pair| pair.split_once('=').map(|(_, value)| value));
     // A database's name is no secret; a token is long.
-    password.into_iter().chain(token.filter(|token| token.len() >= 16)).collect()
+    password.into_iter().chain(parts.chain(values).flatten().filter(|token| token.len() >= 16)).collect()
 }
 
 /// `scheme://anything@host` -> `scheme://***@host`.
@@ -197,6 +254,12 @@ mod tests {
         let hook = "https://open.feishu.cn/open-apis/bot/v2/hook/0a1b2c3d-0000-4e5f";
         let redactor = Redactor::new(&[Secret::new(hook)]);
         assert_eq!(redactor.text("hook 0a1b2c3d-0000-4e5f"), "hook ***");
+        let bot = Redactor::new(&[Secret::new(
+            "https://api.telegram.org/bot123:AAE0123456789abcdef/sendMessage?chat_id=-1001",
+        )]);
+        assert_eq!(bot.text("token AAE0123456789abcdef of bot123, -1001"), "token *** of bot123, -1001");
+        let robot = Redactor::new(&[Secret::new("https://oapi.dingtalk.com/robot/send?access_token=0123456789abcdef")]);
+        assert_eq!(robot.text("token 0123456789abcdef at robot/send"), "token *** at robot/send");
         assert_eq!(redactor.text(&format!("POST {hook}: refused")), "POST ***: refused");
     }
 

@@ -12,8 +12,8 @@ use super::model::{Action, Backup, CheckStatus, KIND, Outcome, Queue, Report, SC
 use super::recycle::{Recycled, recycle};
 use super::redact::Redactor;
 use super::store::Store;
-use super::text::{block, bytes};
-use super::{deliver, facts, outbox::Outbox, skip, upkeep};
+use super::text::{block, bytes, shorten};
+use super::{facts, letters, outbox::Outbox, skip, upkeep};
 use crate::backup::create;
 use crate::control::Client;
 use crate::reap;
@@ -36,6 +36,10 @@ const RESTART_WITHIN: Duration = Duration::from_mins(2);
 /// How long everything may take to be well afterwards, and the pause between two looks.
 const WELL_WITHIN: Duration = Duration::from_mins(1);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest text in a report, in characters, and most warnings.
+const LONGEST_TEXT: usize = 500;
+const MOST_WARNINGS: usize = 50;
 
 /// Lines of the supervisor's log in a report.
 const LOG_LINES: usize = 8;
@@ -334,7 +338,7 @@ async fn last_lines() -> Vec<String> {
     };
     let _without_is_fine = timeout(CONTROL_LIMIT, asked).await;
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<String> = text.lines().map(|line| line.chars().take(300).collect()).collect();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines.into_iter().rev().take(LOG_LINES).rev().collect()
 }
 
@@ -344,7 +348,7 @@ fn conclude(report: Report, place: &Place, dry_run: bool) -> TaskOutcome {
     if !dry_run {
         let kept = Store::make(Path::new(".")).and_then(|store| store.keep(&report));
         let posted = Outbox::make(Path::new("."))
-            .and_then(|outbox| deliver::letters(place, &report).iter().try_for_each(|letter| outbox.put(letter)));
+            .and_then(|outbox| letters::letters(place, &report).iter().try_for_each(|letter| outbox.put(letter)));
         for (what, result) in [("kept", kept), ("put into the outbox", posted)] {
             if let Err(error) = result {
                 report.warnings.push(format!("the report could not be {what}: {error}"));
@@ -357,9 +361,10 @@ fn conclude(report: Report, place: &Place, dry_run: bool) -> TaskOutcome {
     TaskOutcome { exit: report.result.exit(), result: json!(report) }
 }
 
-/// Takes secrets out of every text that is not our own.
-fn redact(mut report: Report, redactor: &Redactor) -> Report {
-    let clean = |text: &mut String| *text = redactor.text(text);
+/// Takes secrets out of every text that is not our own, and then what is too long: half a secret is no better.
+pub(super) fn redact(mut report: Report, redactor: &Redactor) -> Report {
+    let clean = |text: &mut String| *text = shorten(&redactor.text(text), LONGEST_TEXT);
+    report.warnings.truncate(MOST_WARNINGS);
     clean(&mut report.domain);
     clean(&mut report.instance);
     report.reason.as_mut().map(clean);

@@ -16,9 +16,6 @@ const LONGEST_WISH: Duration = Duration::from_hours(1);
 /// No pause is longer: an hour, and a fifth.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(72);
 
-/// The pause for a receiver who says that there is too much, without saying for how long.
-pub(super) const RATE_LIMITED: Duration = Duration::from_mins(1);
-
 /// When to try again after `attempts` failures, the last one `now`. `wish` is how long the receiver wants to be left
 /// alone, `chance` a random number from 0 to 1. `None`: it is given up.
 pub(super) fn next(

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::model::{Action, Check, CheckStatus, Outcome, Report};
 use super::words::{Words, words};
-use crate::task::{Language, Trigger};
+use crate::channels::Language;
+use crate::task::Trigger;
 
 /// One line that says it all.
 pub fn headline(report: &Report) -> String {
@@ -70,8 +71,11 @@ pub(super) fn action_line(action: &Action) -> String {
         pid(action.old_pid),
         pid(action.new_pid)
     );
-    if let (Some(old), Some(new)) = (action.old_rss, action.new_rss) {
+    if let Some(requests) = action.inflight_at_drain.filter(|requests| *requests > 0) {
         // Writing to a string cannot fail.
+        let _ = write!(line, " | in flight: {requests}");
+    }
+    if let (Some(old), Some(new)) = (action.old_rss, action.new_rss) {
         let _ = write!(line, " | RSS: {} → {}", bytes(old), bytes(new));
     }
     line
@@ -102,17 +106,35 @@ pub(super) fn facts(report: &Report, words: &Words) -> Vec<(&'static str, String
     }
     facts.push((words.disk, disks.join(", ")));
     facts.push((words.load, format!("{one:.2} {five:.2} {fifteen:.2}")));
+    if let Some([cpu, memory, io]) = system.psi {
+        facts.push((words.pressure, format!("CPU {cpu:.1}%, {} {memory:.1}%, I/O {io:.1}%", words.memory)));
+    }
     facts.push((words.connections, system.connections.to_string()));
     facts.push((words.open_files, system.fds.to_string()));
     if let Some(pg) = &report.pg {
         let wal = pg.wal.map_or_else(String::new, |wal| format!(", WAL {}", bytes(wal)));
-        facts.push((words.database, format!("{}{wal}, {} / {}", bytes(pg.size), pg.conns, pg.max_conns)));
+        let damaged = match pg.checksum_failures {
+            Some(failures) if failures > 0 => format!(", {} {failures}", words.damaged),
+            _ => String::new(),
+        };
+        facts.push((
+            words.database,
+            format!("{}{wal}, {} / {}, XID {}{damaged}", bytes(pg.size), pg.conns, pg.max_conns, pg.xid_age),
+        ));
     }
     if let Some(after) = report.queue.after.or(report.queue.before) {
         let before = report.queue.before.unwrap_or(after);
         facts.push((words.queue, format!("{} → {}, {} {}", before.entries, after.entries, words.dead, after.dead)));
     }
     facts
+}
+
+/// The beginning of a text, at most so many characters, marked when something is left out.
+pub(super) fn shorten(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",
+        None => text.to_owned(),
+    }
 }
 
 /// A check's state as a sign.
@@ -170,6 +192,7 @@ mod tests {
         assert_eq!(bytes(31_561_318), "30.0 MB");
         assert_eq!(bytes(5 << 30), "5.0 GB");
         assert_eq!(seconds(5_349), "5.34 s");
+        assert_eq!((shorten("错误", 2), shorten("错误a", 2)), ("错误".to_owned(), "错误…".to_owned()));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The words of a report in the languages people read.
 
 use super::model::Outcome;
-use crate::task::{Language, Trigger};
+use crate::channels::Language;
+use crate::task::Trigger;
 
 /// Everything a card says in one language.
 #[derive(Debug)]
 pub(super) struct Words {
     pub(super) title: &'static str,
+    pub(super) trial: &'static str,
     pub(super) environment: &'static str,
     pub(super) time: &'static str,
     pub(super) mode: &'static str,
@@ -22,6 +24,8 @@ pub(super) struct Words {
     pub(super) disk: &'static str,
     pub(super) free: &'static str,
     pub(super) load: &'static str,
+    pub(super) pressure: &'static str,
+    pub(super) damaged: &'static str,
     pub(super) connections: &'static str,
     pub(super) open_files: &'static str,
     pub(super) database: &'static str,
@@ -42,6 +46,7 @@ pub(super) struct Words {
 
 const ENGLISH: Words = Words {
     title: "glitchbox restart report",
+    trial: "glitchbox test message: reports will arrive here",
     environment: "Environment",
     time: "Time",
     mode: "Mode",
@@ -57,6 +62,8 @@ const ENGLISH: Words = Words {
     disk: "Disk",
     free: "free",
     load: "Load",
+    pressure: "Waited for",
+    damaged: "damaged pages",
     connections: "Connections",
     open_files: "Open files",
     database: "Database",
@@ -77,6 +84,7 @@ const ENGLISH: Words = Words {
 
 const CHINESE: Words = Words {
     title: "glitchbox 重启报告",
+    trial: "glitchbox 测试消息：报告将发送到这里",
     environment: "环境",
     time: "执行时间",
     mode: "模式",
@@ -92,6 +100,8 @@ const CHINESE: Words = Words {
     disk: "磁盘使用",
     free: "可用",
     load: "系统负载",
+    pressure: "等待占比",
+    damaged: "损坏页",
     connections: "网络连接",
     open_files: "打开文件数",
     database: "数据库",

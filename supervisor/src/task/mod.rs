@@ -16,9 +16,7 @@ mod rules;
 mod run;
 
 pub use host::{News, Refusal, Tasks};
-pub use request::{
-    BackupRules, Channels, Language, Place, PostgresPlace, RedisPlace, Task, TaskOutcome, TaskRequest, Trigger,
-};
+pub use request::{BackupRules, Place, PostgresPlace, RedisPlace, Task, TaskOutcome, TaskRequest, Trigger};
 pub use rules::RestartRules;
 pub use run::run;
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{RestartRules, exit};
+use crate::channels::{Channel, Channels};
 use crate::context::Context;
 use crate::datadir::owner;
 use crate::files::Owner;
@@ -70,6 +71,21 @@ pub enum Task {
         /// Why not: one sentence.
         reason: String,
     },
+    /// Put a report into the outbox again.
+    ReportResend {
+        /// Which [default: the latest].
+        #[serde(default)]
+        id: Option<String>,
+        /// For this channel [default: for all].
+        #[serde(default)]
+        channel: Option<Channel>,
+    },
+    /// Send a message to the channels, once and at once, and tell what became of it.
+    ReportTest {
+        /// To this one [default: to all].
+        #[serde(default)]
+        channel: Option<Channel>,
+    },
     /// Send the reports that wait in `spool/reports/`; ends when none is left or all hope is lost.
     Deliver,
 }
@@ -84,7 +100,7 @@ impl Task {
             | Self::BackupVerifyNewest
             | Self::BackupRestore { .. }
             | Self::BackupRecover => "backup",
-            Self::Deliver => "deliver",
+            Self::Deliver | Self::ReportResend { .. } | Self::ReportTest { .. } => "deliver",
         }
     }
 
@@ -100,6 +116,8 @@ impl Task {
             Self::BackupRestore { .. } => "a restore",
             Self::BackupRecover => "the recovery from a restore or verification that was killed",
             Self::ReportSkipped { .. } => "the report of a restart that was skipped",
+            Self::ReportResend { .. } => "putting a report into the outbox again",
+            Self::ReportTest { .. } => "a test of the channels",
             Self::Deliver => "the delivery of reports",
         }
     }
@@ -107,7 +125,10 @@ impl Task {
     /// Whether the other one may not begin while this one runs: of those that work on the data there is one at a time,
     /// and one delivery.
     pub fn excludes(&self, other: &Self) -> bool {
-        let works_on_data = |task: &Self| !matches!(task, Self::Deliver | Self::ReportSkipped { .. });
+        let works_on_data = |task: &Self| {
+            use Task::{Deliver, ReportResend, ReportSkipped, ReportTest};
+            !matches!(task, Deliver | ReportSkipped { .. } | ReportResend { .. } | ReportTest { .. })
+        };
         match (self, other) {
             (Self::Deliver, Self::Deliver) => true,
             _ => works_on_data(self) && works_on_data(other),
@@ -219,32 +240,6 @@ pub enum RedisPlace {
     },
     /// The plan has none.
     Absent,
-}
-
-/// Where reports go.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Channels {
-    /// `FEISHU_GROUP_DEVOPS_ROBOT_WEBHOOK_URL`: a robot of a Feishu or Lark group.
-    pub feishu_url: Option<Secret>,
-    /// `FEISHU_WEBHOOK_SECRET`: that robot's signing secret.
-    pub feishu_secret: Option<Secret>,
-    /// `RESTART_WEBHOOK_URL`: takes the report as JSON.
-    pub webhook_url: Option<Secret>,
-    /// `RESTART_WEBHOOK_SECRET`, else the generated one: signs what goes to `webhook_url`.
-    pub webhook_secret: Option<Secret>,
-    /// `REPORT_LANGUAGE`; none leaves it to the channel.
-    pub language: Option<Language>,
-}
-
-/// The language of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Language {
-    /// English.
-    #[serde(rename = "en")]
-    English,
-    /// Simplified Chinese.
-    #[serde(rename = "zh-CN")]
-    Chinese,
 }
 
 /// Which backups are made by themselves, and which are kept.

@@ -34,6 +34,8 @@ fn carry_out(request: &TaskRequest) -> TaskOutcome {
         Task::BackupRestore { file, dry_run } => backup::restore::run(&request.place, file, *dry_run),
         Task::BackupRecover => backup::restore::recover(&request.place),
         Task::ReportSkipped { scheduled_for, reason } => report::skipped(&request.place, *scheduled_for, reason),
+        Task::ReportResend { id, channel } => report::resend(&request.place, id.as_deref(), *channel),
+        Task::ReportTest { channel } => report::trial(&request.place, *channel),
         Task::Deliver => report::deliver(&request.place),
     }
 }

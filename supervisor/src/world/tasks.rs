@@ -107,7 +107,9 @@ impl World {
         self.pending.push_back(Event::Tasks { running: !self.tasks.is_empty() });
         let again = std::mem::take(&mut self.deliver_again);
         match task {
-            Some(Task::ScheduledRestart { .. } | Task::ReportSkipped { .. }) => self.deliver(),
+            Some(Task::ScheduledRestart { .. } | Task::ReportSkipped { .. } | Task::ReportResend { .. }) => {
+                self.deliver();
+            }
             Some(Task::Deliver) if again => self.deliver(),
             _ => self.deliver_again = again,
         }

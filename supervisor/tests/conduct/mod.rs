@@ -19,6 +19,8 @@ mod logs;
 mod operator;
 mod order;
 mod overlap;
+mod receiver;
 mod recycle;
+mod reports;
 mod schedule;
 mod tasks;
