@@ -7,10 +7,10 @@ mod books;
 mod corpus;
 mod database;
 mod generator;
+mod machine;
 mod measure;
 mod soak;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -122,7 +122,7 @@ impl Body {
 
 fn main() -> Result<()> {
     let Arguments { figure, binaries, issues, .. } = Arguments::parse();
-    println!("machine: {}", machine());
+    println!("machine: {}", machine::machine());
     match figure {
         None => {
             measure::boot(&binaries)?;
@@ -153,21 +153,4 @@ fn main() -> Result<()> {
 fn ingest(binaries: &Path, issues: usize, events: usize) -> Result<()> {
     measure::ingest(binaries, &Body::Small.corpus(issues)?, events)?;
     measure::ingest(binaries, &Body::Large.corpus(issues)?, events / 4)
-}
-
-/// Processor, cores, memory, kernel.
-fn machine() -> String {
-    let value = |file: &str, key: &str| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
-        line.split_once(':').map_or(String::new(), |(_, value)| value.trim().to_owned())
-    };
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!(
-        "{}, {cores} cores, {} of memory, Linux {}",
-        value("/proc/cpuinfo", "model name"),
-        value("/proc/meminfo", "MemTotal"),
-        kernel.trim()
-    )
 }
