@@ -14,6 +14,7 @@ use glitchbox_supervisor::error::{Fault, exit};
 use glitchbox_supervisor::launcher::Launcher;
 use glitchbox_supervisor::log::{Format, Log, LogSettings};
 use glitchbox_supervisor::postgres::template;
+use glitchbox_supervisor::reload::{Reloader, Source};
 use glitchbox_supervisor::rest::Rest;
 use glitchbox_supervisor::schedule::{Timetable, Zone};
 use glitchbox_supervisor::state::Level;
@@ -21,7 +22,7 @@ use glitchbox_supervisor::supervisor::{self, StopSignals};
 use glitchbox_supervisor::world::World;
 use glitchbox_supervisor::{capabilities, files, limits, listener, mount, prepare, reap, task, tuning};
 use nix::sys::stat::{Mode, umask};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 fn main() -> ExitCode {
     let began = Instant::now();
@@ -62,7 +63,9 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let signals = StopSignals::catch().map_err(broken)?;
 
     let mut plan = cli::load_plan(start)?;
+    let bundled: Vec<&'static str> = ["postgres", "redis"].into_iter().filter(|name| plan.has_bundled(name)).collect();
     let settings = cli::load_settings(start, &mut plan)?;
+    let without = bundled.into_iter().filter(|name| !plan.has_bundled(name)).collect();
     let app = plan.has_app().then(App::find).transpose()?;
     if let Some(app) = &app {
         cli::check_app(app, &settings)?;
@@ -106,6 +109,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     }
 
     let plan = Arc::new(plan);
+    let (plans, plan_in_force) = watch::channel(Arc::clone(&plan));
     let (messages, inbox) = mpsc::unbounded_channel();
     let zone = context.settings.timezone.as_deref().map_or(Ok(Zone::UTC), Zone::parse);
     let zone = zone.map_err(|error| Fault::configuration(format!("TZ: {error}")))?;
@@ -113,8 +117,11 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     let run = Arc::clone(&context.data.run);
     let timetable = Timetable::start(schedules, zone, run, log.clone(), messages.clone());
     let rest = Rest::begin();
+    let source = Source::new(start, without, Arc::clone(&context.data.dir), context.app.is_some());
+    let reloader = Arc::new(Reloader::new(source, plan_in_force.clone(), log.clone(), messages.clone()));
     let desk = Desk {
-        plan: Arc::clone(&plan),
+        plans: plan_in_force.clone(),
+        reloader: Arc::clone(&reloader),
         port,
         log: log.clone(),
         messages: messages.clone(),
@@ -123,7 +130,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     };
     control::serve(&context.data.run, desk, owner(context.users.app.as_ref()))
         .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
-    let mut world = World::new(Arc::clone(&plan), Launcher::new(context), log, began, messages, listener, rest);
+    let mut world = World::new(plans, Launcher::new(context), log, began, messages, listener, rest);
     world.follow(timetable);
-    Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox)))
+    Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox, reloader)))
 }

@@ -1,16 +1,19 @@
 //! The one loop: whatever happens becomes an event for the state machine, whose actions the [`World`] enacts.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
 
+use crate::hangup::{Hangup, Meaning};
 use crate::notify::Report;
 use crate::plan::Plan;
 use crate::reap;
+use crate::reload::Reloader;
 use crate::schedule::Due;
-use crate::state::{Event, Id, Level, ServiceStatus, State, Verb};
+use crate::state::{Event, Id, Level, Reloaded, ServiceStatus, State, Verb};
 use crate::task::{News, Refusal, Task};
 use crate::world::World;
 
@@ -39,6 +42,13 @@ pub enum Message {
         /// The news of it, or one sentence saying why it is not begun.
         reply: oneshot::Sender<Result<mpsc::Receiver<News>, Refusal>>,
     },
+    /// The plan has been read again, and is good.
+    Reload {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// What has come of it, once all of it is done; or one sentence saying why it is not begun.
+        reply: oneshot::Sender<Result<Reloaded, Refusal>>,
+    },
     /// Something is due by the clock.
     Due(Due),
     /// It is time to try again to clear up after a task that was killed.
@@ -54,33 +64,31 @@ pub enum Message {
     },
 }
 
-/// The signals that end the appliance in order, caught from the moment this is made.
+/// The signals that end the appliance in order or have it reload, caught from the moment this is made.
 #[derive(Debug)]
 pub struct StopSignals {
     streams: Vec<(&'static str, Signal)>,
+    hangup: Hangup,
     child: Signal,
     describe: Signal,
 }
 
 impl StopSignals {
-    /// Catches TERM, INT, QUIT and HUP (unless `nohup` has it ignored), USR1 and USR2, and the end of children.
+    /// Catches TERM, INT, QUIT and HUP, USR1 and USR2, and the end of children.
     ///
     /// # Errors
     /// When the system refuses a handler.
     pub fn catch() -> std::io::Result<Self> {
-        let mut streams = vec![
+        let streams = vec![
             ("SIGTERM", signal(SignalKind::terminate())?),
             ("SIGINT", signal(SignalKind::interrupt())?),
             ("SIGQUIT", signal(SignalKind::quit())?),
         ];
-        if !hangup_is_ignored() {
-            streams.push(("SIGHUP", signal(SignalKind::hangup())?));
-        }
         // Left to themselves these two would end us. The handler of the second stays though nobody listens to it; ignored
         // outright, it would be ignored by every service too.
         let describe = signal(SignalKind::user_defined1())?;
         drop(signal(SignalKind::user_defined2())?);
-        Ok(Self { streams, child: signal(SignalKind::child())?, describe })
+        Ok(Self { streams, hangup: Hangup::catch()?, child: signal(SignalKind::child())?, describe })
     }
 
     /// The name of the next signal to stop.
@@ -97,19 +105,13 @@ impl StopSignals {
     }
 }
 
-/// As the kernel tells: asking for the handler would replace it.
-fn hangup_is_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
-}
-
 /// Runs the plan to its end and returns the exit code.
 pub async fn run(
-    plan: std::sync::Arc<Plan>,
+    plan: Arc<Plan>,
     mut world: World,
     mut signals: StopSignals,
     mut messages: mpsc::UnboundedReceiver<Message>,
+    reloader: Arc<Reloader>,
 ) -> u8 {
     let mut state = State::new(plan, rand::random());
     state = feed(state, &mut world, Event::Begin);
@@ -144,6 +146,16 @@ pub async fn run(
             name = StopSignals::stop(&mut signals.streams) => {
                 state = feed(state, &mut world, Event::Shutdown { reason: name.to_owned() });
             }
+            meaning = signals.hangup.next() => match meaning {
+                Meaning::End => {
+                    state = feed(state, &mut world, Event::Shutdown { reason: "SIGHUP, the terminal is gone".to_owned() });
+                }
+                Meaning::Reload => {
+                    world.say(Level::Info, "SIGHUP: the plan is read again".to_owned());
+                    let reloader = Arc::clone(&reloader);
+                    tokio::spawn(async move { reloader.reload(false).await });
+                }
+            },
             Some(message) = messages.recv() => state = take(state, &mut world, message),
             _ = signals.describe.recv() => {
                 state = feed(state, &mut world, Event::Tick);
@@ -185,6 +197,16 @@ fn take(state: State, world: &mut World, message: Message) -> State {
             let _ = reply.send(world.begin_task(task));
             feed(state, world, Event::Tick)
         }
+        Message::Reload { plan, reply } => match world.may_reload() {
+            Ok(()) => {
+                let token = world.expect_reloaded(reply);
+                feed(state, world, Event::Reload { token, plan })
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                state
+            }
+        },
         Message::Due(due) => {
             world.begin_scheduled(&due);
             feed(state, world, Event::Tick)

@@ -6,6 +6,7 @@ mod follow;
 mod freeze;
 mod operate;
 mod output;
+mod reload;
 mod report;
 mod start;
 mod status;
@@ -35,6 +36,8 @@ pub struct Arguments {
 const SIGNALS: &str = "\
 Signals:
   TERM, INT, QUIT  stop everything in order; a second one changes nothing
+  HUP              read the plan file again; if a terminal started us: it is
+                   gone, stop everything in order (under nohup: nothing)
   USR1             write the state of all services to the log
   USR2             nothing
 
@@ -50,7 +53,7 @@ Kinds:
   of a service    starting ready unhealthy healthy draining replaced stopping killed exited backoff failed done
   of a task       task-started task-ended
   of a schedule   schedule-due schedule-skipped
-  of the whole    up shutdown stopped disk-low disk-ok log-lost";
+  of the whole    up reload shutdown stopped disk-low disk-ok log-lost";
 
 /// For commands that either do what they were asked or say why not.
 const EXITS: &str = "Exit codes: 0 done, 1 not done (standard error says why), 15 wrong use.";
@@ -81,6 +84,21 @@ pub enum Command {
     /// Restart a service and wait until it is ready; web and worker serve on meanwhile
     #[command(after_help = EXITS)]
     Restart(Target),
+    /// Read the plan file again and go over to it: only what is different is touched. Faults are told and change nothing;
+    /// what does not get ready with its new settings goes on with the former ones. The command line and the environment of
+    /// `run` are not read again, nor is the application's program
+    #[command(after_help = "Exit codes: 0 done, 1 not all of it has taken, 4 busy, 15 the file has faults.")]
+    Reload {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// Only say what is different and what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the last lines that services have logged
     Logs {
         #[command(flatten)]
@@ -190,7 +208,7 @@ pub enum Command {
 }
 
 /// What a start may be told.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Start {
     /// Where all data is kept [default: $DATA_DIR, or ./data]
     #[arg(long, value_name = "DIR")]
@@ -265,6 +283,9 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         Command::Start(target) => answer(target.json, block_on(Box::pin(operate::act(target, "start")))),
         Command::Stop(target) => answer(target.json, block_on(Box::pin(operate::act(target, "stop")))),
         Command::Restart(target) => answer(target.json, block_on(Box::pin(operate::act(target, "restart")))),
+        Command::Reload { place, dry_run, json } => {
+            answer(json, block_on(Box::pin(reload::reload(place.path(), dry_run, json))))
+        }
         Command::Logs { place, follow, lines, since, services } => {
             block_on(Box::pin(follow::logs(place.path(), services, lines, since, follow)))
         }

@@ -118,6 +118,7 @@ pub fn check(start: &Start) -> Result<(), Fault> {
                 log: plan::LogRules::default(),
                 backup: BackupRules::default(),
                 schedules: Vec::new(),
+                written: Vec::new(),
             }
         }
     };

@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 
 use super::{Freeze, Outcome, SOCKET, Status, TaskLine};
 use crate::files;
+use crate::reload::Answer;
 use crate::task::{Task, exit};
 
 /// Why the operator's wish was not fulfilled: one sentence.
@@ -94,6 +95,16 @@ impl Client {
             Ok(outcome) => Err(Failure(outcome.message)),
             Err(_) => Err(Failure(text_of(&body))),
         }
+    }
+
+    /// Has the plan read again, or only looked at, and waits until all of it is done.
+    ///
+    /// # Errors
+    /// When the supervisor ends meanwhile.
+    pub async fn reload(&mut self, dry_run: bool) -> Result<Answer, Failure> {
+        let response = self.send(Method::POST, &format!("/v1/reload?dry_run={dry_run}"), Bytes::new()).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        serde_json::from_slice(&body).map_err(|_| Failure(text_of(&body)))
     }
 
     /// The last lines of some services or of all, and with `follow` every line from now on, handed to `show` in pieces until

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! GET  /v1/status                                   {"pid", "port", "services": [...], "schedules": [...]}
+//! POST /v1/reload?dry_run=false                     reads the plan again: what is different, and what has come of it
 //! POST /v1/services/NAME/start|stop|restart         {"ok", "message"}, once it is done
 //! GET  /v1/logs?service=NAMES&lines=N&follow=true   lines of text; names with commas between
 //! GET  /v1/events?lines=N&follow=true               events, a line of JSON each

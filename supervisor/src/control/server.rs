@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::body::{Lines, Progress};
 use super::{METRICS_SOCKET, Outcome, SOCKET, Status, freeze};
@@ -26,6 +26,7 @@ use crate::files::{self, Owner};
 use crate::log::Log;
 use crate::metrics::{self, Facts, Mail};
 use crate::plan::{Plan, closest};
+use crate::reload::Reloader;
 use crate::rest::Rest;
 use crate::schedule::{Overview, Timetable};
 use crate::state::{Level, ServiceStatus, Verb};
@@ -47,8 +48,10 @@ pub(super) const LONGEST_BODY: usize = 64 * 1024;
 /// What requests are answered from.
 #[derive(Debug)]
 pub struct Desk {
-    /// The services there are.
-    pub plan: Arc<Plan>,
+    /// Shows the plan in force.
+    pub plans: watch::Receiver<Arc<Plan>>,
+    /// Reads it again.
+    pub reloader: Arc<Reloader>,
     /// The appliance's port.
     pub port: u16,
     /// The log.
@@ -145,6 +148,10 @@ async fn answer(office: &Office, door: Door, request: Request<Incoming>) -> Resp
         (&Method::GET, ["v1", "logs"]) => logs(desk, request.uri().query().unwrap_or("")),
         (&Method::POST, ["v1", "freeze"]) => freeze::freeze(desk, request.into_body()).await,
         (&Method::POST, ["v1", "thaw"]) => freeze::thaw(desk).await,
+        (&Method::POST, ["v1", "reload"]) => {
+            let dry_run = request.uri().query() == Some("dry_run=true");
+            json(StatusCode::OK, &desk.reloader.reload(dry_run).await)
+        }
         (&Method::POST, ["v1", "tasks"]) => task(desk, request.into_body()).await,
         (&Method::POST, ["v1", "services", name, verb]) => match *verb {
             "start" => act(desk, name, Verb::Start).await,
@@ -203,7 +210,7 @@ async fn show_metrics(office: &Office) -> Response<Body> {
 }
 
 async fn act(desk: &Desk, name: &str, verb: Verb) -> Response<Body> {
-    let service = match find(&desk.plan, name) {
+    let service = match find(&desk.plans.borrow(), name) {
         Ok(service) => service,
         Err(message) => return refuse(StatusCode::NOT_FOUND, message),
     };
@@ -238,7 +245,7 @@ fn logs(desk: &Desk, query: &str) -> Response<Body> {
     let service = value(query, "service").map(str::to_owned);
     let named = service.as_deref().map_or("supervisor", |names| names).split(',');
     for name in named.filter(|name| *name != "supervisor" && !Task::NAMES.contains(name)) {
-        if let Err(message) = find(&desk.plan, name) {
+        if let Err(message) = find(&desk.plans.borrow(), name) {
             return refuse(StatusCode::NOT_FOUND, message);
         }
     }
@@ -281,7 +288,8 @@ fn extent(query: &str) -> (usize, bool) {
 /// The index of a service, or a sentence that helps.
 fn find(plan: &Plan, name: &str) -> Result<usize, String> {
     plan.find(name).ok_or_else(|| {
-        let known: Vec<&str> = plan.services.iter().map(|service| service.name.as_str()).collect();
+        let known = plan.services.iter().filter(|service| !service.removed);
+        let known: Vec<&str> = known.map(|service| service.name.as_str()).collect();
         match closest(name, known.iter().copied()) {
             Some(near) => format!("There is no service \"{name}\"; did you mean \"{near}\"?"),
             None => format!("There is no service \"{name}\"; there are: {}.", known.join(", ")),

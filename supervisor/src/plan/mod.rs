@@ -1,5 +1,6 @@
 //! What runs, in which order and by which rules: `conf/supervisor.toml` turned into a checked [`Plan`].
 
+mod diff;
 mod graph;
 mod read;
 mod read_conditions;
@@ -8,7 +9,9 @@ mod read_schedule;
 mod read_service;
 mod types;
 mod values;
+mod written;
 
+pub use diff::{Difference, Fate, KeyChange, ServiceChange};
 pub use graph::closest;
 pub use read::parse;
 pub use types::{Backoff, LogRules, Output, Plan, Ready, Retry, Run, ServiceSpec, StartWithout, StopClock, StopStep};

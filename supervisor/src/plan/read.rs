@@ -5,6 +5,7 @@ use toml::de::{DeTable, DeValue};
 use super::graph::{self, Node};
 use super::types::{LogRules, Plan, ServiceSpec};
 use super::values::{Reader, Section, set};
+use super::written::written;
 use crate::task::BackupRules;
 
 /// Parses and checks a whole plan file.
@@ -33,6 +34,8 @@ pub fn parse(source: &str) -> Result<Plan, Vec<String>> {
 impl<'s> Reader<'s> {
     fn document(&mut self, table: DeTable<'s>) -> Option<Plan> {
         let mut root = Section { path: String::new(), line: 1, table };
+        let beside = |(key, _): &(String, String)| !key.starts_with("service.");
+        let settings: Vec<_> = written(&root.table).into_iter().filter(beside).collect();
         let log = self.section(&mut root, "log").map_or_else(LogRules::default, |section| self.log(section));
         let backup =
             self.section(&mut root, "backup").map_or_else(BackupRules::default, |section| self.backup(section));
@@ -44,9 +47,10 @@ impl<'s> Reader<'s> {
                 let line = self.line(offset);
                 match value.into_inner() {
                     DeValue::Table(table) => {
+                        let written = written(&table);
                         let section = Section { path: format!("service.{name}"), line, table };
                         let (spec, node) = self.service(&name, section);
-                        read.push((offset, spec, node));
+                        read.push((offset, ServiceSpec { written, ..spec }, node));
                     }
                     _ => self.fault(line, format!("service.{name}: must be a table")),
                 }
@@ -79,7 +83,7 @@ impl<'s> Reader<'s> {
         }
         let mut specs: Vec<Option<ServiceSpec>> = specs.into_iter().map(Some).collect();
         let services = order.iter().filter_map(|old| specs.get_mut(*old).and_then(Option::take)).collect();
-        Some(Plan { services, log, backup, schedules })
+        Some(Plan { services, log, backup, schedules, written: settings })
     }
 
     fn log(&mut self, mut section: Section<'s>) -> LogRules {

@@ -9,10 +9,11 @@ use crate::limits::Confinement;
 use crate::schedule::Schedule;
 use crate::task::BackupRules;
 
-/// All services in an order in which each comes after everything it depends on, and the rules of the logs.
+/// All services, and the rules of the logs. A service's index is its number for as long as the supervisor runs, whatever
+/// is reloaded. As read from a file, each comes after everything it depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The services, dependencies first.
+    /// The services.
     pub services: Vec<ServiceSpec>,
     /// Sizes of the log files.
     pub log: LogRules,
@@ -20,6 +21,8 @@ pub struct Plan {
     pub backup: BackupRules,
     /// What is done by the clock.
     pub schedules: Vec<Schedule>,
+    /// All settings beside the services' as they are written in the file.
+    pub written: Vec<(String, String)>,
 }
 
 /// One service or one-shot task.
@@ -32,7 +35,7 @@ pub struct ServiceSpec {
     pub run: Run,
     /// Runs to its end once, instead of staying.
     pub oneshot: bool,
-    /// Indexes (all smaller than this service's own) of those that must have been ready before the first start.
+    /// Indexes of those that must have been ready before the first start.
     pub after: Vec<usize>,
     /// What of `after` the first start goes without when that takes too long.
     pub start_without: Option<StartWithout>,
@@ -66,6 +69,12 @@ pub struct ServiceSpec {
     pub retry: Option<Retry>,
     /// What it may use and do.
     pub confinement: Confinement,
+    /// Its settings as they are written in the file.
+    pub written: Vec<(String, String)>,
+    /// Its place among those shown, after a reload.
+    pub rank: usize,
+    /// A reload has taken it out; its number is kept for what is left of it, and for its return.
+    pub removed: bool,
 }
 
 /// What a service does not wait for for ever.
@@ -209,6 +218,9 @@ impl ServiceSpec {
             pass_exit: Vec::new(),
             retry: None,
             confinement: Confinement::default(),
+            written: Vec::new(),
+            rank: 0,
+            removed: false,
         }
     }
 }
@@ -216,7 +228,7 @@ impl ServiceSpec {
 impl Plan {
     /// Index of the service of that name.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.services.iter().position(|service| service.name == name)
+        self.services.iter().position(|service| service.name == name && !service.removed)
     }
 
     /// Takes a service out (because an external server is used in its place). What came after it comes after what it
@@ -245,7 +257,7 @@ impl Plan {
 
     /// Whether the bundled service of that name is part of the plan.
     pub fn has_bundled(&self, name: &str) -> bool {
-        self.services.iter().any(|service| service.run == Run::Bundled && service.name == name)
+        self.services.iter().any(|service| service.run == Run::Bundled && service.name == name && !service.removed)
     }
 
     /// Whether any service is a role of the application.

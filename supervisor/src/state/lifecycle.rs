@@ -1,6 +1,8 @@
 //! What happens to one run of a service: started, ready, ended, swept.
 
-use super::types::{Action, Exit, Id, Instance, Ladder, Level, Millis, Outcome, Phase, Stage, State, Until, Waiter};
+use super::types::{
+    Action, Asker, Exit, Id, Instance, Ladder, Level, Millis, Outcome, Phase, Stage, State, Until, Waiter,
+};
 use nix::sys::signal::Signal;
 
 /// How a run failed.
@@ -82,6 +84,7 @@ impl State {
         out.push(Action::Log(Level::Info, format!("{}: ready in {took} ms (generation {})", spec.name, id.generation)));
         let Some(service) = self.services.get_mut(id.service) else { return };
         service.satisfied = true;
+        service.trial = None;
         service.trouble = None;
         service.wants_space = false;
         if service.candidate == Some(id.generation) {
@@ -177,6 +180,7 @@ impl State {
         out.push(Action::Log(Level::Info, format!("{name}: done in {took} ms")));
         let Some(service) = self.services.get_mut(id.service) else { return };
         service.satisfied = true;
+        service.trial = None;
         service.trouble = None;
         service.wants_space = false;
         service.outcome = Some(Outcome::Done);
@@ -193,13 +197,19 @@ impl State {
             service.candidate = None;
             let kept = service.current.map_or_else(String::new, |old| format!("; generation {old} stays"));
             out.push(Action::Log(Level::Error, format!("{name}: the new generation {reason}{kept}")));
-            return self.refuse(id, &format!("{name}: the new generation {reason}{kept}"), out);
+            self.refuse(id, &format!("{name}: the new generation {reason}{kept}"), out);
+            return self.take_back(id, out);
         }
         // Whoever came up beside it takes its place.
         if service.current == Some(id.generation) {
             service.current = service.candidate.take();
         }
         let replaced = service.current.is_some();
+        if !replaced && let Some(consequence) = service.trial_of(id.generation) {
+            out.push(Action::Log(Level::Error, format!("{name}: {reason}; {consequence}")));
+            self.refuse(id, &format!("{name} {reason}; {consequence}"), out);
+            return self.take_back(id, out);
+        }
         if failure.recovered {
             service.forgive();
         }
@@ -271,6 +281,7 @@ impl State {
         for index in 0..self.services.len() {
             self.answer(index, out, |_| Some(Err("the appliance is stopping".to_owned())));
         }
+        self.break_off_reload(out);
     }
 
     /// Climbs onto the stop ladder, unless already there.
@@ -306,12 +317,19 @@ impl State {
         result: impl Fn(&Waiter) -> Option<Result<String, String>>,
     ) {
         let Some(service) = self.services.get_mut(index) else { return };
-        service.waiters.retain(|waiter| match result(waiter) {
-            Some(result) => {
-                out.push(Action::Answer { token: waiter.token, result });
-                false
+        for waiter in std::mem::take(&mut service.waiters) {
+            match result(&waiter) {
+                Some(result) => self.reply(waiter.asker, index, result, out),
+                None => self.services.get_mut(index).into_iter().for_each(|service| service.waiters.push(waiter)),
             }
-            None => true,
-        });
+        }
+    }
+
+    /// Tells whoever asked.
+    pub(super) fn reply(&mut self, asker: Asker, index: usize, result: Result<String, String>, out: &mut Vec<Action>) {
+        match asker {
+            Asker::Operator(token) => out.push(Action::Answer { token, result }),
+            Asker::Reload => self.note(index, &result),
+        }
     }
 }

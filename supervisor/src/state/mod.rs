@@ -6,15 +6,19 @@
 //! reconciled: what may start is started, what must stop is stopped ([`mod@reconcile`]). The same facts thus always
 //! lead to the same actions, in whatever order the events came.
 
+use std::sync::Arc;
+
 mod backoff;
 mod lifecycle;
 mod reconcile;
+mod reload;
 mod request;
 mod space;
 mod status;
 mod types;
 mod watch;
 
+pub use reload::{Reloaded, Taken};
 pub use status::{Draining, ServiceStatus};
 pub use types::{Action, Event, Exit, Id, Level, Millis, State, Verb};
 pub use watch::{Change, Watch};
@@ -37,6 +41,7 @@ impl State {
             Event::Request { token, service, verb } => self.request(token, service, verb, &mut out),
             Event::Tasks { running } => self.tasks = running,
             Event::Shutdown { reason } => self.shut_down(0, &reason, &mut out),
+            Event::Reload { token, plan } => self.reload(token, Arc::unwrap_or_clone(plan), &mut out),
         }
         self.reconcile(&mut out);
         (self, out)

@@ -10,8 +10,13 @@ impl State {
         match self.phase {
             Phase::Running => {
                 self.announce(out);
-                for index in 0..self.services.len() {
-                    self.reconcile_service(index, out);
+                loop {
+                    for index in 0..self.services.len() {
+                        self.reconcile_service(index, out);
+                    }
+                    if !self.advance_reload(out) {
+                        break;
+                    }
                 }
             }
             Phase::Stopping { exit, .. } => self.reconcile_stop(exit, out),
@@ -138,10 +143,7 @@ impl State {
         }
         let mut stop = Vec::new();
         for (index, service) in self.services.iter().enumerate() {
-            let dependents =
-                self.plan.services.iter().zip(&self.services).filter(|(spec, _)| spec.after.contains(&index));
-            let free = dependents.clone().all(|(spec, _)| self.gone_with_dependents(&spec.name));
-            if free {
+            if self.dependents(index).all(|dependent| self.gone_with_dependents(dependent)) {
                 stop.extend(
                     service.instances.iter().map(|instance| Id { service: index, generation: instance.generation }),
                 );
@@ -157,15 +159,15 @@ impl State {
     }
 
     /// Nothing runs of this service nor of those that come after it, directly or not.
-    fn gone_with_dependents(&self, name: &str) -> bool {
-        let Some(index) = self.plan.find(name) else { return true };
+    fn gone_with_dependents(&self, index: usize) -> bool {
         self.services.get(index).is_none_or(|service| service.instances.is_empty())
-            && self
-                .plan
-                .services
-                .iter()
-                .filter(|spec| spec.after.contains(&index))
-                .all(|spec| self.gone_with_dependents(&spec.name))
+            && self.dependents(index).all(|dependent| self.gone_with_dependents(dependent))
+    }
+
+    /// Those that come right after a service.
+    fn dependents(&self, index: usize) -> impl Iterator<Item = usize> {
+        let specs = self.plan.services.iter().enumerate();
+        specs.filter(move |(_, spec)| spec.after.contains(&index)).map(|(dependent, _)| dependent)
     }
 
     /// Sends the signals whose time has come.

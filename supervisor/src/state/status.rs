@@ -57,9 +57,13 @@ impl ServiceStatus {
 }
 
 impl State {
-    /// All services, in the plan's order.
+    /// All services, in the plan's order; of those that are not in it any more, what is left.
     pub fn status(&self) -> Vec<ServiceStatus> {
-        (0..self.services.len()).filter_map(|index| self.status_of(index)).collect()
+        let specs = self.plan.services.iter().zip(&self.services).enumerate();
+        let shown = specs.filter(|(_, (spec, service))| !spec.removed || !service.instances.is_empty());
+        let mut shown: Vec<(usize, usize)> = shown.map(|(index, (spec, _))| (spec.rank, index)).collect();
+        shown.sort_by_key(|(rank, _)| *rank);
+        shown.into_iter().filter_map(|(_, index)| self.status_of(index)).collect()
     }
 
     fn status_of(&self, index: usize) -> Option<ServiceStatus> {

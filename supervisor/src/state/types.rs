@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 
+use super::reload::{Reloaded, Reloading, Trial};
 use crate::plan::Plan;
 
 /// Milliseconds since the supervisor began.
@@ -124,6 +125,13 @@ pub enum Event {
         /// Why, for the log.
         reason: String,
     },
+    /// Go over to another plan, touching only what is different.
+    Reload {
+        /// Comes back in [`Action::Reloaded`].
+        token: u64,
+        /// The plan, as read.
+        plan: Arc<Plan>,
+    },
 }
 
 /// Weight of a line in the log.
@@ -174,6 +182,15 @@ pub enum Action {
     },
     /// Everything is stopped: end with this exit code.
     Finish(u8),
+    /// This plan counts from now on.
+    Adopt(Arc<Plan>),
+    /// A reload is over.
+    Reloaded {
+        /// The request's token.
+        token: u64,
+        /// What came of it, or why it was not begun.
+        result: Result<Reloaded, String>,
+    },
 }
 
 /// The facts.
@@ -193,6 +210,7 @@ pub struct State {
     pub(super) announced: bool,
     /// State of the jitter's random numbers.
     pub(super) seed: u64,
+    pub(super) reloading: Option<Reloading>,
 }
 
 /// Whether we are up or going down.
@@ -243,13 +261,24 @@ pub(super) struct Service {
     pub(super) restarts: u32,
     pub(super) last_exit: Option<Exit>,
     pub(super) waiters: Vec<Waiter>,
+    /// Its settings are on trial.
+    pub(super) trial: Option<Trial>,
 }
 
 /// A request that has not been answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiter {
-    pub(super) token: u64,
+    pub(super) asker: Asker,
     pub(super) until: Until,
+}
+
+/// Whom to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// An operator, by the token of the request.
+    Operator(u64),
+    /// The reload under way.
+    Reload,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -312,6 +341,7 @@ impl State {
             look_at: None,
             announced: false,
             seed: seed.max(1),
+            reloading: None,
         }
     }
 

@@ -87,6 +87,12 @@ struct Running {
     ended: Option<oneshot::Sender<Exit>>,
 }
 
+impl Running {
+    fn told(&self) -> String {
+        format!("Busy: {} has been running for {} s.", self.task.shown(), self.since.elapsed().as_secs())
+    }
+}
+
 impl Tasks {
     /// None runs.
     pub fn new(log: Log, messages: mpsc::UnboundedSender<Message>) -> Self {
@@ -106,11 +112,8 @@ impl Tasks {
         if self.closed {
             return Err(Refusal::Failed("The appliance is stopping.".to_owned()));
         }
-        let in_the_way = self.running.iter().find(|running| running.task.excludes(&task));
-        if let Some(running) = in_the_way {
-            let seconds = running.since.elapsed().as_secs();
-            let sentence = format!("Busy: {} has been running for {seconds} s.", running.task.shown());
-            return Err(Refusal::Busy(sentence));
+        if let Some(running) = self.running.iter().find(|running| running.task.excludes(&task)) {
+            return Err(Refusal::Busy(running.told()));
         }
         self.last += 1;
         let mark = format!("{}#task-{}", task.name(), self.last);
@@ -137,6 +140,11 @@ impl Tasks {
     /// The number of the task that was begun last.
     pub fn newest(&self) -> u64 {
         self.last
+    }
+
+    /// The one that works on the data, as a sentence.
+    pub fn exclusive(&self) -> Option<String> {
+        self.running.iter().find(|running| running.task.is_exclusive()).map(Running::told)
     }
 
     /// Whether such a task runs.

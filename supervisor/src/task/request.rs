@@ -125,14 +125,16 @@ impl Task {
     /// Whether the other one may not begin while this one runs: of those that work on the data there is one at a time,
     /// and one delivery.
     pub fn excludes(&self, other: &Self) -> bool {
-        let works_on_data = |task: &Self| {
-            use Task::{Deliver, ReportResend, ReportSkipped, ReportTest};
-            !matches!(task, Deliver | ReportSkipped { .. } | ReportResend { .. } | ReportTest { .. })
-        };
         match (self, other) {
             (Self::Deliver, Self::Deliver) => true,
-            _ => works_on_data(self) && works_on_data(other),
+            _ => self.is_exclusive() && other.is_exclusive(),
         }
+    }
+
+    /// Whether it works on the data, or with the services as they are.
+    pub fn is_exclusive(&self) -> bool {
+        use Task::{Deliver, ReportResend, ReportSkipped, ReportTest};
+        !matches!(self, Deliver | ReportSkipped { .. } | ReportResend { .. } | ReportTest { .. })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The machine's hands: processes, sockets, probes and answers.
 
+mod adopt;
 mod space;
 mod start;
 mod sweep;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use nix::unistd::Pid;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::cgroup::Groups;
@@ -24,9 +25,9 @@ use crate::plan::Plan;
 use crate::reap::{self, Trace};
 use crate::rest::Rest;
 use crate::schedule::Timetable;
-use crate::state::{Action, Event, Exit, Id, Level, Millis, ServiceStatus, State, Watch};
+use crate::state::{Action, Event, Exit, Id, Level, Millis, Reloaded, ServiceStatus, State, Watch};
 use crate::supervisor::Message;
-use crate::task::Tasks;
+use crate::task::{Refusal, Tasks};
 use crate::{control, files, probe};
 
 /// Time to send the last lines to those who follow the log.
@@ -36,6 +37,8 @@ const FAREWELL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct World {
     plan: Arc<Plan>,
+    /// Shows the plan in force to everybody else.
+    plans: watch::Sender<Arc<Plan>>,
     launcher: Launcher,
     log: Log,
     began: Instant,
@@ -55,6 +58,7 @@ pub struct World {
     recoveries: u32,
     ballast: Ballast,
     answers: HashMap<u64, oneshot::Sender<Result<String, String>>>,
+    reloads: HashMap<u64, oneshot::Sender<Result<Reloaded, Refusal>>>,
     last_token: u64,
     pumps: JoinSet<()>,
     pending: VecDeque<Event>,
@@ -69,6 +73,8 @@ struct Run {
     trace: Trace,
     alive: bool,
     tasks: Vec<JoinHandle<()>>,
+    /// Asks it how it is.
+    probe: Option<JoinHandle<()>>,
     /// The private socket, which a killed process leaves behind.
     status: Option<PathBuf>,
 }
@@ -78,16 +84,16 @@ impl Drop for Run {
         if let Some(status) = &self.status {
             let _ = std::fs::remove_file(status);
         }
-        for task in &self.tasks {
+        for task in self.tasks.iter().chain(&self.probe) {
             task.abort();
         }
     }
 }
 
 impl World {
-    /// `began` is when the supervisor was started: times are counted from there.
+    /// `plans` holds the plan; `began` is when the supervisor was started: times are counted from there.
     pub fn new(
-        plan: Arc<Plan>,
+        plans: watch::Sender<Arc<Plan>>,
         launcher: Launcher,
         log: Log,
         began: Instant,
@@ -95,6 +101,7 @@ impl World {
         listener: Option<OwnedFd>,
         rest: Rest,
     ) -> Self {
+        let plan = Arc::clone(&plans.borrow());
         Self {
             tasks: Tasks::new(log.clone(), messages.clone()),
             timetable: None,
@@ -103,6 +110,7 @@ impl World {
             recoveries: 0,
             ballast: Ballast::new(Arc::clone(&launcher.context().data.dir)),
             plan,
+            plans,
             launcher,
             log,
             began,
@@ -112,6 +120,7 @@ impl World {
             groups: Groups::find(),
             sweeps: Vec::new(),
             answers: HashMap::new(),
+            reloads: HashMap::new(),
             last_token: 0,
             pumps: JoinSet::new(),
             pending: VecDeque::new(),
@@ -212,6 +221,8 @@ impl World {
                 }
             }
             Action::Finish(exit) => self.finished = Some(exit),
+            Action::Adopt(plan) => self.adopt(plan),
+            Action::Reloaded { token, result } => self.reloaded(token, result),
         }
     }
 

@@ -54,18 +54,26 @@ impl World {
         if let Some(channel) = channel {
             tasks.push(tokio::spawn(relay(id, channel, self.messages.clone())));
         }
-        if service.ready == Ready::Probe
-            && let Some(target) = self.launcher.target(service)
-        {
-            let run = Arc::clone(&self.launcher.context().data.run);
-            let every = Duration::from_millis(service.probe_every_ms);
-            let counters = self.log.counters().service(&name);
-            tasks.push(tokio::spawn(probe::watch(id, target, run, every, self.messages.clone(), counters)));
-        }
         let trace = Trace::of(child.pid, mark(service, id.generation), launch.tag).with_group(group);
         let status = self.launcher.status_socket(service, id.generation);
-        self.runs.insert(id, Run { trace, alive: true, tasks, status });
+        self.runs.insert(id, Run { trace, alive: true, tasks, probe: None, status });
+        self.watch_over(id);
         Ok(child.pid)
+    }
+
+    /// Begins to ask a run how it is, if its service is asked; at the distances that count now.
+    pub(super) fn watch_over(&mut self, id: Id) {
+        let plan = Arc::clone(&self.plan);
+        let service = plan.services.get(id.service).filter(|service| service.ready == Ready::Probe);
+        let Some(service) = service else { return };
+        let (Some(target), Some(run)) = (self.launcher.target(service), self.runs.get_mut(&id)) else { return };
+        let folder = Arc::clone(&self.launcher.context().data.run);
+        let every = Duration::from_millis(service.probe_every_ms);
+        let counters = self.log.counters().service(&service.name.as_str().into());
+        let probe = probe::watch(id, target, folder, every, self.messages.clone(), counters);
+        if let Some(former) = run.probe.replace(tokio::spawn(probe)) {
+            former.abort();
+        }
     }
 
     /// The listening socket, bound again if it was closed.

@@ -27,6 +27,9 @@ impl World {
     /// # Errors
     /// One sentence saying why not.
     pub fn begin_task(&mut self, mut task: Task) -> Result<mpsc::Receiver<News>, Refusal> {
+        if self.is_reloading() && task.is_exclusive() {
+            return Err(Refusal::Busy("Busy: a reload is under way.".to_owned()));
+        }
         if let Task::ScheduledRestart { trigger: Trigger::Manual, rules, .. } = &mut task {
             let schedule = self.plan.schedules.iter().find(|schedule| schedule.work == Work::ScheduledRestart);
             *rules = schedule.map(|schedule| schedule.rules).unwrap_or_default();

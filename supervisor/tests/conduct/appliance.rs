@@ -43,9 +43,7 @@ impl Appliance {
     /// Nothing runs yet.
     pub(super) fn new(plan: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let plan = plan.replace("SUPERVISOR", SUPERVISOR).replace("DIR", folder.path().to_str().unwrap());
-        std::fs::write(folder.path().join("plan.toml"), plan).unwrap();
-        Self {
+        let appliance = Self {
             data: folder.path().join("data"),
             folder,
             under: Vec::new(),
@@ -53,7 +51,15 @@ impl Appliance {
             variables: variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             child: None,
             mounted: false,
-        }
+        };
+        appliance.write_plan(plan);
+        appliance
+    }
+
+    /// Puts another plan in the place of the one it was started with.
+    pub(super) fn write_plan(&self, plan: &str) {
+        let plan = plan.replace("SUPERVISOR", SUPERVISOR).replace("DIR", self.folder.path().to_str().unwrap());
+        std::fs::write(self.path("plan.toml"), plan).unwrap();
     }
 
     /// Puts the data directory on a small disk of its own, at `disk`; false without the right to mount one.

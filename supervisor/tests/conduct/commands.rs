@@ -81,8 +81,20 @@ fn without_an_appliance_every_command_says_so_in_one_line() {
 
 #[test]
 fn every_command_has_help() {
-    let commands =
-        ["run", "check", "status", "start", "stop", "restart", "logs", "healthcheck", "psql", "redis-cli", "notify"];
+    let commands = [
+        "run",
+        "check",
+        "status",
+        "start",
+        "stop",
+        "restart",
+        "reload",
+        "logs",
+        "healthcheck",
+        "psql",
+        "redis-cli",
+        "notify",
+    ];
     for command in commands {
         let output = Command::new(SUPERVISOR).args([command, "--help"]).output().unwrap();
         assert!(output.status.success() && output.stdout.starts_with(b""), "{command}");

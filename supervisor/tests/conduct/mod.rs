@@ -21,6 +21,7 @@ mod order;
 mod overlap;
 mod receiver;
 mod recycle;
+mod reload;
 mod reports;
 mod schedule;
 mod tasks;

@@ -47,11 +47,31 @@ backoff = { attempts = 2 }
 "#;
 
 /// How many stories of each plan are told, and how long they are.
-const STORIES: u64 = 300;
+const STORIES: u64 = 120;
 const STEPS: u64 = 250;
+
+/// The wide plan otherwise: one service less, one more, another order, other programs, other stops.
+fn others() -> [String; 4] {
+    let changed = WIDE.replace("[\"web\"]", "[\"web\", \"--new\"]").replace("[\"worker\"]", "[\"worker\", \"--new\"]");
+    let more = "[service.more]\nkind = \"exec\"\ncommand = [\"more\"]\nafter = [\"task\"]\n";
+    let side = "[service.side]\nkind = \"exec\"\ncommand = [\"other\"]\nafter = [\"more\"]\nstop = [\"INT\", \"TERM@1\", \"KILL@9\"]\n";
+    let (without_side, _) = WIDE.split_once("[service.side]").unwrap();
+    [
+        WIDE.to_owned(),
+        changed.clone(),
+        format!("{without_side}{more}"),
+        format!("{without_side}{more}{side}")
+            .replace("after = [\"task\"]\nready", "after = [\"more\"]\nready")
+            .replace("[\"worker\"]", "[\"worker\", \"2\"]"),
+    ]
+}
 
 fn chaos(plan: &str, seed: u64) -> Weather {
     let mut weather = Weather::new(plan, seed);
+    if plan == WIDE {
+        let others = others();
+        weather.may_change_to(&others.each_ref().map(String::as_str));
+    }
     weather.begin();
     for _ in 0..weather.roll(STEPS) {
         if weather.roll(10) == 0 {

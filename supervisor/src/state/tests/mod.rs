@@ -2,6 +2,7 @@
 
 mod chance;
 mod hardship;
+mod reload;
 mod story;
 mod watch;
 mod weather;

@@ -57,7 +57,9 @@ impl Story {
 
     fn id(&self, word: &str) -> Id {
         let (name, generation) = word.split_once('.').unwrap();
-        let service = self.state.as_ref().unwrap().plan().find(name).unwrap();
+        // What has been taken out may be running still.
+        let mut services = self.state.as_ref().unwrap().plan().services.iter();
+        let service = services.position(|spec| spec.name == name).unwrap();
         Id { service, generation: generation.parse().unwrap() }
     }
 
@@ -90,7 +92,15 @@ impl Story {
 
     /// Tells one event and returns the actions but for the log.
     pub(super) fn tell(&mut self, line: &str) -> Vec<String> {
-        let event = self.event(line);
+        self.happens(self.event(line))
+    }
+
+    /// Another plan comes.
+    pub(super) fn reload(&mut self, text: &str) -> Vec<String> {
+        self.happens(Event::Reload { token: 9, plan: Arc::new(plan::parse(text).unwrap()) })
+    }
+
+    fn happens(&mut self, event: Event) -> Vec<String> {
         let (state, actions) = self.state.take().unwrap().step(self.now, event);
         let name = |id: &Id| format!("{}.{}", state.plan().services[id.service].name, id.generation);
         let told = actions.iter().filter_map(|action| match action {
@@ -100,12 +110,20 @@ impl Story {
             Action::LookForSpace => Some("look".to_owned()),
             Action::CloseListener => Some("close".to_owned()),
             // Every stop says so; the stories that are about tasks look at what is held back.
-            Action::EndTasks | Action::Log(..) => None,
+            Action::EndTasks | Action::Log(..) | Action::Adopt(_) => None,
             Action::Answer { token, result } => Some(match result {
                 Ok(text) => format!("{token} ok: {text}"),
                 Err(text) => format!("{token} no: {text}"),
             }),
             Action::Finish(code) => Some(format!("finish {code}")),
+            Action::Reloaded { result: Err(reason), .. } => Some(format!("not reloaded: {reason}")),
+            Action::Reloaded { result: Ok(reloaded), .. } => {
+                let told = reloaded.services.iter().map(|taken| {
+                    let mark = if taken.ok == Some(true) { "+" } else { "-" };
+                    format!("{mark}{}: {}", taken.change.service, taken.message.as_deref().unwrap_or(""))
+                });
+                Some(format!("reloaded {}", told.collect::<Vec<_>>().join(" | ")))
+            }
         });
         let told = told.collect();
         self.state = Some(state);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::state::types::{Phase, Stage};
 use crate::state::*;
 
@@ -29,6 +29,9 @@ pub(super) struct Weather {
     been_ready: BTreeSet<usize>,
     last_generation: BTreeMap<usize, u64>,
     unanswered: BTreeMap<u64, usize>,
+    reloads: BTreeSet<u64>,
+    /// Plans that may be gone over to.
+    plans: Vec<Arc<Plan>>,
     last_token: u64,
     tasks: bool,
     full: bool,
@@ -49,12 +52,19 @@ impl Weather {
             been_ready: BTreeSet::new(),
             last_generation: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            reloads: BTreeSet::new(),
+            plans: Vec::new(),
             last_token: 0,
             tasks: false,
             full: false,
             finished: None,
             story: Vec::new(),
         }
+    }
+
+    /// From now on a reload may come at any time, to one of these plans.
+    pub(super) fn may_change_to(&mut self, texts: &[&str]) {
+        self.plans = texts.iter().map(|text| Arc::new(plan::parse(text).unwrap())).collect();
     }
 
     fn state(&self) -> &State {
@@ -83,7 +93,7 @@ impl Weather {
     pub(super) fn step(&mut self) {
         let services: Vec<usize> = (0..self.state().plan().services.len()).collect();
         let alive: Vec<Id> = self.with(Life::Alive);
-        match self.roll(20) {
+        match self.roll(21) {
             0..=3 => {
                 if let Some(id) = self.pick(&alive) {
                     self.tell(Event::Ready { id });
@@ -125,8 +135,20 @@ impl Weather {
                 self.tasks = self.roll(2) == 0 && self.state().phase == Phase::Running;
                 self.tell(Event::Tasks { running: self.tasks });
             }
+            16 => self.reload(),
             _ => self.pass_time(),
         }
+    }
+
+    fn reload(&mut self) {
+        if self.plans.is_empty() {
+            return;
+        }
+        let index = usize::try_from(self.roll(self.plans.len() as u64)).unwrap();
+        let plan = Arc::clone(&self.plans[index]);
+        self.last_token += 1;
+        self.reloads.insert(self.last_token);
+        self.tell(Event::Reload { token: self.last_token, plan });
     }
 
     /// Something that was heard of too late, or never: the machine must bear it.
@@ -207,7 +229,13 @@ impl Weather {
     fn tell(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            self.story.push(format!("{:>8} {event:?}", self.now));
+            self.story.push(match &event {
+                Event::Reload { token, plan } => {
+                    let names: Vec<&str> = plan.services.iter().map(|spec| spec.name.as_str()).collect();
+                    format!("{:>8} Reload {token} {names:?}", self.now)
+                }
+                event => format!("{:>8} {event:?}", self.now),
+            });
             if let Event::Ready { id } | Event::Probed { id, .. } = event {
                 // Once ready, always "has been ready once"; whether it counts is seen below.
                 self.note_ready(id);
@@ -220,9 +248,12 @@ impl Weather {
             let (state, actions) = before.step(self.now, event);
             self.state = Some(state);
             for action in actions {
-                self.story.push(format!("         -> {action:?}"));
+                if !matches!(action, Action::Adopt(_)) {
+                    self.story.push(format!("         -> {action:?}"));
+                }
                 self.check(
-                    phase != Phase::Finished || matches!(action, Action::Log(..) | Action::Answer { .. }),
+                    phase != Phase::Finished
+                        || matches!(action, Action::Log(..) | Action::Answer { .. } | Action::Reloaded { .. }),
                     "after the end nothing is done",
                 );
                 events.extend(self.enact(&action));
@@ -268,6 +299,11 @@ impl Weather {
             Action::Answer { token, .. } => {
                 let is_asked = self.unanswered.remove(&token).is_some();
                 self.check(is_asked, "every request is answered once");
+                None
+            }
+            Action::Reloaded { token, .. } => {
+                let is_asked = self.reloads.remove(&token);
+                self.check(is_asked, "every reload is answered once");
                 None
             }
             Action::Finish(exit) => {
@@ -408,10 +444,15 @@ impl Weather {
     pub(super) fn look_at_rest(&self) {
         if self.is_finished() {
             self.check(self.unanswered.is_empty(), "at the end every request has been answered");
+            self.check(self.reloads.is_empty(), "at the end every reload has been answered");
             return self.check(self.lives.is_empty(), "at the end nothing is left");
         }
+        self.check(self.reloads.is_empty(), "at rest every reload is over");
         let status = self.state().status();
-        let waits = |service: &usize| status[*service].state == "waiting";
+        let waits = |service: &usize| {
+            let name = &self.state().plan().services[*service].name;
+            status.iter().any(|status| status.name == *name && status.state == "waiting")
+        };
         self.check(self.unanswered.values().all(waits), "at rest every request has been answered");
         for status in status {
             let rests = ["ready", "done", "stopped", "failed"].contains(&status.state.as_str());
