@@ -89,6 +89,38 @@ impl Kind {
         matches!(self, Self::Feishu | Self::Lark | Self::DingTalk | Self::Ntfy | Self::Generic)
     }
 
+    /// The hosts by which it is known, with all below them; none for what people run themselves.
+    pub const fn hosts(self) -> &'static [&'static str] {
+        match self {
+            Self::Feishu => &["feishu.cn", "larkoffice.com"],
+            Self::Lark => &["larksuite.com"],
+            Self::DingTalk => &["oapi.dingtalk.com"],
+            Self::WeCom => &["qyapi.weixin.qq.com"],
+            Self::Slack => &["hooks.slack.com"],
+            Self::Discord => &["discord.com", "discordapp.com"],
+            Self::Teams => &["webhook.office.com", "logic.azure.com", "powerplatform.com", "powerautomate.com"],
+            Self::Telegram => &["api.telegram.org"],
+            Self::Ntfy => &["ntfy.sh"],
+            Self::Generic => &[],
+        }
+    }
+
+    /// What its addresses look like.
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::Feishu => "https://open.feishu.cn/open-apis/bot/v2/hook/…",
+            Self::Lark => "https://open.larksuite.com/open-apis/bot/v2/hook/…",
+            Self::DingTalk => "https://oapi.dingtalk.com/robot/send?access_token=…",
+            Self::WeCom => "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…",
+            Self::Slack => "https://hooks.slack.com/services/…",
+            Self::Discord => "https://discord.com/api/webhooks/…",
+            Self::Teams => "https://….powerplatform.com/…/workflows/…",
+            Self::Telegram => "https://api.telegram.org/bot…?chat_id=…",
+            Self::Ntfy => "https://ntfy.sh/<topic>",
+            Self::Generic => "https://",
+        }
+    }
+
     /// The language its readers most likely speak.
     pub const fn language(self) -> Language {
         match self {
@@ -118,7 +150,8 @@ pub const fn limits(kind: Kind) -> Limits {
         Kind::DingTalk => (19_500, 20, 5),
         // 4096 bytes of text.
         Kind::WeCom => (4_096, 20, 5),
-        Kind::Slack => (30_000, 60, 1),
+        // About one a second, and short bursts.
+        Kind::Slack => (30_000, 60, 5),
         // 6000 characters in all, five a webhook within two seconds, thirty a channel within a minute.
         Kind::Discord => (32_000, 30, 2),
         // 28 KB with all that Teams adds.
@@ -137,32 +170,13 @@ pub fn kind_of(url: &str) -> Option<Kind> {
     let Parts { host, path, .. } = split(url).ok()?;
     let host = host.to_ascii_lowercase();
     let is = |name: &str| host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-    if is("feishu.cn") || is("larkoffice.com") {
-        return Some(Kind::Feishu);
+    let kind = Kind::ALL.into_iter().find(|kind| kind.hosts().iter().any(|name| is(name)))?;
+    match kind {
+        // Discord takes Slack's form too, at an address of its own; the rest of its host is for people.
+        Kind::Discord if path.trim_end_matches('/').ends_with("/slack") => Some(Kind::Slack),
+        Kind::Discord => path.starts_with("/api/").then_some(kind),
+        _ => Some(kind),
     }
-    if is("larksuite.com") {
-        return Some(Kind::Lark);
-    }
-    if is("oapi.dingtalk.com") {
-        return Some(Kind::DingTalk);
-    }
-    if is("qyapi.weixin.qq.com") {
-        return Some(Kind::WeCom);
-    }
-    if is("hooks.slack.com") {
-        return Some(Kind::Slack);
-    }
-    if (is("discord.com") || is("discordapp.com")) && path.starts_with("/api/") {
-        // Discord takes Slack's form too, at an address of its own.
-        return Some(if path.trim_end_matches('/').ends_with("/slack") { Kind::Slack } else { Kind::Discord });
-    }
-    if is("webhook.office.com") || is("logic.azure.com") || is("powerplatform.com") || is("powerautomate.com") {
-        return Some(Kind::Teams);
-    }
-    if is("api.telegram.org") {
-        return Some(Kind::Telegram);
-    }
-    is("ntfy.sh").then_some(Kind::Ntfy)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ use sha2::Sha256;
 
 use fit::fit;
 pub use kind::{Kind, Limits, kind_of, limits};
-pub use request::{Request, Target, request, verdict};
+pub use request::{Request, Target, check, request, verdict};
 pub use verdict::Verdict;
 
 /// Something to tell people.

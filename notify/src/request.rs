@@ -29,7 +29,7 @@ pub struct Request {
 
 /// Makes the request: within the service's size, shortened with a mark where need be, calling nobody, and with no
 /// markup in it that came from the message. `id` is the same whenever the same message is sent again, and `word` says
-/// what it is to programs (`restart.report`, `test`); both reach only [`Kind::Generic`]. `now_ms` is in milliseconds
+/// what it is to programs (`restart.report`, `test`); both reach programs only. `now_ms` is in milliseconds
 /// since 1970: signatures are good for about an hour.
 ///
 /// # Errors
@@ -41,7 +41,8 @@ pub fn request(target: &Target<'_>, message: &Message, id: &str, word: &str, now
     let secret = secret.filter(|secret| !secret.is_empty() && kind.takes_secret());
     // An address that is none is refused for each kind alike.
     crate::address::split(url)?;
-    let mut headers = vec![("Content-Type", "application/json; charset=utf-8".to_owned())];
+    let content_type = if kind == Kind::Generic { "application/json" } else { "application/json; charset=utf-8" };
+    let mut headers = vec![("Content-Type", content_type.to_owned())];
     let (url, body) = match kind {
         Kind::Feishu | Kind::Lark => {
             let signed = secret.map(|secret| (secret, now_ms.div_euclid(1_000)));
@@ -49,7 +50,11 @@ pub fn request(target: &Target<'_>, message: &Message, id: &str, word: &str, now
         }
         Kind::DingTalk => (dingtalk::address(url, secret, now_ms)?, dingtalk::body(&message)?),
         Kind::WeCom => (url.to_owned(), wecom::body(&message)?),
-        Kind::Slack => (url.to_owned(), slack::body(&message)?),
+        Kind::Slack => {
+            // Of those that take Slack's form some are programs of people's own.
+            headers.push((generic::IDEMPOTENCY_HEADER, id.to_owned()));
+            (url.to_owned(), slack::body(&message)?)
+        }
         Kind::Discord => (discord::address(url)?, discord::body(&message)?),
         Kind::Teams => (url.to_owned(), teams::body(&message)?),
         Kind::Telegram => (telegram::address(url)?, telegram::body(url, &message)?),
@@ -65,6 +70,18 @@ pub fn request(target: &Target<'_>, message: &Message, id: &str, word: &str, now
         }
     };
     Ok(Request { url, headers, body })
+}
+
+/// Whether messages of this kind can be sent to this address, as far as it shows.
+///
+/// # Errors
+/// What is wrong with it, without repeating it.
+pub fn check(kind: Kind, url: &str) -> Result<(), String> {
+    match kind {
+        Kind::Telegram => telegram::address(url).map(drop),
+        Kind::Ntfy => ntfy::address(url).map(drop),
+        _ => crate::address::split(url).map(drop),
+    }
 }
 
 /// What an answer means: its status, its `Retry-After` in seconds, and the beginning of its body. Services that answer
@@ -234,7 +251,8 @@ mod tests {
         assert_eq!(names(Kind::Ntfy, Some("tk")), ["Content-Type", "Authorization"]);
         let generic = ["Content-Type", "Idempotency-Key", "X-Signature", "X-Signature-256"];
         assert_eq!(names(Kind::Generic, Some("s")), generic);
-        assert_eq!(names(Kind::Slack, Some("s")), ["Content-Type"]);
+        assert_eq!(names(Kind::Slack, Some("s")), ["Content-Type", "Idempotency-Key"]);
+        assert_eq!(names(Kind::DingTalk, Some("s")), ["Content-Type"]);
     }
 
     #[test]
@@ -243,6 +261,8 @@ mod tests {
             let target = Target { kind, url: "hooks.example/secret", secret: None };
             let why = request(&target, &message(), "id", "test", 0).unwrap_err();
             assert!(!why.contains("secret"), "{kind:?}: {why}");
+            assert_eq!(super::check(kind, target.url), Err(why));
+            assert_eq!(super::check(kind, url(kind)), Ok(()));
         }
     }
 

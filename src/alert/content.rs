@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use glitchbox_notify::{Language, Level as Colour, Message};
 use serde_json::{Value, json};
 
+use super::webhook;
 use super::words::{events, issues, language, pick};
 use crate::protocol::Level;
 use crate::protocol::event::{Event, Frame, Stacktrace};
@@ -68,8 +69,11 @@ pub struct Item {
 
 /// The language of a destination: the user's own; of a bot, the one its house speaks.
 pub fn language_of(channel: &Channel, addressee: &Addressee) -> Language {
-    let is_chinese = channel.kind == RecipientKind::Feishu && !channel.destination.contains("larksuite.com");
-    language(&addressee.language).unwrap_or(if is_chinese { Language::Chinese } else { Language::English })
+    let of_house = || match channel.kind {
+        RecipientKind::Email => Language::English,
+        kind => webhook::kind_of(kind, &channel.destination).language(),
+    };
+    language(&addressee.language).unwrap_or_else(of_house)
 }
 
 /// The page of a project's alerts; `origin` is our public address.

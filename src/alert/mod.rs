@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `throttle` | how many messages a destination gets |
+//! | `pace` | how fast they go out to one address |
 //! | `content` | what a message says, in the reader's language |
 //! | `mail`, `html` | the same as a mail |
 //! | `webhook` | the same as the body of a request |
@@ -12,6 +13,7 @@
 pub mod content;
 mod html;
 pub mod mail;
+pub mod pace;
 pub mod signal;
 pub mod test_message;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::ids::{IssueId, ProjectId};
 use crate::protocol::{Event, Level};
 use crate::store::alert::RecipientKind;
 use crate::store::notice::Reason;
-use crate::store::notice::channel::Addressee;
+use crate::store::notice::channel::{Addressee, Channel, Window};
 use crate::store::notice::delivery::Delivery;
 
 const ORIGIN: &str = "https://errors.example.com";
@@ -98,11 +98,44 @@ fn a_mail_of_many_issues() {
 fn webhooks_of_each_kind() {
     let content = single(Reason::Frequency, Language::English);
     insta::assert_json_snapshot!("slack", body(RecipientKind::Webhook, &content, None));
+    for kind in [
+        RecipientKind::DingTalk,
+        RecipientKind::WeCom,
+        RecipientKind::Discord,
+        RecipientKind::Teams,
+        RecipientKind::Ntfy,
+    ] {
+        insta::assert_json_snapshot!(kind.as_str(), body(kind, &content, None));
+    }
+    let telegram = "https://api.telegram.org/bot1:x/sendMessage?chat_id=-100";
+    let request = webhook::request(RecipientKind::Telegram, telegram, &content, None, "notice.1.2", 0).unwrap();
+    insta::assert_json_snapshot!("telegram", serde_json::from_slice::<Value>(&request.body).unwrap());
     insta::assert_json_snapshot!("generic", body(RecipientKind::Generic, &content, Some("secret")));
     insta::assert_json_snapshot!(
         "feishu-digest",
         body(RecipientKind::Feishu, &digest(Language::Chinese), Some("secret"))
     );
+}
+
+#[test]
+fn a_destination_is_spoken_to_in_the_language_of_its_house() {
+    let spoken = |kind, destination: &str| {
+        let channel = Channel {
+            id: 1,
+            project_id: ProjectId(1),
+            kind,
+            destination: destination.to_owned(),
+            window: Window::default(),
+            failures: 0,
+        };
+        content::language_of(&channel, &addressee())
+    };
+    assert_eq!(spoken(RecipientKind::Feishu, "https://open.feishu.cn/x"), Language::Chinese);
+    assert_eq!(spoken(RecipientKind::Feishu, "https://open.larksuite.com/x"), Language::English);
+    assert_eq!(spoken(RecipientKind::DingTalk, "https://oapi.dingtalk.com/x"), Language::Chinese);
+    assert_eq!(spoken(RecipientKind::WeCom, "https://qyapi.weixin.qq.com/x"), Language::Chinese);
+    assert_eq!(spoken(RecipientKind::Webhook, "https://hooks.slack.com/x"), Language::English);
+    assert_eq!(spoken(RecipientKind::Email, "dev@example.com"), Language::English);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub fn request(
     id: &str,
     now: i64,
 ) -> Result<Request, String> {
-    let kind = kind_of(kind);
+    let kind = kind_of(kind, url);
     let mut request =
         glitchbox_notify::request(&Target { kind, url, secret }, &content.message(), id, content.kind, now)?;
     if kind == Kind::Generic {
@@ -30,11 +30,11 @@ pub fn request(
 }
 
 /// The form of request that a recipient takes.
-pub const fn kind_of(kind: RecipientKind) -> Kind {
-    match kind {
-        RecipientKind::Feishu => Kind::Feishu,
-        RecipientKind::Generic => Kind::Generic,
-        RecipientKind::Webhook | RecipientKind::Email => Kind::Slack,
+pub fn kind_of(kind: RecipientKind, url: &str) -> Kind {
+    match kind.service() {
+        Some(Kind::Feishu) if glitchbox_notify::kind_of(url) == Some(Kind::Lark) => Kind::Lark,
+        Some(service) => service,
+        None => Kind::Slack,
     }
 }
 

@@ -96,11 +96,17 @@ pub enum RecipientFault {
     /// An address that is too long.
     #[error("url` may have at most {MAX_URL} bytes.")]
     UrlTooLong,
+    /// An address of Telegram without a chat.
+    #[error("url` must end in ?chat_id=... for Telegram.")]
+    ChatMissing,
+    /// An address of ntfy without a topic.
+    #[error("url` must end in a topic for ntfy.")]
+    TopicMissing,
     /// An address for e-mail, which has none.
     #[error("url` must be empty: e-mail goes to the members of the organization.")]
     UrlOfEmail,
     /// A secret for a kind that signs nothing.
-    #[error("secret` is for `feishu` and `generic` only.")]
+    #[error("secret` is for `feishu`, `dingtalk`, `ntfy` and `generic` only.")]
     SecretUnused,
     /// A secret that is too long, or that nobody can have typed.
     #[error("secret` may have at most {MAX_SECRET} characters and no control characters.")]
@@ -111,9 +117,9 @@ pub enum RecipientFault {
 }
 
 impl RecipientKind {
-    /// True when messages of this kind can be signed.
+    /// True when a secret means something to it: messages are signed with it, or it is an access token.
     pub const fn has_secret(self) -> bool {
-        matches!(self, Self::Feishu | Self::Generic)
+        matches!(self.service(), Some(service) if service.takes_secret())
     }
 }
 
@@ -179,6 +185,7 @@ impl RecipientDraft {
             }
         } else {
             check_url(url)?;
+            self.check_place(url)?;
         }
         let secret = match &self.secret {
             SecretDraft::Remove => Some(Secret::new("")),
@@ -198,6 +205,16 @@ impl RecipientDraft {
             }
         };
         Ok(NewRecipient { kind: self.kind, url: url.to_owned(), secret })
+    }
+
+    /// Some services want to be told where within an address that can be called.
+    fn check_place(&self, url: &str) -> Result<(), RecipientFault> {
+        let Some(service) = self.kind.service() else { return Ok(()) };
+        glitchbox_notify::check(service, url).map_err(|_| match self.kind {
+            RecipientKind::Telegram => RecipientFault::ChatMissing,
+            RecipientKind::Ntfy => RecipientFault::TopicMissing,
+            _ => RecipientFault::UrlInvalid,
+        })
     }
 }
 
@@ -276,6 +293,16 @@ mod tests {
         assert_eq!(fault(webhook, "  "), RecipientFault::UrlMissing);
         assert_eq!(fault(webhook, &format!("http://h/{}", "x".repeat(MAX_URL))), RecipientFault::UrlTooLong);
         assert_eq!(fault(RecipientKind::Email, "a@example.org"), RecipientFault::UrlOfEmail);
+    }
+
+    #[test]
+    fn an_address_says_where_within_the_service() {
+        let ask = |kind, url: &str| draft(vec![recipient(kind, url)]).check(&[]);
+        let telegram = "https://api.telegram.org/bot1:x/sendMessage";
+        assert_eq!(fault(RecipientKind::Telegram, telegram), RecipientFault::ChatMissing);
+        assert!(ask(RecipientKind::Telegram, &format!("{telegram}?chat_id=-100")).is_ok());
+        assert_eq!(fault(RecipientKind::Ntfy, "https://ntfy.sh/"), RecipientFault::TopicMissing);
+        assert!(ask(RecipientKind::Ntfy, "https://ntfy.sh/alerts").is_ok());
     }
 
     #[test]

@@ -101,6 +101,25 @@ async fn an_alert_is_made_changed_switched_off_and_deleted() {
 }
 
 #[tokio::test]
+async fn every_service_is_offered_with_what_its_addresses_look_like() {
+    let (test, client) = started().await;
+    let new = format!("{ALERTS}new/");
+    for (language, label) in [("en", "DingTalk bot"), ("zh-CN", "钉钉机器人")] {
+        let page = client.with_header("accept-language", language).get(&new).await.expect(200).text();
+        assert!(page.contains(label), "{page}");
+        for kind in RecipientKind::ALL.into_iter().filter(|kind| *kind != RecipientKind::Email) {
+            assert!(page.contains(&format!(r#"<option value="{}""#, kind.as_str())), "{kind:?}: {page}");
+        }
+        assert!(page.contains("https://oapi.dingtalk.com/robot/send?access_token=…"), "{page}");
+    }
+    let ntfy = [("kind-0", "ntfy"), ("url-0", "https://ntfy.sh/alerts"), ("secret-0", "tk_demo"), ("do", "save")];
+    submit(&client, &new, &ntfy).await.expect(303);
+    let made = stored(&test, 2).await.unwrap().recipients.remove(0);
+    assert_eq!((made.kind, made.secret.is_some()), (RecipientKind::Ntfy, true));
+    assert!(client.get(ALERTS).await.text().contains("with a token"));
+}
+
+#[tokio::test]
 async fn webhooks_are_added_and_removed_without_a_script() {
     let (test, client) = started().await;
     let new = format!("{ALERTS}new/");
@@ -134,6 +153,11 @@ async fn a_mistake_is_named_where_it_is_and_nothing_typed_is_lost() {
             "number of events must be from",
         ),
         (vec![("name", "Kept"), ("when", "many"), ("quantity", "5"), ("minutes", "0")], "minutes must be a number"),
+        (
+            vec![("name", "Kept"), ("kind-0", "telegram"), ("url-0", "https://api.telegram.org/bot1:x/sendMessage")],
+            "ends in ?chat_id=",
+        ),
+        (vec![("name", "Kept"), ("kind-0", "ntfy"), ("url-0", "https://ntfy.sh/")], "ends in the topic"),
         (vec![("name", &long)], "at most 255"),
     ] {
         let page = submit(&client, &new, &fields).await.expect(422).text();
@@ -205,6 +229,7 @@ async fn a_test_message_is_sent_and_shows_what_became_of_it() {
     let client = sign_in(&test, "admin@localhost").await.with_header("accept-language", "zh-CN");
     let sender = start_sender(&test);
     let refusing = hooks.url("/refuse");
+    let (wrong_key, teams) = (hooks.url("/wecom/key"), hooks.url("/teams"));
     let (signed, plain) = (hooks.url("/signed"), hooks.url("/500"));
     let fields = [
         ("name", "Bot"),
@@ -218,10 +243,16 @@ async fn a_test_message_is_sent_and_shows_what_became_of_it() {
         ("url-2", plain.as_str()),
         ("kind-3", "webhook"),
         ("url-3", "http://127.0.0.1:9/closed-and-secret"),
+        ("kind-4", "wecom"),
+        ("url-4", wrong_key.as_str()),
+        ("kind-5", "teams"),
+        ("url-5", teams.as_str()),
     ];
     submit(&client, &format!("{ALERTS}new/"), &fields).await.expect(303);
     let alert = stored(&test, 2).await.unwrap();
-    for (place, says) in [(0, "已送达"), (1, "19021"), (2, "已送达"), (3, "500"), (4, "未能送达")] {
+    for (place, says) in
+        [(0, "已送达"), (1, "19021"), (2, "已送达"), (3, "500"), (4, "未能送达"), (5, "93000"), (6, "已送达")]
+    {
         let page = press_test(&client, &alert, &alert.recipients[place]).await;
         let main = page.split("<main").nth(1).unwrap();
         assert!(main.contains(says), "{place}: {main}");

@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Listens on a port of 127.0.0.1 until it is dropped. The path says how it answers: `/ok` 200 with `{"code":0}`,
-/// `/refuse` 200 with another code, `/500`, `/redirect` to `/ok`, and `/hang` never.
+/// `/refuse` 200 with another code, `/500`, `/redirect` to `/ok`, and `/hang` never; the others as the service of that
+/// name does (see [`answer_of_service`]).
 pub(crate) struct WebhookSink {
     port: u16,
     posts: Arc<Mutex<Vec<Post>>>,
@@ -24,6 +25,8 @@ pub(crate) struct WebhookSink {
 #[derive(Debug, Clone)]
 pub(crate) struct Post {
     pub(crate) path: String,
+    /// Without the question mark.
+    pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -84,15 +87,39 @@ impl Post {
 async fn answer(request: Request<Incoming>, kept: Arc<Mutex<Vec<Post>>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
+    let query = head.uri.query().unwrap_or_default().to_owned();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    kept.lock().unwrap().push(Post { path: path.clone(), headers: head.headers, body });
+    let is_first = !kept.lock().unwrap().iter().any(|post| post.path == path);
+    kept.lock().unwrap().push(Post { path: path.clone(), query, headers: head.headers, body });
     let reply = Response::builder();
     let reply = match path.as_str() {
         "/refuse" => reply.body(Full::from(r#"{"code":19021,"msg":"sign match fail"}"#)),
         "/500" => reply.status(500).body(Full::default()),
         "/redirect" => reply.status(302).header("location", "/redirected").body(Full::default()),
         "/hang" => std::future::pending().await,
-        _ => reply.body(Full::from(r#"{"code":0}"#)),
+        path => return Ok(answer_of_service(path, is_first)),
     };
     Ok(reply.unwrap())
+}
+
+/// What the services answer: `/dingtalk`, `/wecom`, `/discord`, `/teams`, `/bot1:x/sendMessage` (Telegram) and `/` (ntfy)
+/// take it; `/dingtalk/fast` and `/wecom/key` say no with 200, and `/discord/fast` the first time with 429.
+fn answer_of_service(path: &str, is_first: bool) -> Response<Full<Bytes>> {
+    let (status, body) = match path {
+        "/dingtalk" | "/wecom" => (200, r#"{"errcode":0,"errmsg":"ok"}"#),
+        "/dingtalk/fast" => (200, r#"{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}"#),
+        "/wecom/key" => (200, r#"{"errcode":93000,"errmsg":"invalid webhook url, hint: [1]"}"#),
+        "/discord/fast" if is_first => {
+            (429, r#"{"message":"You are being rate limited.","retry_after":7.5,"global":false}"#)
+        }
+        "/discord" | "/discord/fast" => (200, r#"{"id":"1"}"#),
+        "/teams" => (202, ""),
+        "/bot1:x/sendMessage" => (200, r#"{"ok":true,"result":{"message_id":1}}"#),
+        "/" => (200, r#"{"id":"x","event":"message"}"#),
+        _ => (200, r#"{"code":0}"#),
+    };
+    let reply = Response::builder().status(status);
+    // In whole seconds, as its header is: the body is more exact.
+    let reply = if status == 429 { reply.header("retry-after", "8") } else { reply };
+    reply.body(Full::from(body)).unwrap()
 }

@@ -1,7 +1,8 @@
 //! One destination: sends what may be sent now, message by message.
 
 use anyhow::Context;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use glitchbox_notify::limits;
 use rand::RngExt;
 
 use super::transport::{Parcel, Transport, Unsent};
@@ -78,6 +79,10 @@ pub(super) async fn deliver(
             channel::release(&app.db, channel.id, now).await.context("give the channel back")?;
             return Ok(());
         };
+        if let Err(at) = may_go_out(transport, &channel) {
+            channel::release(&app.db, channel.id, at).await.context("give the channel back")?;
+            return Ok(());
+        }
         let parcel = Parcel {
             kind: channel.kind,
             destination: &channel.destination,
@@ -97,9 +102,21 @@ pub(super) async fn deliver(
                     .context("note a message as sent")?;
                 (channel.window, channel.failures) = (window, 0);
             }
-            Err(unsent) => return fail(app, &channel, &outgoing.deliveries, &unsent).await,
+            Err(unsent) => {
+                if let Some(after) = wish(&unsent) {
+                    // Other projects' messages to it would fare no better.
+                    transport.paces.rest(&channel.destination, Utc::now() + after);
+                }
+                return fail(app, &channel, &outgoing.deliveries, &unsent).await;
+            }
         }
     }
+}
+
+/// Says no, and when to ask again, where a service would get more than it takes.
+fn may_go_out(transport: &Transport, channel: &Channel) -> Result<(), DateTime<Utc>> {
+    let Some(service) = channel.kind.service() else { return Ok(()) };
+    transport.paces.claim(&channel.destination, &limits(service), Utc::now())
 }
 
 async fn single(
@@ -177,12 +194,16 @@ async fn fail(app: &App, channel: &Channel, deliveries: &[i64], unsent: &Unsent)
     Ok(())
 }
 
-/// How long to leave a receiver alone: at least as long as it wants to be, within reason. What was refused is so until
+/// How long to leave a receiver alone: at least as long as it wants to be. What was refused is so until
 /// somebody changes something.
 fn rest(failures: i32, unsent: &Unsent) -> TimeDelta {
     let own = if unsent.is_refused { pause(i32::MAX) } else { pause(failures) };
-    let wish = unsent.after.and_then(|after| TimeDelta::from_std(after).ok()).unwrap_or_default();
-    own.max(wish.min(LONGEST_WISH))
+    own.max(wish(unsent).unwrap_or_default())
+}
+
+/// How long the receiver wants to be left alone, within reason.
+fn wish(unsent: &Unsent) -> Option<TimeDelta> {
+    unsent.after.and_then(|after| TimeDelta::from_std(after).ok()).map(|after| after.min(LONGEST_WISH))
 }
 
 /// Doubles with each failure, and varies by a quarter so that not all come back at once.

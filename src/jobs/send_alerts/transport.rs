@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::alert::content::Content;
+use crate::alert::pace::Paces;
 use crate::alert::{mail, webhook};
 use crate::config::{Config, MailTransport, Secret, SmtpSecurity, SmtpServer};
 use crate::store::alert::RecipientKind;
@@ -43,6 +44,8 @@ pub struct Transport {
     host: String,
     smtp: OnceCell<Smtp>,
     http: OnceCell<reqwest::Client>,
+    /// How fast webhooks may be sent to; to keep to it is the caller's business.
+    pub paces: Paces,
 }
 
 /// A message and where it goes.
@@ -92,6 +95,7 @@ impl Transport {
             host: config.public_url.host_str().unwrap_or("localhost").to_owned(),
             smtp: OnceCell::new(),
             http: OnceCell::new(),
+            paces: Paces::default(),
         }
     }
 
@@ -160,7 +164,12 @@ impl Transport {
                 None => break,
             }
         }
-        match glitchbox_notify::verdict(webhook::kind_of(parcel.kind), status, after.as_deref(), &answer) {
+        match glitchbox_notify::verdict(
+            webhook::kind_of(parcel.kind, parcel.destination),
+            status,
+            after.as_deref(),
+            &answer,
+        ) {
             Verdict::Taken => Ok(()),
             Verdict::Later { why, after } => {
                 Err(Unsent { why: format!("the webhook answered {why}"), after, is_refused: false })

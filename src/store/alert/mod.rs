@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use glitchbox_notify::Kind;
 use sqlx::{PgConnection, PgPool};
 
 use super::Result;
@@ -52,7 +53,7 @@ pub struct Recipient {
     pub kind: RecipientKind,
     /// Where to; empty for e-mail.
     pub url: String,
-    /// What messages to Feishu and generic webhooks are signed with.
+    /// What messages are signed with, where the service signs; the access token of ntfy.
     pub secret: Option<Secret>,
 }
 
@@ -66,13 +67,36 @@ pub enum RecipientKind {
     Webhook,
     /// A card for a bot of Feishu or Lark.
     Feishu,
+    /// Markdown for a bot of DingTalk.
+    DingTalk,
+    /// Markdown for a bot of WeCom.
+    WeCom,
+    /// An embed for a channel of Discord.
+    Discord,
+    /// A card for a workflow of Microsoft Teams.
+    Teams,
+    /// A message of a bot of Telegram.
+    Telegram,
+    /// A notification of a topic of ntfy.
+    Ntfy,
     /// Plain JSON for programs of people's own.
     Generic,
 }
 
 impl RecipientKind {
     /// Every kind, in the order to show them.
-    pub const ALL: [Self; 4] = [Self::Email, Self::Webhook, Self::Feishu, Self::Generic];
+    pub const ALL: [Self; 10] = [
+        Self::Email,
+        Self::Webhook,
+        Self::Feishu,
+        Self::DingTalk,
+        Self::WeCom,
+        Self::Discord,
+        Self::Teams,
+        Self::Telegram,
+        Self::Ntfy,
+        Self::Generic,
+    ];
 
     /// Its name, as stored and as the API knows it.
     pub const fn as_str(self) -> &'static str {
@@ -80,7 +104,29 @@ impl RecipientKind {
             Self::Email => "email",
             Self::Webhook => "webhook",
             Self::Feishu => "feishu",
+            Self::DingTalk => "dingtalk",
+            Self::WeCom => "wecom",
+            Self::Discord => "discord",
+            Self::Teams => "teams",
+            Self::Telegram => "telegram",
+            Self::Ntfy => "ntfy",
             Self::Generic => "generic",
+        }
+    }
+
+    /// The form of its requests; none for mail. Lark is Feishu at another address.
+    pub const fn service(self) -> Option<Kind> {
+        match self {
+            Self::Email => None,
+            Self::Webhook => Some(Kind::Slack),
+            Self::Feishu => Some(Kind::Feishu),
+            Self::DingTalk => Some(Kind::DingTalk),
+            Self::WeCom => Some(Kind::WeCom),
+            Self::Discord => Some(Kind::Discord),
+            Self::Teams => Some(Kind::Teams),
+            Self::Telegram => Some(Kind::Telegram),
+            Self::Ntfy => Some(Kind::Ntfy),
+            Self::Generic => Some(Kind::Generic),
         }
     }
 

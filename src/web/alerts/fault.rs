@@ -46,6 +46,8 @@ fn recipient(lang: Lang, fault: RecipientFault) -> String {
     match fault {
         RecipientFault::UrlMissing => lang.address_missing().to_owned(),
         RecipientFault::UrlInvalid | RecipientFault::UrlOfEmail => lang.address_invalid().to_owned(),
+        RecipientFault::ChatMissing => lang.chat_missing().to_owned(),
+        RecipientFault::TopicMissing => lang.topic_missing().to_owned(),
         RecipientFault::UrlTooLong => lang.address_too_long(MAX_URL),
         RecipientFault::SecretUnused | RecipientFault::SecretInvalid => lang.secret_invalid(MAX_SECRET),
         RecipientFault::Repeated => lang.address_repeated().to_owned(),

@@ -3,6 +3,7 @@
 //! Webhooks are rows with numbered fields. "Add" and "Remove" send the form and show it again with a row more or
 //! less, nothing stored, so that it needs no script.
 
+use glitchbox_notify::Kind;
 use maud::{Markup, html};
 
 use super::super::failure::Failure;
@@ -16,8 +17,10 @@ use crate::store::alert_draft::{
     AlertDraft, DraftError, MAX_NAME, MAX_SECRET, QUANTITY, RecipientDraft, SecretDraft, TIMESPAN,
 };
 
-/// The kinds that a row may have.
-const ROW_KINDS: [RecipientKind; 3] = [RecipientKind::Webhook, RecipientKind::Feishu, RecipientKind::Generic];
+/// The kinds that a row may have: those that go by HTTP.
+fn row_kinds() -> impl Iterator<Item = (RecipientKind, Kind)> {
+    RecipientKind::ALL.into_iter().filter_map(|kind| kind.service().map(|service| (kind, service)))
+}
 
 /// What is filled in.
 #[derive(Debug, Default)]
@@ -106,7 +109,7 @@ impl AlertForm {
     pub(super) fn read(fields: &Fields, stored: Option<&Alert>) -> Result<Self, Failure> {
         let row = |place: usize| {
             let field = |name: &str| fields.get(&format!("{name}-{place}")).to_owned();
-            let kind = RecipientKind::from_name(&field("kind")).filter(|kind| ROW_KINDS.contains(kind))?;
+            let kind = RecipientKind::from_name(&field("kind")).filter(|kind| kind.service().is_some())?;
             let id = field("id").parse().ok().map(AlertRecipientId);
             let before = stored.and_then(|alert| alert.recipients.iter().find(|one| Some(one.id) == id));
             Some(Row {
@@ -265,8 +268,11 @@ fn webhook(lang: Lang, place: usize, row: &Row, mistake: Option<&str>) -> Markup
             div.field {
                 label for=(field("kind")) { (lang.kind()) }
                 select id=(field("kind")) name=(field("kind")) {
-                    @for kind in ROW_KINDS {
-                        option value=(kind.as_str()) selected[kind == row.kind] { (super::kind_name(lang, kind)) }
+                    @for (kind, service) in row_kinds() {
+                        option value=(kind.as_str()) selected[kind == row.kind] data-hosts=(hosts(service))
+                            data-example=(service.example()) data-unsigned[!kind.has_secret()] {
+                            (super::kind_name(lang, kind))
+                        }
                     }
                 }
             }
@@ -274,11 +280,14 @@ fn webhook(lang: Lang, place: usize, row: &Row, mistake: Option<&str>) -> Markup
                 label for=(field("url")) { (lang.address()) }
                 // A text, since a browser's own check of addresses would speak before ours.
                 input type="text" inputmode="url" id=(field("url")) name=(field("url")) value=(row.url)
-                    placeholder="https://" autocomplete="off" spellcheck="false"
+                    placeholder=(row.kind.service().map_or("", Kind::example)) autocomplete="off" spellcheck="false"
                     aria-invalid=[mistake.map(|_| "true")];
             }
             div.field.secret {
-                label for=(field("secret")) { (lang.signing_secret()) }
+                label for=(field("secret")) {
+                    span.of-key { (lang.signing_secret()) }
+                    span.of-token { (lang.access_token()) }
+                }
                 // Not a password field: browsers would offer to keep it as that of the account.
                 input.concealed type="text" id=(field("secret")) name=(field("secret")) value=(row.secret)
                     maxlength=(MAX_SECRET) autocomplete="off" spellcheck="false"
@@ -294,6 +303,12 @@ fn webhook(lang: Lang, place: usize, row: &Row, mistake: Option<&str>) -> Markup
             button.btn.small.remove type="submit" name="do" value={ "remove-" (place) } { (lang.remove_webhook()) }
         }
     }
+}
+
+/// The hosts by which the script knows the service of an address, blanks between them.
+fn hosts(service: Kind) -> String {
+    let lark = if service == Kind::Feishu { Kind::Lark.hosts() } else { &[] };
+    [service.hosts(), lark].concat().join(" ")
 }
 
 fn problem(text: &str) -> Markup {

@@ -114,6 +114,12 @@ fn kind_name(lang: Lang, kind: RecipientKind) -> &'static str {
         RecipientKind::Email => lang.kind_email(),
         RecipientKind::Webhook => lang.kind_webhook(),
         RecipientKind::Feishu => lang.kind_feishu(),
+        RecipientKind::DingTalk => lang.kind_dingtalk(),
+        RecipientKind::WeCom => lang.kind_wecom(),
+        RecipientKind::Discord => lang.kind_discord(),
+        RecipientKind::Teams => lang.kind_teams(),
+        RecipientKind::Telegram => lang.kind_telegram(),
+        RecipientKind::Ntfy => lang.kind_ntfy(),
         RecipientKind::Generic => lang.kind_generic(),
     }
 }

@@ -116,7 +116,9 @@ pub(super) fn show(lang: Lang, recipient: &Recipient, deliveries: &Deliveries) -
             strong { (kind_name(lang, recipient.kind)) }
             @if recipient.kind == RecipientKind::Email { (mail_members(lang, &deliveries.members)) }
             @else { code { (masked(&recipient.url)) } }
-            @if recipient.secret.is_some() { span.badge { (lang.is_signed()) } }
+            @if recipient.secret.is_some() {
+                span.badge { (if recipient.kind == RecipientKind::Ntfy { lang.has_token() } else { lang.is_signed() }) }
+            }
         }
         div.state {
             span class={ "dot " (class) } {}

@@ -50,6 +50,25 @@
     for (const box of document.querySelectorAll("input[name=issue]")) box.checked = all.checked;
   });
 
+  // An alert's webhooks: an address tells its service, and a service shows what its addresses look like.
+  for (const hook of document.querySelectorAll(".hook")) {
+    const kind = hook.querySelector("select");
+    const address = hook.querySelector(".url input");
+    if (!kind || !address) continue;
+    const showExample = () => { address.placeholder = kind.selectedOptions[0].dataset.example; };
+    kind.addEventListener("change", showExample);
+    address.addEventListener("input", () => {
+      const host = address.value.trim().replace(/^https?:\/\//i, "").split(/[/?#:]/)[0].toLowerCase();
+      const isOf = (option) =>
+        option.dataset.hosts.split(" ").some((name) => name && (host === name || host.endsWith(`.${name}`)));
+      const known = [...kind.options].find(isOf);
+      if (known && !known.selected) {
+        known.selected = true;
+        showExample();
+      }
+    });
+  }
+
   // A project without events: look again until the first one is there.
   if (document.querySelector("[data-waiting]")) {
     const timer = setInterval(async () => {

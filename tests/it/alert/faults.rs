@@ -6,21 +6,8 @@ use glitchbox::alert::throttle::POLICY;
 use glitchbox::store::alert::{self, RecipientKind};
 use glitchbox::store::notice::delivery::{self, LogRow, State};
 
-use super::{add_alert, add_member, error};
+use super::{add_alert, add_member, error, wait_for_log};
 use crate::support::{MailSink, TestApp, WebhookSink};
-
-/// The log, once every delivery of it is as wanted.
-async fn wait_for_log(app: &TestApp, wanted: impl Fn(&LogRow) -> bool) -> Vec<LogRow> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let log = delivery::log(app.database.pool(), app.project.id, 100).await.unwrap();
-        if !log.is_empty() && log.iter().all(&wanted) {
-            return log;
-        }
-        assert!(Instant::now() < deadline, "{log:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// A port that nobody listens on.
 async fn closed_port() -> u16 {

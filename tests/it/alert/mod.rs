@@ -4,12 +4,16 @@ mod command;
 mod delivery;
 mod faults;
 mod outbox;
+mod services;
 mod settings;
 mod storm;
+
+use std::time::{Duration, Instant};
 
 use glitchbox::config::Secret;
 use glitchbox::store::alert::{self, NewAlert, NewRecipient, RecipientKind};
 use glitchbox::store::member::{self, Role};
+use glitchbox::store::notice::delivery::{self as notice_delivery, LogRow};
 use glitchbox::store::user::{self, NewUser, UserChange};
 use serde_json::{Value, json};
 
@@ -40,6 +44,19 @@ async fn add_alert(app: &TestApp, recipients: &[(RecipientKind, &str, Option<&st
         recipients: recipients.collect(),
     };
     alert::insert(&app.app.db, app.project.id, &new).await.unwrap();
+}
+
+/// The log, once every delivery of it is as wanted.
+async fn wait_for_log(app: &TestApp, wanted: impl Fn(&LogRow) -> bool) -> Vec<LogRow> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let log = notice_delivery::log(app.database.pool(), app.project.id, 100).await.unwrap();
+        if !log.is_empty() && log.iter().all(&wanted) {
+            return log;
+        }
+        assert!(Instant::now() < deadline, "{log:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// An error with a stack; equal names are one issue.

@@ -174,7 +174,10 @@ async fn what_cannot_be_is_refused_with_the_fields_name() {
         (json!({ "alertRecipients": {} }), "`alertRecipients`"),
         (hook(json!("email")), "`alertRecipients[0]`"),
         (hook(json!({})), "`alertRecipients[0].recipientType`"),
-        (hook(json!({ "recipientType": "pigeon" })), "email, webhook, feishu, generic"),
+        (
+            hook(json!({ "recipientType": "pigeon" })),
+            "email, webhook, feishu, dingtalk, wecom, discord, teams, telegram, ntfy, generic",
+        ),
         (hook(json!({ "recipientType": "webhook" })), "`alertRecipients[0].url` is missing"),
         (hook(json!({ "recipientType": "email", "url": "a@example.org" })), "`alertRecipients[0].url`"),
         (hook(json!({ "recipientType": "webhook", "url": SLACK, "secret": "x" })), "`alertRecipients[0].secret`"),
