@@ -374,6 +374,7 @@ pub(super) fn redact(mut report: Report, redactor: &Redactor) -> Report {
     for action in &mut report.actions {
         clean(&mut action.message);
     }
+    report.pg.iter_mut().flat_map(|pg| &mut pg.stale).for_each(clean);
     if let Some(error) = report.backup.as_mut().and_then(|backup| backup.error.as_mut()) {
         clean(error);
     }

@@ -84,6 +84,48 @@ fn a_report_goes_to_each_channel_in_its_form_and_again_when_asked() {
 }
 
 #[test]
+fn each_service_gets_its_own_form_and_is_left_alone_as_long_as_it_asks() {
+    let slow = ["429 Slow down\r\nRetry-After: 2\r\n\r\n"];
+    let lark_limit = ["200 OK\r\n\r\n{\"code\":19001,\"msg\":\"param invalid\"}"];
+    // The variable, what the address ends in, what the service says first, and what its form has in it.
+    let services: [(&str, &str, &[&str], &str); 8] = [
+        ("REPORT_LARK_URL", "/hook", &lark_limit, "\"interactive\""),
+        ("REPORT_DINGTALK_URL", "/robot/send?access_token=x", &[], "\"markdown\""),
+        ("REPORT_WECOM_URL", "/cgi-bin/webhook/send?key=x", &[], "\"markdown\""),
+        ("REPORT_SLACK_URL", "/services/T/B/x", &slow, "\"attachments\""),
+        ("REPORT_DISCORD_URL", "/api/webhooks/1/x", &[], "\"embeds\""),
+        ("REPORT_TEAMS_URL", "/workflows/x", &[], "AdaptiveCard"),
+        ("REPORT_TELEGRAM_URL", "/bot1:x/sendMessage?chat_id=-1001", &[], "\"-1001\""),
+        ("REPORT_NTFY_URL", "/restarts", &[], "\"restarts\""),
+    ];
+    let receivers = services.map(|(_, _, moods, _)| Receiver::http(moods));
+    let urls: Vec<(&str, String)> =
+        services.iter().zip(&receivers).map(|(service, receiver)| (service.0, receiver.url(service.1))).collect();
+    let mut variables: Vec<(&str, &str)> = urls.iter().map(|(name, url)| (*name, url.as_str())).collect();
+    variables.extend([
+        ("REPORT_DINGTALK_SECRET", "secret-of-the-robot"),
+        ("REPORT_NTFY_SECRET", "tk_token-of-ntfy"),
+        ("REPORT_LANGUAGE", "en"),
+    ]);
+    let appliance = start(&variables);
+    let since = Instant::now();
+    let id = restart(&appliance);
+    let told = || deliveries(&appliance, &id).values().filter(|status| *status == "delivered").count();
+    wait_until(|| told() == 8, || format!("{:?}\n{}", deliveries(&appliance, &id), appliance.output()));
+    assert!(since.elapsed() > Duration::from_secs(2), "Slack was not left alone");
+    for ((name, _, moods, form), receiver) in services.iter().zip(&receivers) {
+        let last = receiver.all().pop().unwrap();
+        assert_eq!(receiver.all().len(), 1 + moods.len(), "{name}");
+        assert!(last.body.contains(form) && last.body.contains("glitchbox restart report"), "{name}: {last:?}");
+        assert!(last.header("content-type").unwrap().starts_with("application/json"), "{name}: {last:?}");
+    }
+    let [_, dingtalk, .., ntfy] = &receivers;
+    assert!(dingtalk.all()[0].head.contains("&sign="), "{:?}", dingtalk.all());
+    assert_eq!(ntfy.all()[0].header("authorization"), Some("Bearer tk_token-of-ntfy"));
+    assert!(!appliance.output().contains("token-of-ntfy"), "{}", appliance.output());
+}
+
+#[test]
 fn channels_are_told_always_at_failure_or_at_a_change() {
     let (always, change, mail) = (Receiver::http(&[]), Receiver::http(&[]), Receiver::smtp(&[]));
     let appliance = start(&[
