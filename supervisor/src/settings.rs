@@ -22,7 +22,7 @@ const DEFAULT_PORT: u16 = 8000;
 const DEFAULT_DATA_DIR: &str = "./data";
 
 /// Variables whose values are secrets, beside those of the channels; each may also come as `NAME_FILE`.
-const SECRETS: &[&str] = &[
+pub(crate) const SECRETS: &[&str] = &[
     "SECRET_KEY",
     "DB_PASSWORD",
     "REDIS_PASSWORD",

@@ -2,6 +2,7 @@
 
 mod backup;
 mod clients;
+mod doctor;
 mod follow;
 mod freeze;
 mod operate;
@@ -180,6 +181,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look for everything that makes trouble sooner or later, and say what to do about it
+    #[command(
+        after_help = "Exit codes: 0 nothing is bad (though some things could be better), 1 something is, 15 wrong use."
+    )]
+    Doctor {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented where it is defined")]
+        place: Place,
+        /// As JSON: the findings with check, verdict (ok, warn, bad), text and fix
+        #[arg(long)]
+        json: bool,
+    },
     /// Open psql on the bundled PostgreSQL, as the superuser
     Psql(Client),
     /// Open redis-cli on the bundled Redis
@@ -301,6 +314,7 @@ pub fn operate(command: Command) -> Result<u8, Failure> {
         }
         Command::Freeze(arguments) => answer(arguments.json, block_on(Box::pin(freeze::freeze(arguments)))),
         Command::Thaw { place, json } => answer(json, block_on(Box::pin(freeze::thaw(place, json)))),
+        Command::Doctor { place, json } => answer(json, block_on(Box::pin(doctor::doctor(place, json)))),
         Command::Report(command) => answer(command.is_json(), block_on(Box::pin(report::report(command)))),
         Command::Psql(client) => clients::psql(&client).map(|never| match never {}),
         Command::RedisCli(client) => clients::redis_cli(&client).map(|never| match never {}),
