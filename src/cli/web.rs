@@ -16,6 +16,7 @@ use crate::http::{Traffic, health, listener, server};
 use crate::ingest::{self, Edge};
 use crate::shutdown::Shutdown;
 use crate::telemetry::notify::notify;
+use crate::telemetry::watchdog::keep_reporting;
 
 /// No arguments: everything comes from the environment.
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ const CLOSE_AT_DRAIN: Duration = Duration::from_secs(3);
 pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
     start_logging("web", &config);
     let listener = listener::open(config.port).with_context(|| format!("listen on port {}", config.port))?;
-    let supervisor = environment("NOTIFY_SOCKET");
+    let (supervisor, watchdog) = (environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC"));
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
         let app = Arc::new(App::connect(config)?);
@@ -46,13 +47,18 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
         let status = status_socket(&app, &traffic)?;
         notify(supervisor.as_deref(), "READY=1");
         tracing::info!(%address, "taking requests");
-        let ending = shutdown.clone();
+        let life = keep_reporting(supervisor.as_deref(), watchdog.as_deref());
+        let (ending, teller) = (shutdown.clone(), supervisor.clone());
         tokio::spawn(async move {
             ending.draining().await;
             tracing::info!(stop = ending.is_stopping(), "no more new connections");
-            notify(supervisor.as_deref(), "STOPPING=1");
+            notify(teller.as_deref(), "STOPPING=1");
         });
-        server::serve(listener, router, config, traffic, shutdown.clone()).await?;
+        // In one task with the loop that takes the connections: as stuck as that.
+        tokio::select! {
+            served = server::serve(listener, router, config, traffic, shutdown.clone()) => served?,
+            never = life => match never {},
+        }
         edge.close(if shutdown.is_stopping() { CLOSE_AT_STOP } else { CLOSE_AT_DRAIN }).await;
         if let Some(status) = status {
             status.close().await;

@@ -15,6 +15,7 @@ use crate::jobs::{BEATS, KINDS, beat, runner, send_alerts};
 use crate::queue::{Queue, Seat};
 use crate::shutdown::{DRAIN_LIMIT, STOP_LIMIT, Shutdown};
 use crate::telemetry::notify::notify;
+use crate::telemetry::watchdog::keep_reporting;
 
 /// Which worker this is.
 #[derive(Debug, clap::Args)]
@@ -43,7 +44,7 @@ const HAND_BACK_LIMIT: Duration = Duration::from_millis(300);
 
 pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     start_logging("worker", &config);
-    let supervisor = environment("NOTIFY_SOCKET");
+    let (supervisor, watchdog) = (environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC"));
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
         let seat = Seat::connect(&config, &args.slot, &Queue::ALL, REST)?;
@@ -71,7 +72,10 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
                 runner::run(&app, KINDS, upkeep, MAINTENANCE_CONCURRENCY, &shutdown),
             )
         };
+        // In one task with the loop that reads the queue: as stuck as that.
+        let life = keep_reporting(supervisor.as_deref(), watchdog.as_deref());
         let ended = tokio::select! {
+            never = life => match never {},
             (ended, ..) = work => ended,
             () = out_of_time(&shutdown) => {
                 tracing::warn!("stopped with work in hand; it goes back to the queue");

@@ -5,6 +5,7 @@ pub mod exposition;
 mod line;
 pub mod notify;
 pub mod process;
+pub mod watchdog;
 
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};

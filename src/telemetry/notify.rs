@@ -12,3 +12,16 @@ pub fn notify(socket: Option<&str>, state: &str) {
         tracing::warn!(%error, state, "cannot notify the supervisor");
     }
 }
+
+/// Sends `WATCHDOG=1` to that socket, and never waits for a supervisor that does not read: it is up to it to be patient.
+pub fn report_life(path: &str) {
+    let sent = UnixDatagram::unbound().and_then(|datagram| {
+        datagram.set_nonblocking(true)?;
+        datagram.send_to(b"WATCHDOG=1", path)
+    });
+    if let Err(error) = sent
+        && error.kind() != std::io::ErrorKind::WouldBlock
+    {
+        tracing::warn!(%error, "cannot show the supervisor that we live");
+    }
+}

@@ -59,6 +59,9 @@ impl Launcher {
         launch.confinement.clone_from(&service.confinement);
         if service.ready == Ready::Notify && !service.oneshot {
             launch.set_env("NOTIFY_SOCKET", app::notify_path(&service.name, generation));
+            if service.watchdog_ms > 0 {
+                launch.set_env("WATCHDOG_USEC", service.watchdog_usec().to_string());
+            }
         }
         Ok(launch)
     }

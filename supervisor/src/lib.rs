@@ -43,6 +43,7 @@ pub mod rest;
 pub mod schedule;
 pub mod secrets;
 pub mod settings;
+pub mod snapshot;
 pub mod spawn;
 pub mod state;
 pub mod supervisor;

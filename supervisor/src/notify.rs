@@ -14,13 +14,22 @@ use crate::spawn::Credentials;
 /// Longest message taken, in bytes.
 const LONGEST: usize = 4096;
 
+/// Most time a service can ask for in one message: an hour, in milliseconds.
+const LONGEST_EXTENSION: u64 = 3_600_000;
+
 /// What a service may report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// `READY=1`: it takes work.
     Ready,
-    /// `STOPPING=1`: it has heard us.
+    /// `STOPPING=1`: it is on its way out.
     Stopping,
+    /// `WATCHDOG=1`: it lives.
+    Alive,
+    /// `WATCHDOG=trigger`: it hangs, it says itself.
+    Alarm,
+    /// `EXTEND_TIMEOUT_USEC=n`: it needs so many milliseconds more from now on.
+    Extend(u64),
     /// `STATUS=...`: words for people.
     Status(String),
 }
@@ -58,10 +67,16 @@ impl Channel {
     /// # Errors
     /// When the socket fails.
     pub async fn receive(&self) -> io::Result<Vec<Report>> {
-        let mut buffer = vec![0; LONGEST];
-        let length = self.socket.recv(&mut buffer).await?;
-        buffer.truncate(length);
-        Ok(parse(&String::from_utf8_lossy(&buffer)))
+        loop {
+            self.socket.readable().await?;
+            // Only now: a service that is silent should cost nothing.
+            let mut buffer = vec![0; LONGEST];
+            match self.socket.try_recv(&mut buffer) {
+                Ok(length) => return Ok(parse(&String::from_utf8_lossy(buffer.get(..length).unwrap_or(&[])))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -75,6 +90,11 @@ fn parse(message: &str) -> Vec<Report> {
     let report = |line: &str| match line.split_once('=')? {
         ("READY", "1") => Some(Report::Ready),
         ("STOPPING", "1") => Some(Report::Stopping),
+        ("WATCHDOG", "1") => Some(Report::Alive),
+        ("WATCHDOG", "trigger") => Some(Report::Alarm),
+        ("EXTEND_TIMEOUT_USEC", text) => {
+            Some(Report::Extend(text.parse::<u64>().ok()?.div_ceil(1_000).min(LONGEST_EXTENSION)))
+        }
         ("STATUS", text) => Some(Report::Status(text.chars().filter(|c| !c.is_control()).take(200).collect())),
         _ => None,
     };
@@ -101,5 +121,9 @@ mod tests {
         let message = "READY=1\nMAINPID=3\nSTATUS=loading 3 \u{7} of 4\nSTOPPING=1\nREADY=0\nnonsense";
         let status = Report::Status("loading 3  of 4".to_owned());
         assert_eq!(parse(message), [Report::Ready, status, Report::Stopping]);
+        let message = "WATCHDOG=1\nWATCHDOG=trigger\nWATCHDOG=0\nEXTEND_TIMEOUT_USEC=1500\nEXTEND_TIMEOUT_USEC=-1\n\
+                       EXTEND_TIMEOUT_USEC=99999999999999999999\nEXTEND_TIMEOUT_USEC=9999999999999";
+        let extend = [Report::Extend(2), Report::Extend(3_600_000)];
+        assert_eq!(parse(message), [&[Report::Alive, Report::Alarm][..], &extend].concat());
     }
 }

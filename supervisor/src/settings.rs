@@ -46,6 +46,8 @@ const WITHHELD: &[&str] = &[
     "LISTEN_PID",
     "LISTEN_FDNAMES",
     "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
     "PATH",
     "HOME",
     "USER",

@@ -142,6 +142,11 @@ pub async fn run(
                         state = feed(state, &mut world, Event::Exited { id, exit });
                     }
                 }
+                for (pid, by) in reap::stopped() {
+                    if let Some(id) = world.find_main(pid) {
+                        state = feed(state, &mut world, Event::Stopped { id, by });
+                    }
+                }
             }
             name = StopSignals::stop(&mut signals.streams) => {
                 state = feed(state, &mut world, Event::Shutdown { reason: name.to_owned() });
@@ -178,7 +183,10 @@ fn take(state: State, world: &mut World, message: Message) -> State {
             }
             feed(state, world, Event::Ready { id })
         }
-        Message::Report(_, Report::Stopping) => state,
+        Message::Report(id, Report::Stopping) => feed(state, world, Event::Leaving { id }),
+        Message::Report(id, Report::Alive) => feed(state, world, Event::Alive { id }),
+        Message::Report(id, Report::Alarm) => feed(state, world, Event::Alarm { id }),
+        Message::Report(id, Report::Extend(by)) => feed(state, world, Event::Extend { id, by }),
         Message::Report(id, Report::Status(text)) => {
             world.say(Level::Info, format!("{}: {text}", world.name(id)));
             state
@@ -247,5 +255,6 @@ async fn end(mut world: World, exit: u8) -> u8 {
     let _ = timeout(Duration::from_secs(1), world.last_words()).await;
     world.say(if exit == 0 { Level::Info } else { Level::Error }, format!("stopped, exit {exit}"));
     world.close().await;
+    world.show_blame();
     exit
 }

@@ -26,6 +26,11 @@ impl Stamp {
         Self::of(DateTime::from_timestamp_millis(millis).unwrap_or_default())
     }
 
+    /// One that was written before.
+    pub(super) fn again(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     fn of(time: DateTime<Utc>) -> Self {
         let (year, month, day) = (time.year(), time.month(), time.day());
         let (hour, minute, second) = (time.hour(), time.minute(), time.second());

@@ -169,6 +169,30 @@ impl Log {
         self.shared.memory().tails.last(service, count)
     }
 
+    /// The last lines of a service, with a headline, in the shape of our own output.
+    pub fn obituary(&self, service: &str, count: usize) -> Vec<u8> {
+        let lines = self.last(Some(service), count);
+        let headline = match lines.len() {
+            0 => format!("{service} has failed for good and has said nothing"),
+            count => format!("{service} has failed for good; its last {count} lines:"),
+        };
+        let mut bytes = self.shared.own_output_lines(Level::Error, &headline);
+        for line in lines {
+            let parts = line.split_once(' ').and_then(|(time, rest)| {
+                let text = rest.strip_prefix(service)?.strip_prefix(" | ")?;
+                (self.shared.format == Format::Json).then_some((time, text.trim_end_matches('\n')))
+            });
+            match parts {
+                Some((time, text)) => json_line(&mut bytes, &Stamp::again(time), service, None, text),
+                None => {
+                    bytes.extend_from_slice(line.trim_end_matches('\n').as_bytes());
+                    bytes.push(b'\n');
+                }
+            }
+        }
+        bytes
+    }
+
     /// Every line from now on, of some services (their names with commas between) or of all.
     pub fn follow(&self, service: Option<String>) -> mpsc::Receiver<Arc<str>> {
         self.shared.memory().tails.follow(service)

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::types::{Plan, Run, ServiceSpec};
 
 /// Settings of a service that count without a new process.
-const IN_PLACE: [&str; 13] = [
+const IN_PLACE: [&str; 15] = [
     "after",
     "start_without",
     "ready_within_s",
+    "patient",
+    "liveness",
     "probe_every_s",
     "restart",
     "drain_s",

@@ -5,6 +5,7 @@ mod graph;
 mod read;
 mod read_conditions;
 mod read_confinement;
+mod read_health;
 mod read_schedule;
 mod read_service;
 mod types;
@@ -14,7 +15,9 @@ mod written;
 pub use diff::{Difference, Fate, KeyChange, ServiceChange};
 pub use graph::closest;
 pub use read::parse;
-pub use types::{Backoff, LogRules, Output, Plan, Ready, Retry, Run, ServiceSpec, StartWithout, StopClock, StopStep};
+pub use types::{
+    Backoff, Check, CheckHow, LogRules, Output, Plan, Ready, Retry, Run, ServiceSpec, StartWithout, StopClock, StopStep,
+};
 
 /// The plan that ships with the program, used when no file is given or found.
 pub const DEFAULT: &str = include_str!("../../../conf/supervisor.toml");

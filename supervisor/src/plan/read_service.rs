@@ -25,6 +25,7 @@ impl<'s> Reader<'s> {
         let after = self.strings(&mut section, "after").unwrap_or_default();
         let mut node = Node { name: name.to_owned(), line: section.line, after, without: Vec::new() };
         self.start_without(&mut section, &mut spec, &mut node);
+        self.health(&mut section, &mut spec);
         self.readiness(&mut section, &mut spec);
         set(&mut spec.essential, self.boolean(&mut section, "essential"));
         set(&mut spec.listen, self.boolean(&mut section, "listen"));
@@ -46,7 +47,7 @@ impl<'s> Reader<'s> {
                 &[("service", StopClock::Service), ("shutdown", StopClock::Shutdown)],
             ),
         );
-        set(&mut spec.fail_exit, self.integer(&mut section, "fail_exit", 1, 125).and_then(|n| u8::try_from(n).ok()));
+        spec.fail_exit = self.integer(&mut section, "fail_exit", 1, 125).and_then(|n| u8::try_from(n).ok());
         spec.pass_exit = self.exit_codes(&mut section, "pass_exit");
         self.retry(&mut section, &mut spec);
         self.confinement(&mut section, &mut spec);
@@ -106,7 +107,7 @@ impl<'s> Reader<'s> {
         let given = self.choice(
             section,
             "ready",
-            &[("probe", Ready::Probe), ("notify", Ready::Notify), ("started", Ready::Started)],
+            &[("probe", Ready::Probe), ("notify", Ready::Notify), ("started", Ready::Started), ("check", Ready::Check)],
         );
         if spec.oneshot && given.is_some() {
             self.fault(
@@ -120,7 +121,16 @@ impl<'s> Reader<'s> {
         if spec.oneshot {
             spec.ready_within_ms = None;
         }
+        if given == Some(Ready::Check) && spec.check.is_none() {
+            self.fault(line, format!("{}.ready: \"check\" needs a check", section.path));
+        }
+        if spec.check.is_some() {
+            spec.ready = Ready::Check;
+        }
         set(&mut spec.ready, given);
+        if spec.watchdog_ms > 0 && spec.ready != Ready::Notify {
+            self.fault(line, format!("{}.watchdog_s: is for a service with ready = \"notify\"", section.path));
+        }
         if let Some(within) = self.millis(section, "ready_within_s") {
             spec.ready_within_ms = (within > 0).then_some(within);
         }

@@ -1,10 +1,11 @@
 //! The checked plan. Everything in it has been validated: indexes exist, durations are bounded, orders have no cycle.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
-use crate::error::exit;
 use crate::limits::Confinement;
 use crate::schedule::Schedule;
 use crate::task::BackupRules;
@@ -43,6 +44,14 @@ pub struct ServiceSpec {
     pub ready: Ready,
     /// Time from start to readiness before the start counts as failed, in milliseconds; `None` waits for ever.
     pub ready_within_ms: Option<u64>,
+    /// A start that is late is not counted as an attempt: what it waits for may be elsewhere.
+    pub patient: bool,
+    /// A service with a watchdog must report within each of these periods, in milliseconds; 0: it need not.
+    pub watchdog_ms: u64,
+    /// How it is asked whether it is well, if not in its own protocol.
+    pub check: Option<Check>,
+    /// A run that hangs is replaced; else that only shows.
+    pub liveness: bool,
     /// Time between two probes of a service that is ready, in milliseconds.
     pub probe_every_ms: u64,
     /// When it is beyond repair, everything stops.
@@ -61,8 +70,9 @@ pub struct ServiceSpec {
     pub stop: Vec<StopStep>,
     /// Where the times of `stop` count from while everything is being stopped.
     pub stop_clock: StopClock,
-    /// The supervisor's exit code when this essential service or task has failed for good.
-    pub fail_exit: u8,
+    /// The supervisor's exit code when this essential service or task has failed for good; `None` is 11 when it was
+    /// not ready in time or not well, and else 10.
+    pub fail_exit: Option<u8>,
     /// Exit codes of a task that the supervisor hands on as its own.
     pub pass_exit: Vec<u8>,
     /// Failures of a task after which it is tried again for as long as it takes.
@@ -75,6 +85,39 @@ pub struct ServiceSpec {
     pub rank: usize,
     /// A reload has taken it out; its number is kept for what is left of it, and for its return.
     pub removed: bool,
+}
+
+/// How a service is asked whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// In which way.
+    pub how: CheckHow,
+    /// Time between two checks of a service that is ready, in milliseconds.
+    pub every_ms: u64,
+    /// An answer that takes longer is a failure, in milliseconds.
+    pub timeout_ms: u64,
+    /// After so many failures in a row the service is replaced; 0: never.
+    pub failures: u32,
+}
+
+/// The ways to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckHow {
+    /// A GET there is answered with a code from 200 to 399.
+    Http {
+        /// Whom to ask; always of this machine, so that no name need be looked up.
+        address: SocketAddr,
+        /// `Host`, as written in the plan.
+        host: String,
+        /// Path and query.
+        path: String,
+    },
+    /// A connection is taken there.
+    Tcp(SocketAddr),
+    /// A connection is taken at this socket, relative to the data directory unless absolute.
+    Unix(PathBuf),
+    /// This program, run like the service, ends with 0.
+    Exec(Vec<String>),
 }
 
 /// What a service does not wait for for ever.
@@ -126,6 +169,8 @@ pub enum Ready {
     Notify,
     /// As soon as its program runs.
     Started,
+    /// As soon as its check has succeeded once.
+    Check,
 }
 
 /// What becomes of a service's standard output.
@@ -205,6 +250,10 @@ impl ServiceSpec {
             start_without: None,
             ready: Ready::Started,
             ready_within_ms: Some(60_000),
+            patient: false,
+            watchdog_ms: 0,
+            check: None,
+            liveness: true,
             probe_every_ms: 10_000,
             essential: true,
             overlap: false,
@@ -214,7 +263,7 @@ impl ServiceSpec {
             backoff: Backoff::default(),
             stop: vec![terminate, StopStep { signal: Signal::SIGKILL, at_ms: 2_000 }],
             stop_clock: StopClock::Service,
-            fail_exit: exit::SERVICE,
+            fail_exit: None,
             pass_exit: Vec::new(),
             retry: None,
             confinement: Confinement::default(),
@@ -222,6 +271,17 @@ impl ServiceSpec {
             rank: 0,
             removed: false,
         }
+    }
+
+    /// What a service with a watchdog is told, in microseconds: two thirds of the true period. One that reports at half of
+    /// that, as is the custom, has two reports to spare.
+    pub fn watchdog_usec(&self) -> u64 {
+        self.watchdog_ms * 1_000 * 2 / 3
+    }
+
+    /// Silence shows when a report is a quarter late, in milliseconds.
+    pub fn silence_shows_ms(&self) -> u64 {
+        self.watchdog_ms * 5 / 12
     }
 }
 

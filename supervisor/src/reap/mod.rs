@@ -28,7 +28,7 @@ use std::io;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
 pub use tag::{Tags, holder, holder_of};
@@ -57,6 +57,20 @@ pub fn reap() -> Vec<(Pid, Exit)> {
             Ok(WaitStatus::StillAlive) => return ended,
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return ended,
+        }
+    }
+}
+
+/// Every child that a signal has stopped since the last look, with that signal, and every one that runs again.
+pub fn stopped() -> Vec<(Pid, Option<Signal>)> {
+    let mut found = Vec::new();
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+    loop {
+        match waitid(Id::All, flags) {
+            Ok(WaitStatus::Stopped(pid, signal)) => found.push((pid, Some(signal))),
+            Ok(WaitStatus::Continued(pid)) => found.push((pid, None)),
+            Err(Errno::EINTR) => {}
+            Ok(_) | Err(_) => return found,
         }
     }
 }

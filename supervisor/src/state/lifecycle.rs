@@ -1,8 +1,10 @@
 //! What happens to one run of a service: started, ready, ended, swept.
 
+use super::health::Health;
 use super::types::{
     Action, Asker, Exit, Id, Instance, Ladder, Level, Millis, Outcome, Phase, Stage, State, Until, Waiter,
 };
+use crate::error::exit;
 use nix::sys::signal::Signal;
 
 /// How a run failed.
@@ -14,6 +16,8 @@ pub(super) struct Failure {
     pub(super) recovered: bool,
     /// Why this does not count as an attempt.
     pub(super) excuse: Option<Excuse>,
+    /// It was not ready in time, or not well; else it ended by itself.
+    pub(super) unwell: bool,
 }
 
 /// Why a failure says nothing about the service itself.
@@ -45,7 +49,7 @@ impl State {
             stage: Stage::Starting { deadline },
             retired: false,
             ladder: None,
-            fault: None,
+            health: Health::default(),
         });
         match service.current {
             None => service.current = Some(generation),
@@ -66,7 +70,7 @@ impl State {
         if !expected {
             let excuse = self.lack.clone().map(Excuse::Space);
             let reason = format!("cannot be started: {error}");
-            self.failed(id, &Failure { reason, exit: None, recovered: false, excuse }, out);
+            self.failed(id, &Failure { reason, exit: None, recovered: false, excuse, unwell: false }, out);
         }
         self.swept(id);
     }
@@ -80,6 +84,8 @@ impl State {
         }
         instance.stage = Stage::Ready;
         instance.ready_at = Some(now);
+        instance.health.heard_at = (spec.watchdog_ms > 0).then_some(now);
+        instance.health.leaving = false;
         let took = now - instance.started_at;
         out.push(Action::Log(Level::Info, format!("{}: ready in {took} ms (generation {})", spec.name, id.generation)));
         let Some(service) = self.services.get_mut(id.service) else { return };
@@ -122,20 +128,6 @@ impl State {
         }
     }
 
-    pub(super) fn health_changed(&mut self, id: Id, fault: Option<String>, out: &mut Vec<Action>) {
-        let name = self.name(id.service);
-        let Some(instance) = self.instance(id) else { return };
-        if instance.stage != Stage::Ready || instance.ladder.is_some() {
-            return;
-        }
-        match (&instance.fault, &fault) {
-            (None, Some(what)) => out.push(Action::Log(Level::Warn, format!("{name}: not healthy: {what}"))),
-            (Some(_), None) => out.push(Action::Log(Level::Info, format!("{name}: healthy again"))),
-            _ => {}
-        }
-        instance.fault = fault;
-    }
-
     pub(super) fn exited(&mut self, id: Id, exit: Exit, out: &mut Vec<Action>) {
         let going_down = self.phase != Phase::Running;
         let now = self.now;
@@ -148,30 +140,35 @@ impl State {
         let was_ready = instance.ready_at;
         let took = now - instance.started_at;
         let ladder = instance.ladder.take();
+        let health = std::mem::take(&mut instance.health);
         let draining = instance.retired;
         instance.stage = Stage::Sweeping;
         instance.pid = None;
         out.push(Action::Sweep(id));
-        let late = ladder.as_ref().and_then(|ladder| ladder.failure.clone());
-        let was_late = late.is_some();
+        let hung = health.condemned.map(|condemned| condemned.reason).filter(|_| ladder.is_none());
+        let unwell = hung.or_else(|| ladder.as_ref()?.failure.clone());
+        let was_late = unwell.is_some() && was_ready.is_none();
         if oneshot && exit == Exit::Code(0) && !down {
             self.task_done(id, took, out);
-        } else if draining || down || (ladder.is_some() && late.is_none()) {
+        } else if draining || down || (ladder.is_some() && unwell.is_none()) {
             let how = if draining { "generation drained" } else { "stopped" };
             let level = if exit == Exit::Code(0) { Level::Info } else { Level::Warn };
             let level =
                 if matches!(exit, Exit::Signal(Signal::SIGTERM | Signal::SIGINT)) { Level::Info } else { level };
             out.push(Action::Log(level, format!("{name}: {how} ({exit}, generation {})", id.generation)));
         } else {
-            let reason = late.unwrap_or_else(|| match (oneshot, was_ready) {
+            let is_unwell = unwell.is_some();
+            let reason = unwell.unwrap_or_else(|| match (oneshot, was_ready) {
                 (true, _) => format!("failed ({exit})"),
                 (false, None) => format!("ended before it was ready ({exit})"),
+                (false, Some(_)) if health.leaving => format!("has stopped by itself ({exit})"),
                 (false, Some(_)) => format!("ended unexpectedly ({exit})"),
             });
             let healthy = self.plan.services.get(id.service).map_or(0, |spec| spec.backoff.healthy_ms);
             let recovered = was_ready.is_some_and(|since| now - since >= healthy);
             let excuse = self.excuse(id, exit, was_late);
-            self.failed(id, &Failure { reason, exit: Some(exit), recovered, excuse }, out);
+            let failure = Failure { reason, exit: Some(exit), recovered, excuse, unwell: is_unwell };
+            self.failed(id, &failure, out);
         }
     }
 
@@ -228,7 +225,7 @@ impl State {
             let given_up =
                 if spec.oneshot { String::new() } else { format!("; given up after {attempts} failures in a row") };
             out.push(Action::Log(Level::Error, format!("{name}: {reason}{given_up}")));
-            self.give_up(id.service, reason, failure.exit, spec.oneshot && by_hand, out);
+            self.give_up(id.service, failure, spec.oneshot && by_hand, out);
         } else {
             let delay = self.delay(spec.backoff, failures);
             self.try_again(id.service, failure, delay, out);
@@ -236,20 +233,24 @@ impl State {
     }
 
     /// `harmless`: a task repeated by hand, whose failure changes nothing for the others.
-    fn give_up(&mut self, index: usize, reason: &str, exit: Option<Exit>, harmless: bool, out: &mut Vec<Action>) {
+    fn give_up(&mut self, index: usize, failure: &Failure, harmless: bool, out: &mut Vec<Action>) {
+        let reason = &failure.reason;
         let Some(spec) = self.plan.services.get(index).cloned() else { return };
         if let Some(service) = self.services.get_mut(index) {
-            service.outcome = Some(Outcome::Failed(reason.to_owned()));
+            service.outcome = Some(Outcome::Failed(reason.clone()));
         }
         if spec.listen {
             out.push(Action::CloseListener);
         }
         if spec.essential && !harmless {
-            let own = match exit {
+            let own = match failure.exit {
                 Some(Exit::Code(code)) => u8::try_from(code).ok().filter(|code| spec.pass_exit.contains(code)),
                 _ => None,
             };
-            self.shut_down(own.unwrap_or(spec.fail_exit), &format!("{} {reason}", spec.name), out);
+            let general = if failure.unwell { exit::HEALTH } else { exit::SERVICE };
+            out.push(Action::Blame(index));
+            let code = own.or(spec.fail_exit).unwrap_or(general);
+            self.shut_down(code, &format!("{} {reason}", spec.name), out);
         }
     }
 
@@ -289,7 +290,7 @@ impl State {
         let now = self.now;
         let Some(instance) = self.instance(id) else { return };
         if instance.ladder.is_none() && instance.stage != Stage::Sweeping {
-            instance.ladder = Some(Ladder { began: now, next: 0, failure });
+            instance.ladder = Some(Ladder::new(now, failure));
         }
     }
 

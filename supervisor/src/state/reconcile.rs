@@ -6,6 +6,7 @@ use crate::plan::StopClock;
 impl State {
     pub(super) fn reconcile(&mut self, out: &mut Vec<Action>) {
         self.pass_deadlines(out);
+        self.pass_health(out);
         self.look_for_space(out);
         match self.phase {
             Phase::Running => {
@@ -27,7 +28,7 @@ impl State {
 
     /// The next moment at which something is due without any event, if there is one.
     pub fn next_deadline(&self) -> Option<Millis> {
-        let mut due: Vec<Millis> = self.look_at.into_iter().collect();
+        let mut due: Vec<Millis> = self.look_at.into_iter().chain(self.health_deadline()).collect();
         for (index, service) in self.services.iter().enumerate() {
             // What is left of the last run may be in the way of one that is due: the end of that is an event.
             due.extend(service.retry_at.filter(|at| self.phase == Phase::Running && *at > self.now));
@@ -200,7 +201,14 @@ impl State {
             (Phase::Stopping { since, .. }, StopClock::Shutdown) => since,
             _ => ladder.began,
         };
+        if ladder.hurried {
+            return Some(ladder.began);
+        }
         // The first signal goes out with the stop itself, whatever the clock.
-        Some(if ladder.next == 0 { ladder.began } else { (origin + step.at_ms).max(ladder.began) })
+        Some(if ladder.next == 0 {
+            ladder.began
+        } else {
+            (origin + step.at_ms).max(ladder.began).max(ladder.not_before)
+        })
     }
 }

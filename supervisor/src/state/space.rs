@@ -35,7 +35,7 @@ impl State {
         let is_asked_for = spec.retry.as_ref().is_some_and(
             |retry| matches!(exit, Exit::Code(code) if retry.exit.iter().any(|known| i32::from(*known) == code)),
         );
-        (was_late || is_asked_for).then_some(Excuse::Circumstances)
+        ((was_late && spec.patient) || is_asked_for).then_some(Excuse::Circumstances)
     }
 
     /// Plans the next start after a failure that is not final.

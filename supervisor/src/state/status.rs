@@ -23,6 +23,9 @@ pub struct ServiceStatus {
     pub health: String,
     /// How the last process ended.
     pub last_exit: Option<String>,
+    /// What the check that failed last printed (at most its last 4 KB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_output: Option<String>,
     /// Milliseconds the serving generation took from its start until it was ready.
     pub ready_ms: Option<u64>,
     /// Older generations that finish what they have begun.
@@ -78,8 +81,8 @@ impl State {
             (None, None) => "waiting",
         };
         let health = match (shown, &service.outcome) {
-            (Some(instance), _) => match (&instance.fault, instance.stage) {
-                (Some(fault), _) => fault.clone(),
+            (Some(instance), _) => match (instance.health.fault(), instance.stage) {
+                (Some(fault), _) => fault.into_owned(),
                 (None, Stage::Starting { .. }) if !spec.oneshot => "starting".to_owned(),
                 (None, Stage::Sweeping) if !spec.oneshot => "-".to_owned(),
                 // A task that is tried again is not well because it runs.
@@ -102,6 +105,7 @@ impl State {
             restarts: service.restarts,
             health,
             last_exit: service.last_exit.map(|exit| exit.to_string()),
+            check_output: shown.and_then(|instance| instance.health.output.clone()),
             ready_ms: shown.and_then(|instance| Some(instance.ready_at? - instance.started_at)),
             draining: service.instances.iter().filter(|instance| instance.retired).map(draining).collect(),
         })
@@ -117,6 +121,7 @@ fn running_state(instance: &Instance, replaced: bool, oneshot: bool) -> &'static
         _ if instance.ladder.is_some() => "stopping",
         Stage::Starting { .. } | Stage::Sweeping if oneshot => "running",
         Stage::Starting { .. } => "starting",
+        Stage::Ready if instance.health.leaving => "stopping",
         Stage::Ready if replaced => "restarting",
         Stage::Ready => "ready",
         Stage::Draining { .. } | Stage::Sweeping => "stopping",

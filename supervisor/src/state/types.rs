@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 
+use super::health::Health;
 use super::reload::{Reloaded, Reloading, Trial};
 use crate::plan::Plan;
 
@@ -132,6 +133,49 @@ pub enum Event {
         /// The plan, as read.
         plan: Arc<Plan>,
     },
+    /// A service with a watchdog shows that it lives.
+    Alive {
+        /// Which run.
+        id: Id,
+    },
+    /// A service says itself that it hangs.
+    Alarm {
+        /// Which run.
+        id: Id,
+    },
+    /// A service says that it stops.
+    Leaving {
+        /// Which run.
+        id: Id,
+    },
+    /// A service needs more time to start or to stop.
+    Extend {
+        /// Which run.
+        id: Id,
+        /// So much from now on.
+        by: Millis,
+    },
+    /// A signal has stopped the main process, or it runs again.
+    Stopped {
+        /// Which run.
+        id: Id,
+        /// The signal; `None` when it runs again.
+        by: Option<Signal>,
+    },
+    /// What a user's check of a ready service found.
+    Checked {
+        /// Which run.
+        id: Id,
+        /// What is wrong; `None` is healthy.
+        fault: Option<String>,
+        /// What the check printed.
+        output: String,
+    },
+    /// The answer to [`Action::Examine`].
+    Examined {
+        /// Which run.
+        id: Id,
+    },
 }
 
 /// Weight of a line in the log.
@@ -191,6 +235,10 @@ pub enum Action {
         /// What came of it, or why it was not begun.
         result: Result<Reloaded, String>,
     },
+    /// Write down what a run that hangs is doing; answered by [`Event::Examined`].
+    Examine(Id),
+    /// This service is the reason for the end: show its last lines at the very end.
+    Blame(usize),
 }
 
 /// The facts.
@@ -300,7 +348,7 @@ pub(super) struct Instance {
     pub(super) retired: bool,
     /// The stop ladder, once begun.
     pub(super) ladder: Option<Ladder>,
-    pub(super) fault: Option<String>,
+    pub(super) health: Health,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -325,6 +373,23 @@ pub(super) struct Ladder {
     pub(super) next: usize,
     /// Why this is a failure and not somebody's wish.
     pub(super) failure: Option<String>,
+    /// Whatever step is next, at once.
+    pub(super) hurried: bool,
+    /// The service has asked for time until then.
+    pub(super) not_before: Millis,
+}
+
+impl Ladder {
+    /// The first step now.
+    pub(super) fn new(now: Millis, failure: Option<String>) -> Self {
+        Self { began: now, next: 0, failure, hurried: false, not_before: 0 }
+    }
+
+    /// Goes on with this step, at once.
+    pub(super) fn hurry(&mut self, step: usize) {
+        self.next = step;
+        self.hurried = true;
+    }
 }
 
 impl State {

@@ -1,6 +1,8 @@
 //! What has changed from one step to the next, as events for people: read off the facts, so that whatever leads to a
 //! change it is told the same way, once.
 
+use std::borrow::Cow;
+
 use super::types::{Instance, Level, Millis, Outcome, Phase, Service, Stage, State};
 
 /// One thing that has changed.
@@ -162,7 +164,7 @@ impl SeenRun {
             generation: run.generation,
             pid: run.pid,
             at: At::of(run.stage),
-            fault: run.fault.clone(),
+            fault: run.health.fault().map(Cow::into_owned),
             rung: run.ladder.as_ref().map(|ladder| ladder.next),
             failing: run.ladder.as_ref().is_some_and(|ladder| ladder.failure.is_some()),
             retired: run.retired,
@@ -173,7 +175,7 @@ impl SeenRun {
         self.generation == run.generation
             && self.pid == run.pid
             && self.at == At::of(run.stage)
-            && self.fault == run.fault
+            && self.fault.as_deref() == run.health.fault().as_deref()
             && self.rung == run.ladder.as_ref().map(|ladder| ladder.next)
             && self.retired == run.retired
     }
@@ -250,7 +252,7 @@ impl Teller<'_> {
             say("ready", Level::Info, run.pid, format!("ready after {took} ms"));
         }
         let fault = before.and_then(|before| before.fault.as_deref());
-        match (fault, run.fault.as_deref()) {
+        match (fault, run.health.fault().as_deref()) {
             (old, Some(what)) if old != Some(what) => say("unhealthy", Level::Warn, run.pid, what.to_owned()),
             (Some(_), None) if now != At::Sweeping => say("healthy", Level::Info, run.pid, "healthy again".to_owned()),
             _ => {}

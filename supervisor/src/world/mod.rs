@@ -1,6 +1,7 @@
 //! The machine's hands: processes, sockets, probes and answers.
 
 mod adopt;
+mod health;
 mod space;
 mod start;
 mod sweep;
@@ -65,6 +66,8 @@ pub struct World {
     finished: Option<u8>,
     watch: Watch,
     rest: Rest,
+    /// The service that is the reason for the end.
+    blamed: Option<usize>,
 }
 
 /// One run of a service, from its start until nothing of it is left.
@@ -127,6 +130,7 @@ impl World {
             finished: None,
             watch: Watch::default(),
             rest,
+            blamed: None,
         }
     }
 
@@ -223,6 +227,8 @@ impl World {
             Action::Finish(exit) => self.finished = Some(exit),
             Action::Adopt(plan) => self.adopt(plan),
             Action::Reloaded { token, result } => self.reloaded(token, result),
+            Action::Examine(id) => self.examine(id),
+            Action::Blame(service) => self.blamed = Some(service),
         }
     }
 

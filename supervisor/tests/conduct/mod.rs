@@ -15,6 +15,7 @@ mod exits;
 mod failures;
 mod first_process;
 mod hardship;
+mod health;
 mod logs;
 mod operator;
 mod order;

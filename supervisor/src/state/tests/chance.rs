@@ -27,6 +27,7 @@ kind = "exec"
 command = ["worker"]
 after = ["task"]
 ready = "notify"
+watchdog_s = 12
 restart = "overlap"
 backoff = { attempts = 1000 }
 [service.web]
@@ -35,6 +36,7 @@ command = ["web"]
 after = ["prepare", "task"]
 start_without = { services = ["task"], after_s = 3, if_exists = "spool/keys" }
 ready = "notify"
+watchdog_s = 12
 restart = "overlap"
 listen = true
 backoff = { attempts = 1000 }
@@ -42,6 +44,7 @@ backoff = { attempts = 1000 }
 kind = "exec"
 command = ["side"]
 after = ["web", "worker"]
+check = { tcp = "127.0.0.1:1" }
 essential = false
 backoff = { attempts = 2 }
 "#;

@@ -136,8 +136,8 @@ fn a_task_waits_for_space_too_but_its_verdicts_count() {
 }
 
 #[test]
-fn a_start_that_takes_too_long_is_tried_again_for_ever() {
-    let mut story = Story::new(PLAN);
+fn a_late_start_of_a_patient_service_is_tried_again_for_ever() {
+    let mut story = Story::new(&PLAN.replace("ready_within_s = 10", "ready_within_s = 10\npatient = true"));
     for line in ["begin", "ready db.1", "exited task.1 0", "swept task.1"] {
         story.tell(line);
     }

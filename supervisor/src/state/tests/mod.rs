@@ -2,6 +2,7 @@
 
 mod chance;
 mod hardship;
+mod health;
 mod reload;
 mod story;
 mod watch;

@@ -80,6 +80,17 @@ impl Story {
             ["unfit", id] => Event::Probed { id: self.id(id), fault: Some("it answers 503".into()) },
             ["sick", id] => Event::Health { id: self.id(id), fault: Some("refused".into()) },
             ["well", id] => Event::Health { id: self.id(id), fault: None },
+            ["alive", id] => Event::Alive { id: self.id(id) },
+            ["alarm", id] => Event::Alarm { id: self.id(id) },
+            ["leaving", id] => Event::Leaving { id: self.id(id) },
+            ["extend", id, by] => Event::Extend { id: self.id(id), by: by.parse().unwrap() },
+            ["halted", id] => Event::Stopped { id: self.id(id), by: Some(Signal::SIGSTOP) },
+            ["woken", id] => Event::Stopped { id: self.id(id), by: None },
+            ["failing", id] => {
+                Event::Checked { id: self.id(id), fault: Some("it answers 500".into()), output: String::new() }
+            }
+            ["passing", id] => Event::Checked { id: self.id(id), fault: None, output: String::new() },
+            ["examined", id] => Event::Examined { id: self.id(id) },
             ["swept", id] => Event::Swept { id: self.id(id) },
             ["exited", id, "KILL"] => Event::Exited { id: self.id(id), exit: Exit::Signal(Signal::SIGKILL) },
             ["exited", id, code] => Event::Exited { id: self.id(id), exit: Exit::Code(code.parse().unwrap()) },
@@ -110,7 +121,8 @@ impl Story {
             Action::LookForSpace => Some("look".to_owned()),
             Action::CloseListener => Some("close".to_owned()),
             // Every stop says so; the stories that are about tasks look at what is held back.
-            Action::EndTasks | Action::Log(..) | Action::Adopt(_) => None,
+            // Blame goes with every end that is somebody's fault.
+            Action::EndTasks | Action::Log(..) | Action::Adopt(_) | Action::Blame(_) => None,
             Action::Answer { token, result } => Some(match result {
                 Ok(text) => format!("{token} ok: {text}"),
                 Err(text) => format!("{token} no: {text}"),
@@ -124,6 +136,7 @@ impl Story {
                 });
                 Some(format!("reloaded {}", told.collect::<Vec<_>>().join(" | ")))
             }
+            Action::Examine(id) => Some(format!("examine {}", name(id))),
         });
         let told = told.collect();
         self.state = Some(state);

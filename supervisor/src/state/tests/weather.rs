@@ -93,7 +93,12 @@ impl Weather {
     pub(super) fn step(&mut self) {
         let services: Vec<usize> = (0..self.state().plan().services.len()).collect();
         let alive: Vec<Id> = self.with(Life::Alive);
-        match self.roll(21) {
+        match self.roll(25) {
+            21..=24 => {
+                if let Some(id) = self.pick(&alive) {
+                    self.live(id);
+                }
+            }
             0..=3 => {
                 if let Some(id) = self.pick(&alive) {
                     self.tell(Event::Ready { id });
@@ -149,6 +154,21 @@ impl Weather {
         self.last_token += 1;
         self.reloads.insert(self.last_token);
         self.tell(Event::Reload { token: self.last_token, plan });
+    }
+
+    /// A sign of life, or of the contrary.
+    fn live(&mut self, id: Id) {
+        let is_odd = self.roll(2) == 0;
+        let event = match self.roll(9) {
+            0..=2 => Event::Alive { id },
+            3 => Event::Alarm { id },
+            4 => Event::Leaving { id },
+            5 => Event::Extend { id, by: self.roll(40_000) },
+            6 => Event::Stopped { id, by: is_odd.then_some(Signal::SIGSTOP) },
+            7 => Event::Checked { id, fault: is_odd.then(|| "it answers 500".to_owned()), output: String::new() },
+            _ => Event::Examined { id },
+        };
+        self.tell(event);
     }
 
     /// Something that was heard of too late, or never: the machine must bear it.
@@ -283,7 +303,7 @@ impl Weather {
             }
             Action::Signal(id, signal) => {
                 self.check(self.lives.get(&id) == Some(&Life::Alive), "only what lives is signalled");
-                if signal != Signal::SIGUSR2 && self.asked_to_end.insert(id) {
+                if signal != Signal::SIGUSR2 && signal != Signal::SIGCONT && self.asked_to_end.insert(id) {
                     self.look_at_stop(id);
                 }
                 None
@@ -414,6 +434,8 @@ impl Weather {
                 self.tell(Event::Exited { id, exit: Exit::Code(0) });
             } else if let Some(id) = self.with(Life::Alive).into_iter().find(|id| self.is_starting(*id)) {
                 self.tell(Event::Ready { id });
+            } else if self.watches_only() {
+                return;
             } else if let Some(at) = self.state().next_deadline() {
                 self.now = self.now.max(at);
                 self.tell(Event::Tick);
@@ -424,6 +446,20 @@ impl Weather {
             }
         }
         self.check(false, "in a world that behaves everything comes to rest");
+    }
+
+    /// Whether nothing is due but that somebody shows that he lives; everybody does.
+    fn watches_only(&mut self) -> bool {
+        for id in self.with(Life::Alive) {
+            self.tell(Event::Stopped { id, by: None });
+            self.tell(Event::Alive { id });
+        }
+        let is_going = |id: Id| {
+            let health = &self.instance(id).health;
+            health.condemned.is_some() || health.leave_by.is_some()
+        };
+        let next = self.state().health_deadline();
+        next.is_some() && self.state().next_deadline() == next && !self.with(Life::Alive).into_iter().any(is_going)
     }
 
     fn instance(&self, id: Id) -> &crate::state::types::Instance {
