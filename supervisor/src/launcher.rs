@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nix::unistd::{User, getgrouplist};
 
 use crate::context::{Context, SYSTEM_PATH};
-use crate::plan::{Ready, Run, ServiceSpec};
+use crate::plan::{CheckHow, Ready, Run, ServiceSpec};
 use crate::reap::MARK;
 use crate::spawn::{Credentials, LaunchSpec, Program};
 use crate::{app, files, postgres, prepare, probe, redis};
@@ -64,6 +64,39 @@ impl Launcher {
             }
         }
         Ok(launch)
+    }
+
+    /// How one run of a service is checked, if the plan says so.
+    ///
+    /// # Errors
+    /// What is missing, for a person.
+    pub fn check(
+        &self,
+        service: &ServiceSpec,
+        generation: u64,
+        children: &probe::Children,
+    ) -> Result<Option<probe::Way>, String> {
+        let Some(check) = &service.check else { return Ok(None) };
+        Ok(Some(match &check.how {
+            CheckHow::Http { address, host, path } => {
+                probe::Way::Http { address: *address, host: host.clone(), path: path.clone() }
+            }
+            CheckHow::Tcp(address) => probe::Way::Tcp(*address),
+            CheckHow::Unix(path) => probe::Way::Unix(files::proc_path(&self.context.data.dir).join(path)),
+            CheckHow::Exec(command) => {
+                let name = command.first().ok_or("its check is empty")?;
+                let program = find_program(name).ok_or_else(|| format!("there is no program {name} for its check"))?;
+                let mark = format!("{}#check-{generation}", service.name);
+                let mut launch = self.launch(service, generation, None)?;
+                launch.program = Program::Path(program);
+                launch.argv = command.iter().map(OsString::from).collect();
+                // It is not for the check to speak for the service.
+                launch.env.retain(|(name, _)| name != "NOTIFY_SOCKET" && name != "WATCHDOG_USEC");
+                launch.set_env(MARK, &mark);
+                let tags = Arc::clone(&self.context.tags);
+                probe::Way::Program(Box::new(probe::Program { launch, mark, tags, children: children.clone() }))
+            }
+        }))
     }
 
     /// Whom to ask whether a service that is probed is ready.

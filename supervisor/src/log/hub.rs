@@ -182,12 +182,11 @@ impl Log {
                 let text = rest.strip_prefix(service)?.strip_prefix(" | ")?;
                 (self.shared.format == Format::Json).then_some((time, text.trim_end_matches('\n')))
             });
-            match parts {
-                Some((time, text)) => json_line(&mut bytes, &Stamp::again(time), service, None, text),
-                None => {
-                    bytes.extend_from_slice(line.trim_end_matches('\n').as_bytes());
-                    bytes.push(b'\n');
-                }
+            if let Some((time, text)) = parts {
+                json_line(&mut bytes, &Stamp::again(time), service, None, text);
+            } else {
+                bytes.extend_from_slice(line.trim_end_matches('\n').as_bytes());
+                bytes.push(b'\n');
             }
         }
         bytes

@@ -281,10 +281,19 @@ impl State {
         let most = spec.check.as_ref().map_or(0, |check| check.failures);
         let most = if spec.liveness { most } else { 0 };
         let Some(instance) = self.instance(id) else { return };
-        if instance.stage != Stage::Ready || instance.ladder.is_some() || instance.health.condemned.is_some() {
+        if instance.ladder.is_some() || instance.health.condemned.is_some() {
             return;
         }
         let health = &mut instance.health;
+        match instance.stage {
+            Stage::Ready => {}
+            Stage::Starting { .. } => {
+                health.check = fault;
+                health.output = Some(output).filter(|output| !output.is_empty());
+                return;
+            }
+            Stage::Draining { .. } | Stage::Sweeping => return,
+        }
         let Some(what) = fault else {
             if health.check.is_some() {
                 out.push(Action::Log(Level::Info, format!("{name}: healthy again")));

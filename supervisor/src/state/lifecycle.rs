@@ -85,7 +85,7 @@ impl State {
         instance.stage = Stage::Ready;
         instance.ready_at = Some(now);
         instance.health.heard_at = (spec.watchdog_ms > 0).then_some(now);
-        instance.health.leaving = false;
+        (instance.health.leaving, instance.health.check, instance.health.output) = (false, None, None);
         let took = now - instance.started_at;
         out.push(Action::Log(Level::Info, format!("{}: ready in {took} ms (generation {})", spec.name, id.generation)));
         let Some(service) = self.services.get_mut(id.service) else { return };

@@ -53,7 +53,8 @@ impl State {
                 match instance.stage {
                     Stage::Starting { deadline: Some(deadline) } if deadline <= self.now => {
                         let seconds = (deadline - instance.started_at).div_ceil(1_000);
-                        late.push((id, Some(format!("was not ready within {seconds} s"))));
+                        let why = instance.health.check.as_ref().map_or_else(String::new, |what| format!(": {what}"));
+                        late.push((id, Some(format!("was not ready within {seconds} s{why}"))));
                     }
                     Stage::Draining { deadline } if deadline <= self.now => late.push((id, None)),
                     _ => {}

@@ -68,6 +68,8 @@ pub struct World {
     rest: Rest,
     /// The service that is the reason for the end.
     blamed: Option<usize>,
+    /// The programs that check services.
+    checks: probe::Children,
 }
 
 /// One run of a service, from its start until nothing of it is left.
@@ -131,6 +133,7 @@ impl World {
             watch: Watch::default(),
             rest,
             blamed: None,
+            checks: probe::Children::default(),
         }
     }
 
@@ -234,7 +237,7 @@ impl World {
 
     /// The run whose main process this was. Others were tasks, or orphans: nobody waits for those.
     pub fn main_process_ended(&mut self, pid: Pid, exit: Exit) -> Option<Id> {
-        if let Some(trace) = self.tasks.main_process_ended(pid, exit) {
+        if let Some(trace) = self.tasks.main_process_ended(pid, exit).or_else(|| self.checks.ended(pid, exit)) {
             self.sweep_up_after(trace);
             return None;
         }

@@ -13,6 +13,7 @@ use crate::launcher::mark;
 use crate::log::{Stream, pump};
 use crate::notify::Channel;
 use crate::plan::{Ready, ServiceSpec};
+use crate::probe::Checker;
 use crate::reap::Trace;
 use crate::spawn::{LaunchSpec, spawn};
 use crate::state::{Event, Id};
@@ -43,6 +44,7 @@ impl World {
         let mut launch = self.launcher.launch(service, id.generation, listener)?;
         let group = self.groups.as_ref().and_then(|groups| groups.group(&service.name, id.generation));
         launch.group = group.as_ref().map(Group::list);
+        let way = self.launcher.check(service, id.generation, &self.checks)?;
         // Made before the program runs, so that no report is too early.
         let channel = self.channel(id, service, &launch)?;
         let child = spawn(&launch).map_err(|error| error.to_string())?;
@@ -53,6 +55,19 @@ impl World {
         let mut tasks = Vec::new();
         if let Some(channel) = channel {
             tasks.push(tokio::spawn(relay(id, channel, self.messages.clone())));
+        }
+        if let (Some(way), Some(check)) = (way, &service.check) {
+            let checker = Checker {
+                id,
+                way,
+                every: Duration::from_millis(check.every_ms),
+                limit: Duration::from_millis(check.timeout_ms),
+                decides: service.ready == Ready::Check,
+                to: self.messages.clone(),
+                counters: self.log.counters().service(&name),
+                log: self.log.clone(),
+            };
+            tasks.push(tokio::spawn(checker.watch()));
         }
         let trace = Trace::of(child.pid, mark(service, id.generation), launch.tag).with_group(group);
         let status = self.launcher.status_socket(service, id.generation);

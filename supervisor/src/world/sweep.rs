@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One run or task whose processes are being killed.
 #[derive(Debug)]
 pub(super) struct Sweep {
-    /// The run, which waits for it; none for a task.
+    /// The run, which waits for it; none for a task or a check.
     id: Option<Id>,
     trace: Trace,
     since: Instant,
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    /// Nor of this task.
+    /// Nor of this task or check.
     pub(super) fn sweep_up_after(&mut self, task: Trace) {
         self.sweeps.push(Sweep::of(None, task));
     }
@@ -90,7 +90,8 @@ impl World {
     /// Kills for a little while; true once the sweep is over.
     fn press(&self, sweep: &mut Sweep) -> bool {
         let services = self.runs.values().filter(|run| run.alive).map(|run| &run.trace);
-        let live: Vec<&Trace> = services.chain(self.tasks.traces()).collect();
+        let checks = self.checks.traces();
+        let live: Vec<&Trace> = services.chain(self.tasks.traces()).chain(&checks).collect();
         let began = Instant::now();
         loop {
             let left = sweep.trace.kill_left(&live);

@@ -8,6 +8,7 @@
 )]
 
 mod appliance;
+mod checks;
 mod commands;
 mod confinement;
 mod escapes;

@@ -324,3 +324,24 @@ fn an_idle_appliance_with_watchdogs_wakes_for_silence_only() {
     let status: Vec<ServiceStatus> = story.state.as_ref().unwrap().status();
     assert!(status.iter().all(ServiceStatus::is_well));
 }
+
+#[test]
+fn what_the_check_misses_shows_while_the_service_starts() {
+    let text = PLAN.replace("ready = \"notify\"", "ready = \"check\"\ncheck = { tcp = \"127.0.0.1:1\" }");
+    let mut story = Story::new(&text);
+    for line in ["begin", "ready db.1", "exited task.1 0", "swept task.1"] {
+        story.tell(line);
+    }
+    for _ in 0..10 {
+        tell(&mut story, &[(900, "failing web.1", &[])]);
+    }
+    assert_eq!(
+        (story.health("web"), story.states()),
+        ("it answers 500".into(), "db=ready task=done web=starting".into())
+    );
+    tell(&mut story, &[(1_000, "tick", &["TERM web.1"])]);
+    story.tell("exited web.1 0");
+    assert_eq!(story.health("web"), "-");
+    tell(&mut story, &[(0, "swept web.1", &["spawn web.2"]), (0, "failing web.2", &[]), (9, "ready web.2", &[])]);
+    assert_eq!(story.health("web"), "ok");
+}

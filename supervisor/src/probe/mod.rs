@@ -1,5 +1,8 @@
 //! Asks a bundled server whether it is ready: eagerly while it starts, seldom once it is. Asks a role that listens once,
-//! before it is trusted with what an older generation serves.
+//! before it is trusted with what an older generation serves. Checks what the user says how to check ([`Checker`]).
+
+mod check;
+mod program;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -10,6 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+
+pub use check::{Checker, Complaint, Way};
+pub use program::{Children, Program};
 
 use crate::metrics::ServiceCounters;
 use crate::state::{Event, Id};
