@@ -191,3 +191,32 @@ fn user_signals_end_nothing_and_the_first_tells_the_state() {
     assert_eq!(bits & (1 << (Signal::SIGUSR1 as u32 - 1) | 1 << (Signal::SIGUSR2 as u32 - 1)), 0, "{status}");
     assert_eq!(appliance.stop(), 0);
 }
+
+#[test]
+fn the_doctor_looks_at_a_running_and_at_a_stopped_appliance() {
+    let mut appliance = Appliance::start(PLAN);
+    appliance.until_said("brief: ended unexpectedly (exit 3); given up");
+    let ask = |appliance: &Appliance| {
+        let output = appliance.bare_command(&["doctor", "--json"]).env("DB_PASSWORD", "short").output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        (output.status.code().unwrap(), found)
+    };
+    let of = |found: &Value, check: &str, verdict: &str| {
+        let findings = found["findings"].as_array().unwrap();
+        findings.iter().any(|finding| finding["check"] == check && finding["verdict"] == verdict)
+    };
+    let (code, found) = ask(&appliance);
+    assert!(code == 1 && found["ok"] == false && of(&found, "services", "bad"), "{found}");
+    assert!(of(&found, "secrets", "ok"), "the environment of the one that runs counts: {found}");
+    for finding in found["findings"].as_array().unwrap() {
+        assert_eq!(finding["verdict"] == "ok", finding["fix"].is_null(), "{finding}");
+        assert!(finding["text"].as_str().unwrap().ends_with('.'), "{finding}");
+    }
+    appliance.done(&["stop", "brief"]);
+    let shown = appliance.command(&["doctor"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.lines().all(|line| line.chars().count() <= 80 || line.contains("/tmp/")), "{shown}");
+    assert_eq!(appliance.stop(), 0);
+    let (_, found) = ask(&appliance);
+    assert!(of(&found, "services", "warn") && of(&found, "secrets", "warn"), "{found}");
+}
