@@ -13,6 +13,7 @@ use serde_json::json;
 use super::archive::{Archive, DATABASE, MANIFEST, Writer};
 use super::database::{self, Snapshot};
 use super::keep;
+use super::limit::within;
 use super::manifest::{FORMAT, Instance, Manifest, Tools};
 use super::{FOLDER, contents};
 use crate::files;
@@ -39,7 +40,9 @@ pub struct Created {
 
 /// `supervisor backup create`, in a process of its own.
 pub fn run(place: &Place, to: Option<&Path>) -> TaskOutcome {
-    match create(place, to, &mut super::say) {
+    let (place, to) = (place.clone(), to.map(Path::to_path_buf));
+    let limit = place.backup.limit();
+    match within(limit, move || create(&place, to.as_deref(), &mut super::say)) {
         Ok(created) => TaskOutcome::done(json!(created)),
         Err(sentence) => TaskOutcome::failed(sentence),
     }

@@ -17,6 +17,7 @@ mod contents;
 pub mod create;
 mod database;
 pub mod keep;
+pub mod limit;
 pub mod list;
 pub mod manifest;
 pub mod restore;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::create::sentence;
+use super::limit::within;
 use super::{keep, trial};
 use crate::leftovers;
 use crate::secrets::{self, Role};
@@ -39,7 +40,9 @@ pub struct Verified {
 
 /// `supervisor backup verify`, in a process of its own.
 pub fn run(place: &Place, file: &Path) -> TaskOutcome {
-    match verify(place, file, &mut super::say) {
+    let (place, file) = (place.clone(), file.to_path_buf());
+    let limit = place.backup.limit();
+    match within(limit, move || verify(&place, &file, &mut super::say)) {
         Ok(verified) => TaskOutcome::done(json!(verified)),
         Err(sentence) => TaskOutcome::failed(sentence),
     }

@@ -107,6 +107,7 @@ impl<'s> Reader<'s> {
         let number = |n: u64| u32::try_from(n).ok();
         set(&mut rules.nightly, self.boolean(&mut section, "nightly"));
         set(&mut rules.keep, self.integer(&mut section, "keep", 1, 10_000).and_then(number));
+        set(&mut rules.within_s, self.integer(&mut section, "within_s", 1, 604_800).and_then(number));
         set(&mut rules.max_age_days, self.integer(&mut section, "max_age_days", 1, 36_500).and_then(number));
         self.nothing_left(section);
         rules

@@ -27,7 +27,7 @@ fn the_plan_that_ships_is_valid_and_in_order() {
     assert_eq!(plan.services[at("migrate")].retry.as_ref().unwrap().exit, [75]);
     let [schedule] = &plan.schedules[..] else { panic!("{:?}", plan.schedules) };
     assert_eq!((schedule.line.source(), schedule.zone, schedule.work), ("1 3 * * *", None, Work::ScheduledRestart));
-    assert_eq!(plan.backup, BackupRules { nightly: true, keep: 7, max_age_days: 30 });
+    assert_eq!(plan.backup, BackupRules { nightly: true, keep: 7, max_age_days: 30, within_s: 7_200 });
 }
 
 #[test]
@@ -36,6 +36,7 @@ fn faults_of_schedules_and_backups_are_told_with_their_lines() {
 [backup]
 keep = 0
 nightly = \"yes\"
+within_s = 0
 [schedule.one]
 cron = \"1 25 * * *\"
 task = \"dance\"
@@ -58,17 +59,18 @@ kind = \"app\"
         [
             "line 2: backup.keep: must be a whole number from 1 to 10000",
             "line 3: backup.nightly: must be true or false",
-            "line 5: schedule.one.cron: \"1 25 * * *\" is not a line of crontab such as \"1 3 * * *\"",
-            "line 6: schedule.one.task: \"dance\" is none of \"scheduled-restart\", \"backup\", \"backup-verify\"",
-            "line 7: schedule.one.timezone: \"Mars/Olympus\" is not a time zone such as Asia/Shanghai",
-            "line 8: schedule.one.jitter: unknown setting",
-            "line 9: schedule.two.cron: is missing",
-            "line 9: schedule.two.task: is missing",
-            "line 10: schedule.two.jitter_s: must be a whole number from 0 to 86400",
-            "line 11: schedule.two.catch_up_s: must be a whole number from 0 to 86400",
-            "line 12: schedule.two.window: \"3-4\" is not a window such as \"02:00-05:00\"",
-            "line 13: schedule.two.enabled: must be true or false",
-            "line 17: schedule.three.window: no time of cron is within \"22:00-02:00\"",
+            "line 4: backup.within_s: must be a whole number from 1 to 604800",
+            "line 6: schedule.one.cron: \"1 25 * * *\" is not a line of crontab such as \"1 3 * * *\"",
+            "line 7: schedule.one.task: \"dance\" is none of \"scheduled-restart\", \"backup\", \"backup-verify\"",
+            "line 8: schedule.one.timezone: \"Mars/Olympus\" is not a time zone such as Asia/Shanghai",
+            "line 9: schedule.one.jitter: unknown setting",
+            "line 10: schedule.two.cron: is missing",
+            "line 10: schedule.two.task: is missing",
+            "line 11: schedule.two.jitter_s: must be a whole number from 0 to 86400",
+            "line 12: schedule.two.catch_up_s: must be a whole number from 0 to 86400",
+            "line 13: schedule.two.window: \"3-4\" is not a window such as \"02:00-05:00\"",
+            "line 14: schedule.two.enabled: must be true or false",
+            "line 18: schedule.three.window: no time of cron is within \"22:00-02:00\"",
         ]
     );
 }

@@ -14,21 +14,16 @@ use super::redact::Redactor;
 use super::store::Store;
 use super::text::{block, bytes, shorten};
 use super::{facts, letters, outbox::Outbox, skip, upkeep};
-use crate::backup::create;
+use crate::backup::{create, limit::within};
 use crate::control::Client;
-use crate::reap;
 use crate::state::ServiceStatus;
 use crate::task::{Place, RestartRules, Task, TaskOutcome, TaskRequest, Trigger};
 
 /// What is restarted, in this order.
 pub(super) const SERVICES: [&str; 2] = ["web", "worker"];
 
-/// A backup that takes longer counts as failed, and the restart goes on; its programs then have a moment to end.
-const BACKUP_WITHIN: Duration = Duration::from_hours(2);
-const BACKUP_ENDS_WITHIN: Duration = Duration::from_secs(10);
-
-/// Nothing takes longer than this: whatever hangs, other tasks have their turn again.
-const ALL_WITHIN: Duration = Duration::from_mins(150);
+/// Nothing but the backup takes longer than this: whatever hangs, other tasks have their turn again.
+const ALL_WITHIN: Duration = Duration::from_mins(30);
 
 /// From the first order to the last new generation that serves.
 const RESTART_WITHIN: Duration = Duration::from_mins(2);
@@ -61,9 +56,9 @@ pub fn run(request: &TaskRequest) -> TaskOutcome {
         if trigger == Trigger::Schedule && rules.report_only {
             "report-only".clone_into(&mut report.mode);
         }
-        let silent = |_| Err(format!("it was not over within {} min", ALL_WITHIN.as_secs() / 60));
-        let done =
-            timeout(ALL_WITHIN, proceed(&mut report, &request.place, dry_run, &rules)).await.unwrap_or_else(silent);
+        let within = ALL_WITHIN + request.place.backup.limit();
+        let silent = |_| Err(format!("it was not over within {} min", within.as_secs() / 60));
+        let done = timeout(within, proceed(&mut report, &request.place, dry_run, &rules)).await.unwrap_or_else(silent);
         if let Err(error) = done {
             report.result = Outcome::Failed;
             report.reason = Some(error);
@@ -249,15 +244,10 @@ async fn back_up(place: &Place) -> Backup {
     say("making a backup");
     let began = Instant::now();
     let place = place.clone();
-    let mut making = tokio::task::spawn_blocking(move || create::create(&place, None, &mut |line| say(line)));
-    let made = if let Ok(made) = timeout(BACKUP_WITHIN, &mut making).await {
-        made.map_err(|error| error.to_string()).and_then(|made| made)
-    } else {
-        // Its programs are the only ones of this process now. Without them it ends, unless the folder itself hangs.
-        reap::kill_all(&reap::descendants());
-        let _ = timeout(BACKUP_ENDS_WITHIN, making).await;
-        Err(format!("it was not made within {} min", BACKUP_WITHIN.as_secs() / 60))
-    };
+    // One that takes too long counts as failed, and the restart goes on.
+    let work = move || within(place.backup.limit(), move || create::create(&place, None, &mut |line| say(line)));
+    let made = tokio::task::spawn_blocking(work).await;
+    let made = made.map_err(|error| error.to_string()).and_then(|made| made);
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     match made {
         Ok(made) => {

@@ -59,3 +59,24 @@ impl Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_goes_off_within_a_tenth_of_a_second_and_never_early() {
+        let alarm = Alarm::new().unwrap();
+        let mut least = chrono::TimeDelta::MAX;
+        // A busy machine may be late at times; a timer that is, always.
+        for _ in 0..3 {
+            let second = Utc::now().timestamp() + 1;
+            let at = DateTime::from_timestamp(second, 0).unwrap();
+            alarm.wait(Some(at)).await.unwrap();
+            let late = Utc::now() - at;
+            assert!(late >= chrono::TimeDelta::zero(), "{late}");
+            least = least.min(late);
+        }
+        assert!(least < chrono::TimeDelta::milliseconds(100), "{least}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What a task is told.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -253,11 +254,20 @@ pub struct BackupRules {
     pub keep: u32,
     /// And none that is older than so many days; but always the newest good one.
     pub max_age_days: u32,
+    /// Making one, or verifying one, that takes longer is broken off, in seconds.
+    pub within_s: u32,
 }
 
 impl Default for BackupRules {
     fn default() -> Self {
-        Self { nightly: true, keep: 7, max_age_days: 30 }
+        Self { nightly: true, keep: 7, max_age_days: 30, within_s: 7_200 }
+    }
+}
+
+impl BackupRules {
+    /// The longest a backup, or its verification, may take.
+    pub fn limit(self) -> Duration {
+        Duration::from_secs(u64::from(self.within_s))
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod appliance;
+mod backup_limit;
 mod checks;
 mod commands;
 mod confinement;

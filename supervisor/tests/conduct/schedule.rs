@@ -93,6 +93,32 @@ fn while_frozen_everything_is_skipped_with_the_reason_also_after_a_restart() {
 }
 
 #[test]
+fn waiting_for_a_time_to_come_wakes_nobody() {
+    let appliance = Appliance::start(&PLAN.replace("*/3 * * * * *", "1 3 29 2 *"));
+    appliance.until_said("supervisor | ready in");
+    let tasks = format!("/proc/{}/task", appliance.pid());
+    let switches = || -> u64 {
+        let texts = std::fs::read_dir(&tasks)
+            .unwrap()
+            .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).ok());
+        let count = |text: String| {
+            let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:").map(str::to_owned));
+            line.unwrap().trim().parse::<u64>().unwrap()
+        };
+        texts.map(count).sum()
+    };
+    // Once the start is over there are two seconds without a single wake-up; whoever looks at a clock has none.
+    wait_until(
+        || {
+            let before = switches();
+            std::thread::sleep(std::time::Duration::from_secs(2));
+            switches() == before
+        },
+        || format!("two quiet seconds:\n{}", appliance.output()),
+    );
+}
+
+#[test]
 fn a_wrong_schedule_or_time_zone_is_told_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let plan = folder.path().join("plan.toml");
