@@ -75,6 +75,13 @@ impl Appliance {
         command
     }
 
+    /// `supervisor scheduled-restart`: what it reports, if it went well.
+    pub(crate) fn restart(&self) -> Result<serde_json::Value> {
+        let output = self.command("supervisor").args(["scheduled-restart", "--json"]).output()?;
+        ensure!(output.status.success(), "the restart ended with {}", String::from_utf8_lossy(&output.stdout));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
     fn is_healthy(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
         let request = "GET /_health/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

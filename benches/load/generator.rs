@@ -15,6 +15,10 @@ use super::corpus::{Corpus, Variation};
 /// The pauses of an idle client, in milliseconds.
 const IDLE: std::ops::Range<u64> = 1_000..8_000;
 
+/// A slow upload is sent in so many pieces, with this pause between two.
+const PIECES: usize = 20;
+const PIECE_PAUSE: Duration = Duration::from_millis(100);
+
 /// Steps in which an idle client waits, so that the end of a load does not wait for the longest pause.
 const STEP: Duration = Duration::from_millis(250);
 
@@ -34,6 +38,8 @@ pub(crate) struct Load<'a> {
     pub(crate) clients: Clients,
     /// Where each answer is noted.
     pub(crate) log: Option<&'a AckLog>,
+    /// Nothing more is begun once this is set.
+    pub(crate) is_enough: Option<&'a AtomicBool>,
 }
 
 /// Clients, one thread each.
@@ -45,12 +51,14 @@ pub(crate) struct Clients {
     pub(crate) fresh: usize,
     /// With a connection that is kept and used after pauses of 1 to 8 s, beside the rate.
     pub(crate) idle: usize,
+    /// With a new connection for each event, whose body they send slowly, beside the rate.
+    pub(crate) uploads: usize,
 }
 
 impl Clients {
     /// Busy clients only.
     pub(crate) const fn kept(kept: usize) -> Self {
-        Self { kept, fresh: 0, idle: 0 }
+        Self { kept, fresh: 0, idle: 0, uploads: 0 }
     }
 }
 
@@ -64,15 +72,29 @@ pub(crate) struct Answers {
     pub(crate) accepted: usize,
     /// Status of every other answer, or the error in place of one.
     pub(crate) refused: Vec<String>,
-    /// Due to answered, of the accepted ones, sorted.
-    latencies: Vec<Duration>,
+    /// Of the accepted ones, in the order of their latencies.
+    answered: Vec<Answered>,
+}
+
+/// One accepted event; slow uploads are not among them.
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    latency: Duration,
+    /// When it was due.
+    due: Instant,
 }
 
 impl Answers {
     /// Milliseconds that so many of 10,000 accepted requests did not exceed.
     pub(crate) fn percentile(&self, of_ten_thousand: usize) -> f64 {
-        let index = (self.latencies.len() * of_ten_thousand / 10_000).min(self.latencies.len().saturating_sub(1));
-        self.latencies.get(index).copied().unwrap_or_default().as_secs_f64() * 1000.0
+        percentile(&self.answered, of_ten_thousand)
+    }
+
+    /// The same of those that were due in one of these spans, with their number.
+    pub(crate) fn percentile_within(&self, of_ten_thousand: usize, spans: &[(Instant, Instant)]) -> (f64, usize) {
+        let is_within = |due: Instant| spans.iter().any(|(from, to)| (*from..*to).contains(&due));
+        let chosen: Vec<Answered> = self.answered.iter().copied().filter(|it| is_within(it.due)).collect();
+        (percentile(&chosen, of_ten_thousand), chosen.len())
     }
 
     /// The latencies in words.
@@ -85,6 +107,11 @@ impl Answers {
             self.percentile(10_000),
         )
     }
+}
+
+fn percentile(sorted: &[Answered], of_ten_thousand: usize) -> f64 {
+    let index = (sorted.len() * of_ten_thousand / 10_000).min(sorted.len().saturating_sub(1));
+    sorted.get(index).map(|it| it.latency).unwrap_or_default().as_secs_f64() * 1000.0
 }
 
 struct Target {
@@ -101,6 +128,15 @@ impl Target {
         let auth = format!("Sentry sentry_version=7, sentry_client=glitchbox-bench/1, sentry_key={key}");
         Ok(Self { address: address.to_owned(), path: format!("/api/{project}/envelope/"), auth })
     }
+
+    /// What goes before a body of so many bytes.
+    fn head(&self, length: usize) -> String {
+        let Self { address, path, auth } = self;
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nX-Sentry-Auth: {auth}\r\n\
+             Content-Type: application/x-sentry-envelope\r\nContent-Length: {length}\r\n\r\n"
+        )
+    }
 }
 
 /// What the clients of one load have in common.
@@ -116,7 +152,9 @@ struct Run<'a> {
 
 #[derive(Default)]
 struct Told {
-    latencies: Vec<Duration>,
+    answered: Vec<Answered>,
+    /// Slow uploads answered 200.
+    uploads: usize,
     refused: Vec<String>,
 }
 
@@ -132,22 +170,27 @@ impl Load<'_> {
         };
         let all = Mutex::new(Told::default());
         std::thread::scope(|scope| {
-            let Clients { kept, fresh, idle } = self.clients;
-            for client in 0..kept + fresh + idle {
+            let Clients { kept, fresh, idle, uploads } = self.clients;
+            for client in 0..kept + fresh + idle + uploads {
                 let (run, all) = (&run, &all);
                 scope.spawn(move || {
-                    let told = if client < kept + fresh { run.busy(client < kept) } else { run.idle() };
+                    let told = match client {
+                        busy if busy < kept + fresh => run.busy(busy < kept),
+                        idle if idle < kept + fresh + self.clients.idle => run.idle(),
+                        _ => run.uploads(),
+                    };
                     if let Ok(mut all) = all.lock() {
-                        all.latencies.extend(told.latencies);
+                        all.uploads += told.uploads;
+                        all.answered.extend(told.answered);
                         all.refused.extend(told.refused);
                     }
                 });
             }
         });
         let took = run.started.elapsed();
-        let Told { mut latencies, refused } = all.into_inner().ok().context("a client's thread panicked")?;
-        latencies.sort_unstable();
-        Ok(Answers { started: run.started, took, accepted: latencies.len(), refused, latencies })
+        let Told { mut answered, uploads, refused } = all.into_inner().ok().context("a client's thread panicked")?;
+        answered.sort_unstable_by_key(|it| it.latency);
+        Ok(Answers { started: run.started, took, accepted: answered.len() + uploads, refused, answered })
     }
 }
 
@@ -157,7 +200,9 @@ impl Run<'_> {
         let (mut random, mut told, mut stream) = (Variation::new(), Told::default(), None);
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.load.events || self.load.limit.is_some_and(|limit| self.started.elapsed() >= limit) {
+            let is_enough = self.load.is_enough.is_some_and(|enough| enough.load(Ordering::Relaxed));
+            let is_late = self.load.limit.is_some_and(|limit| self.started.elapsed() >= limit);
+            if number >= self.load.events || is_late || is_enough {
                 self.is_over.store(true, Ordering::Relaxed);
                 return told;
             }
@@ -190,6 +235,30 @@ impl Run<'_> {
         told
     }
 
+    /// Sends one event after another, each slowly.
+    fn uploads(&self) -> Told {
+        let (mut random, mut told) = (Variation::new(), Told::default());
+        // Not all at the same time.
+        std::thread::sleep(Duration::from_millis(random.within(0..2_000)));
+        while !self.is_over.load(Ordering::Relaxed) {
+            let number = usize::try_from(random.within(0..1_000)).unwrap_or(0);
+            let Ok((id, body)) = self.load.corpus.envelope(number, &mut random) else { return told };
+            let begun = Instant::now();
+            let result = upload(&self.target, &body).map_err(|error| format!("slow upload: {error:#}"));
+            if let Some(log) = self.load.log
+                && let Err(error) = log.note(&id, &result, begun, Instant::now())
+            {
+                told.refused.push(format!("the answer could not be noted: {error:#}"));
+            }
+            match result {
+                Ok(200) => told.uploads += 1,
+                Ok(status) => told.refused.push(format!("slow upload: {status}")),
+                Err(error) => told.refused.push(error),
+            }
+        }
+        told
+    }
+
     /// One event, once.
     fn one(
         &self,
@@ -215,7 +284,7 @@ impl Run<'_> {
             told.refused.push(format!("the answer could not be noted: {error:#}"));
         }
         match result {
-            Ok(200) => told.latencies.push(answered.saturating_duration_since(due)),
+            Ok(200) => told.answered.push(Answered { latency: answered.saturating_duration_since(due), due }),
             Ok(status) => told.refused.push(status.to_string()),
             Err(error) => told.refused.push(error),
         }
@@ -228,17 +297,23 @@ fn send(kept: &mut Option<TcpStream>, target: &Target, body: &str) -> Result<u16
         Some(stream) => stream,
         None => connect(target)?,
     };
-    let (path, host, auth, length) = (&target.path, &target.address, &target.auth, body.len());
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Sentry-Auth: {auth}\r\n\
-         Content-Type: application/x-sentry-envelope\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).context("send")?;
+    stream.write_all(format!("{}{body}", target.head(body.len())).as_bytes()).context("send")?;
     let (status, keep_alive) = read_answer(&mut stream)?;
     if keep_alive {
         *kept = Some(stream);
     }
     Ok(status)
+}
+
+/// One request on a connection of its own, piece by piece.
+fn upload(target: &Target, body: &str) -> Result<u16> {
+    let mut stream = connect(target)?;
+    stream.write_all(target.head(body.len()).as_bytes()).context("send")?;
+    for piece in body.as_bytes().chunks(body.len().div_ceil(PIECES)) {
+        std::thread::sleep(PIECE_PAUSE);
+        stream.write_all(piece).context("send")?;
+    }
+    Ok(read_answer(&mut stream)?.0)
 }
 
 fn connect(target: &Target) -> Result<TcpStream> {

@@ -9,6 +9,7 @@ mod database;
 mod generator;
 mod machine;
 mod measure;
+mod restarts;
 mod soak;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,14 @@ enum Figure {
         rate: usize,
         #[arg(long, value_enum, default_value_t = Body::Small)]
         body: Body,
+    },
+    /// Scheduled restarts in a row under load of clients that do not retry: failed requests, lost events, latency
+    Restarts {
+        #[arg(long, default_value_t = 20)]
+        times: usize,
+        /// Events a second
+        #[arg(long, default_value_t = 300)]
+        rate: usize,
     },
     /// Load on an instance that is there already
     Load {
@@ -133,9 +142,12 @@ fn main() -> Result<()> {
         Some(Figure::Memory) => measure::memory(&binaries),
         Some(Figure::Ingest { events }) => ingest(&binaries, issues, events),
         Some(Figure::Soak { minutes, rate, body }) => soak::soak(&binaries, &body.corpus(issues)?, minutes, rate),
+        Some(Figure::Restarts { times, rate }) => {
+            restarts::restarts(&binaries, &Body::Small.corpus(issues)?, times, rate)
+        }
         Some(Figure::Load { dsn, rate, seconds, body, kept, fresh, idle, ack_log }) => {
             let log = ack_log.map(|path| AckLog::open(&path)).transpose()?;
-            let clients = Clients { kept, fresh, idle };
+            let clients = Clients { kept, fresh, idle, uploads: 0 };
             measure::load(&body.corpus(issues)?, &dsn, (rate, seconds), clients, log.as_ref())
         }
         Some(Figure::Verify { ack_log, data_dir, database_url }) => {

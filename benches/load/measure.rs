@@ -74,6 +74,7 @@ pub(crate) fn ingest(binaries: &Path, corpus: &Corpus, events: usize) -> Result<
         limit: None,
         clients: Clients::kept(connections),
         log: None,
+        is_enough: None,
     };
 
     let warm_up = load(500, None, 8).run()?;
@@ -117,7 +118,7 @@ pub(crate) fn load(
     log: Option<&AckLog>,
 ) -> Result<()> {
     let how = rate.map_or("as fast as it is answered".to_owned(), |rate| format!("{rate}/s"));
-    let Clients { kept, fresh, idle } = clients;
+    let Clients { kept, fresh, idle, .. } = clients;
     println!(
         "load of {} ({} bytes), {how} for {seconds} s; {kept} connections kept, {fresh} clients with new ones, {idle} idle:",
         corpus.name, corpus.bytes
@@ -126,7 +127,7 @@ pub(crate) fn load(
         Some(rate) => (rate * seconds, None),
         None => (usize::MAX, Some(Duration::from_secs(u64::try_from(seconds)?))),
     };
-    let answers = Load { corpus, dsn, events, rate, limit, clients, log }.run()?;
+    let answers = Load { corpus, dsn, events, rate, limit, clients, log, is_enough: None }.run()?;
     report_refusals(&answers.refused);
     let took = answers.took.as_secs_f64();
     println!("  {} accepted in {took:.1} s ({:.0}/s)", answers.accepted, as_f64(answers.accepted) / took);

@@ -17,7 +17,7 @@ use crate::measure::{megabytes, report_refusals};
 const SAMPLE: Duration = Duration::from_secs(10);
 
 /// Mostly busy clients, some with new connections, some idle.
-const CLIENTS: Clients = Clients { kept: 40, fresh: 8, idle: 40 };
+const CLIENTS: Clients = Clients { kept: 40, fresh: 8, idle: 40, uploads: 0 };
 
 /// Megabytes that all processes may grow by in the second half.
 const GROWTH: f64 = 20.0;
@@ -44,6 +44,7 @@ pub(crate) fn soak(binaries: &Path, corpus: &Corpus, minutes: usize, rate: usize
         limit: None,
         clients: CLIENTS,
         log: Some(&log),
+        is_enough: None,
     };
     let mut memory: BTreeMap<String, Series> = BTreeMap::new();
     let answers = std::thread::scope(|scope| {

@@ -6,6 +6,7 @@
 mod bad_entries;
 mod comparison;
 mod disk_full;
+mod hangs;
 mod kills;
 mod midnight;
 mod outages;
