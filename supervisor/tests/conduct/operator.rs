@@ -208,6 +208,7 @@ fn the_doctor_looks_at_a_running_and_at_a_stopped_appliance() {
     let (code, found) = ask(&appliance);
     assert!(code == 1 && found["ok"] == false && of(&found, "services", "bad"), "{found}");
     assert!(of(&found, "secrets", "ok"), "the environment of the one that runs counts: {found}");
+    assert!(of(&found, "plan", "ok") && !of(&found, "postgresql", "ok"), "so does its plan: {found}");
     for finding in found["findings"].as_array().unwrap() {
         assert_eq!(finding["verdict"] == "ok", finding["fix"].is_null(), "{finding}");
         assert!(finding["text"].as_str().unwrap().ends_with('.'), "{finding}");

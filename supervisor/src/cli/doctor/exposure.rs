@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::{Finding, Patient};
-use crate::cli::Start;
 use crate::cli::start::load_plan;
 use crate::settings::Settings;
 
-pub(super) fn look(patient: &Patient, start: &Start) -> Vec<Finding> {
-    let mut findings = vec![match load_plan(start) {
+pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+    let mut findings = vec![match load_plan(&patient.start) {
         Ok(_) => Finding::ok("plan", "The plan of the services has no errors."),
         Err(fault) => {
             let text = format!("The plan of the services is wrong: {}.", fault.message.trim_end_matches('.'));

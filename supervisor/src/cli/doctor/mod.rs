@@ -70,6 +70,8 @@ struct Patient {
     environment: Vec<(OsString, OsString)>,
     /// The settings in it; none when they are wrong, which is a finding of its own.
     settings: Option<Settings>,
+    /// How the one that runs was started, as far as its plan goes.
+    start: Start,
 }
 
 /// Looks at everything. The exit code is 1 when something is bad.
@@ -96,14 +98,16 @@ pub(super) async fn doctor(place: Place, json: bool) -> Result<u8, Failure> {
             None
         }
     };
-    let patient = Patient { data, status, environment, settings };
+    let config = status.as_ref().and_then(|status| config_of(status.pid));
+    let start = Start { data_dir: None, port: None, config };
+    let patient = Patient { data, status, environment, settings, start };
     findings.extend(services(&patient));
     findings.extend(disk::look(&patient));
     findings.extend(machine::look(&patient));
     findings.extend(clock::look(&patient));
     findings.extend(versions::look(&patient));
     findings.extend(secrets::look(&patient));
-    findings.extend(exposure::look(&patient, &Start { data_dir: None, port: None, config: None }));
+    findings.extend(exposure::look(&patient));
     findings.extend(care::look(&patient));
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
     if json {
@@ -123,6 +127,20 @@ fn environment_of(pid: u32) -> Option<Vec<(OsString, OsString)>> {
         Some((OsString::from_vec(name.to_vec()), OsStr::from_bytes(value.get(1..)?).to_owned()))
     });
     Some(pairs.collect())
+}
+
+/// The `--config` it was started with, if it was.
+fn config_of(pid: u32) -> Option<PathBuf> {
+    let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = text.split(|byte| *byte == 0);
+    let given = words.find_map(|word| match word.strip_prefix(b"--config") {
+        Some([]) => Some(None),
+        Some([b'=', path @ ..]) => Some(Some(path)),
+        _ => None,
+    })?;
+    let path = given.or_else(|| words.next()).map(|path| PathBuf::from(OsStr::from_bytes(path)))?;
+    // It may be relative to where that one runs.
+    Some(std::fs::read_link(format!("/proc/{pid}/cwd")).map_or_else(|_| path.clone(), |cwd| cwd.join(&path)))
 }
 
 fn services(patient: &Patient) -> Vec<Finding> {

@@ -66,6 +66,7 @@ mod tests {
     use std::fs::Permissions;
 
     use super::*;
+    use crate::cli::Start;
     use crate::cli::doctor::Verdict;
 
     #[test]
@@ -79,8 +80,9 @@ mod tests {
             std::fs::write(folder.join(name), value).unwrap();
             std::fs::set_permissions(folder.join(name), Permissions::from_mode(mode)).unwrap();
         }
+        let start = Start { data_dir: None, port: None, config: None };
         let environment = vec![("SECRET_KEY".into(), "x1y2z3".into()), ("DB_PASSWORD".into(), "".into())];
-        let patient = Patient { data: data.path().to_owned(), status: None, environment, settings: None };
+        let patient = Patient { data: data.path().to_owned(), status: None, environment, settings: None, start };
         let found = look(&patient);
         let shown: Vec<_> = found.iter().map(|it| (it.verdict, it.text.split(' ').next().unwrap())).collect();
         assert_eq!(

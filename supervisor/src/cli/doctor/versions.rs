@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Finding, Patient};
-use crate::cli::Start;
 use crate::cli::start::load_plan;
 use crate::postgres;
 use crate::redis;
@@ -21,8 +20,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     }];
     let Some(settings) = &patient.settings else { return findings };
     // A plan with other services needs neither.
-    let start = Start { data_dir: None, port: None, config: None };
-    let plan = load_plan(&start).ok();
+    let plan = load_plan(&patient.start).ok();
     let runs = |name: &str| plan.as_ref().is_none_or(|plan| plan.has_bundled(name));
     if settings.bundled_postgres && runs("postgres") {
         let cluster = std::fs::read_to_string(patient.data.join("postgres/PG_VERSION")).ok();
