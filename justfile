@@ -80,6 +80,24 @@ it-shell-psql *args:
 it-shell-redis *args:
     @{{ just }} _in supervisor redis-cli -- "$@"
 
+# Every service: state, memory, restarts, health; --json | 各服务的状态
+[group('container 容器')]
+[no-exit-message]
+status *args:
+    @{{ just }} _in supervisor status "$@"
+
+# What makes trouble sooner or later, and what to do about it; --json | 检查潜在问题并给出办法
+[group('container 容器')]
+[no-exit-message]
+doctor *args:
+    @{{ just }} _in supervisor doctor "$@"
+
+# Go over to a changed conf/supervisor.toml; --dry-run only says what would be done | 重新读取 conf/supervisor.toml
+[group('container 容器')]
+[no-exit-message]
+reload *args:
+    @{{ just }} _in supervisor reload "$@"
+
 # Admin commands: just admin user list (glitchbox --help shows all) | 管理命令
 [group('container 容器')]
 [no-exit-message]
@@ -100,6 +118,12 @@ logs *args:
 [group('logs 日志')]
 [no-exit-message]
 logs-supervisor: (_service 'supervisor')
+
+# What has happened to services, tasks and schedules | 服务、任务和定时任务的事件
+[group('logs 日志')]
+[no-exit-message]
+events *args:
+    @follow=(); [ ! -t 1 ] || follow=(--follow); exec {{ just }} _in supervisor events -n {{ lines }} "${follow[@]}" "$@"
 
 # The web process: requests of SDKs, the API, pages | Web 应用日志
 [group('logs 日志')]
