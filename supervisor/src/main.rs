@@ -59,7 +59,7 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
     tuning::raise_open_files()?;
     limits::spare_supervisor();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
-    let _inside = runtime.enter();
+    let inside = runtime.enter();
     let signals = StopSignals::catch().map_err(broken)?;
 
     let mut plan = cli::load_plan(start)?;
@@ -132,5 +132,9 @@ fn run(start: &Start, began: Instant) -> Result<u8, Fault> {
         .map_err(|error| Fault::writing(format!("The control socket cannot be made: {error}."), &error))?;
     let mut world = World::new(plans, Launcher::new(context), log, began, messages, listener, rest);
     world.follow(timetable);
-    Ok(runtime.block_on(supervisor::run(plan, world, signals, inbox, reloader)))
+    let exit = runtime.block_on(supervisor::run(plan, world, signals, inbox, reloader));
+    drop(inside);
+    // A thread that is stuck in the kernel, on a disk that hangs, is not waited for.
+    runtime.shutdown_background();
+    Ok(exit)
 }

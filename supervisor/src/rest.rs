@@ -54,12 +54,16 @@ fn give_back(smaps: &str) {
     }
 }
 
-/// The private read-only mappings of files without a page of our own in them: not what the loader has relocated.
+/// The private read-only mappings of files without a page of our own in them, in memory or in swap: not what the loader
+/// has relocated. Where the kernel does not tell, nothing is.
 fn clean(smaps: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut candidate = None;
     for line in smaps.lines() {
         if let Some(size) = line.strip_prefix("Anonymous:") {
+            candidate = candidate.filter(|_| size.trim() == "0 kB");
+        } else if let Some(size) = line.strip_prefix("Swap:") {
+            // The last of the two: a page in swap is not counted as anonymous any more.
             found.extend(candidate.take().filter(|_| size.trim() == "0 kB"));
         } else if line.starts_with(|first: char| first.is_ascii_digit() || first.is_ascii_lowercase()) {
             candidate = read_only_file(line);
@@ -89,16 +93,27 @@ mod tests {
 00200000-00300000 r--p 00000000 fe:00 12 /usr/bin/supervisor
 Rss: 4 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 VmFlags: rd mr mw me
 00300000-00400000 r-xp 00100000 fe:00 12 /usr/bin/supervisor (deleted)
 Anonymous:             0 kB
+Swap:                  0 kB
 00400000-00410000 r--p 00200000 fe:00 12 /usr/bin/supervisor
 Anonymous:            16 kB
+Swap:                  0 kB
 00410000-00420000 rw-p 00210000 fe:00 12 /usr/bin/supervisor
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000000000-7f0000001000 r-xp 00000000 00:00 0 [vdso]
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000002000-7f0000003000 r--p 00000000 00:00 0
+Anonymous:             0 kB
+Swap:                  0 kB
+7f0000004000-7f0000005000 r--p 00000000 fe:00 13 /lib/libc.so.6
+Anonymous:             0 kB
+Swap:                  4 kB
+7f0000006000-7f0000007000 r--p 00000000 fe:00 13 /lib/libm.so.6
 Anonymous:             0 kB
 ";
         assert_eq!(clean(smaps), [(0x20_0000, 0x30_0000), (0x30_0000, 0x40_0000)]);

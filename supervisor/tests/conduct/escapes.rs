@@ -127,8 +127,9 @@ fn the_next_start_ends_what_a_killed_supervisor_left_of_users_services() {
     assert_eq!(appliance.stop(), 0);
 }
 
-/// Twenty chains of processes, each of which lives just long enough to fork the next into a session of its own.
-const RELAY: &str = "use POSIX; for (1 .. 19) { last unless fork } while (1) { exit 0 if fork; POSIX::setsid() }";
+/// Twenty chains of processes, each of which lives just long enough to fork the next into a session of its own; over after
+/// half a minute, should nobody end them.
+const RELAY: &str = "use POSIX; my $end = time + 30; for (1 .. 19) { last unless fork } while (time < $end) { exit 0 if fork; POSIX::setsid() }";
 
 /// Processes with this in their command line.
 fn with_argument(text: &str) -> usize {
@@ -178,7 +179,7 @@ fn a_fork_storm_within_limits_is_ended() {
 [service.storm]
 kind = "exec"
 user = "nobody"
-command = ["sh", "-c", "perl -e 'print \"storming\n\"; $| = 1; while (1) { fork }' DIR"]
+command = ["sh", "-c", "perl -e 'print \"storming\n\"; $| = 1; my $end = time + 30; while (time < $end) { fork }' DIR"]
 limits = { processes = 150 }
 stop = ["TERM", "KILL@0.2"]
 "#;
