@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::{app, files, postgres, prepare, probe, redis};
 
 /// The number of the listening socket in a child.
 const LISTENER_FD: i32 = 3;
+
+/// Most bytes of the path of a socket.
+const LONGEST_SOCKET_PATH: usize = 107;
 
 /// Knows how each service of a plan is started and asked.
 #[derive(Debug)]
@@ -58,7 +62,11 @@ impl Launcher {
         launch.tag = context.tags.next();
         launch.confinement.clone_from(&service.confinement);
         if service.ready == Ready::Notify && !service.oneshot {
-            launch.set_env("NOTIFY_SOCKET", app::notify_path(&service.name, generation));
+            let path = app::notify_path(&service.name, generation);
+            let data = &context.data.path;
+            let is_users = matches!(service.run, Run::Exec { .. });
+            let shown = if is_users { notify_socket(data, path, launch.credentials.as_ref()) } else { path };
+            launch.set_env("NOTIFY_SOCKET", shown);
             if service.watchdog_ms > 0 {
                 launch.set_env("WATCHDOG_USEC", service.watchdog_usec().to_string());
             }
@@ -148,6 +156,32 @@ impl Launcher {
     }
 }
 
+/// Where a service of the user's own reports: what it uses for that may refuse a relative path (libsystemd). The path stays
+/// relative where an absolute one is too long for a socket, or leads through folders that are closed to it.
+fn notify_socket(data: &Path, relative: String, who: Option<&Credentials>) -> String {
+    let absolute = data.join(&relative).into_os_string().into_string();
+    let fits = |path: &String| path.starts_with('/') && path.len() <= LONGEST_SOCKET_PATH;
+    absolute.ok().filter(|path| fits(path) && who.is_none_or(|who| is_open(data, who))).unwrap_or(relative)
+}
+
+/// Whether this user can pass through all folders down to this one.
+fn is_open(folder: &Path, who: &Credentials) -> bool {
+    let Ok(folder) = folder.canonicalize() else { return false };
+    let mut parts = folder.ancestors().map(std::fs::metadata);
+    who.uid == 0
+        || parts.all(|part| {
+            part.is_ok_and(|part| {
+                let is_group = part.gid() == who.gid || who.groups.contains(&part.gid());
+                let bit = match (part.uid() == who.uid, is_group) {
+                    (true, _) => 0o100,
+                    (false, true) => 0o010,
+                    (false, false) => 0o001,
+                };
+                part.mode() & bit != 0
+            })
+        })
+}
+
 /// What marks all processes of one run.
 pub fn mark(service: &ServiceSpec, generation: u64) -> String {
     format!("{}#{generation}", service.name)
@@ -168,4 +202,32 @@ fn look_up(name: &str) -> Result<(Credentials, PathBuf), String> {
     let groups = getgrouplist(&c_name, user.gid).unwrap_or_default();
     let groups = groups.into_iter().map(nix::unistd::Gid::as_raw).collect();
     Ok((Credentials { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups }, user.dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_socket_to_report_to_is_absolute_where_that_can_be_used() {
+        let relative = || "run/notify/mine.1".to_owned();
+        assert_eq!(notify_socket(Path::new("/data"), relative(), None), "/data/run/notify/mine.1");
+        let room = LONGEST_SOCKET_PATH - relative().len() - 1;
+        let fits = format!("/{}", "x".repeat(room - 1));
+        assert_eq!(notify_socket(Path::new(&fits), relative(), None), format!("{fits}/run/notify/mine.1"));
+        assert_eq!(notify_socket(Path::new(&format!("{fits}x")), relative(), None), relative());
+
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let stranger = Credentials { uid: 54_321, gid: 54_321, groups: Vec::new() };
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(notify_socket(&data, relative(), Some(&stranger)), relative());
+        let owner = folder.path().metadata().unwrap();
+        let owner = Credentials { uid: owner.uid(), gid: owner.gid(), groups: Vec::new() };
+        assert!(notify_socket(&data, relative(), Some(&owner)).starts_with('/'));
+    }
 }
