@@ -60,7 +60,7 @@ pub struct ServiceChange {
     pub service: String,
     /// What becomes of it.
     pub fate: Fate,
-    /// What has changed. Values of its environment are masked.
+    /// What has changed. Values of its environment, commands and checks are masked.
     pub keys: Vec<KeyChange>,
 }
 
@@ -143,9 +143,12 @@ impl KeyChange {
     }
 }
 
-/// `log.files: 5 -> 7`.
+/// `log.files: 5 -> 7`; of what is masked only that it has changed.
 impl fmt::Display for KeyChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if [&self.old, &self.new].into_iter().flatten().all(|value| value == MASK) {
+            return write!(f, "{}: (changed)", self.key);
+        }
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(default)".to_owned());
         write!(f, "{}: {} -> {}", self.key, shown(&self.old), shown(&self.new))
     }
@@ -190,11 +193,14 @@ fn first(key: &str) -> &str {
     key.split('.').next().unwrap_or(key)
 }
 
-/// What people put into environments is often secret.
+/// Stands for a value that is not shown.
+const MASK: &str = "***";
+
+/// What people put into environments is often secret, and so is what they put on command lines and into addresses.
 fn masked(mut change: KeyChange) -> KeyChange {
-    if first(&change.key) == "env" {
+    if ["env", "command", "check"].contains(&first(&change.key)) {
         for value in [&mut change.old, &mut change.new].into_iter().flatten() {
-            "***".clone_into(value);
+            MASK.clone_into(value);
         }
     }
     change

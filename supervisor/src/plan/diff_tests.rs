@@ -53,7 +53,9 @@ fn what_is_different_is_named_key_by_key_and_secrets_are_masked() {
         [("fresh", Fate::Added), ("cache", Fate::Adjusted), ("web", Fate::Restarted), ("old", Fate::Removed)];
     assert_eq!(services, expected);
     let of_web: Vec<String> = difference.services[2].keys.iter().map(ToString::to_string).collect();
-    assert_eq!(of_web, ["after: [\"cache\"] -> [\"fresh\", \"cache\"]", "env.TOKEN: *** -> ***"]);
+    assert_eq!(of_web, ["after: [\"cache\"] -> [\"fresh\", \"cache\"]", "env.TOKEN: (changed)"]);
+    let fresh: Vec<String> = difference.services[0].keys.iter().map(ToString::to_string).collect();
+    assert!(fresh.contains(&"command: (changed)".to_owned()), "{fresh:?}");
     assert!(Difference::between(&new, &new).is_empty());
     let clean = difference.settings[0].clone().cleaned(|value| value.replace('7', "*"));
     assert_eq!(clean.to_string(), "log.files: 5 -> *");

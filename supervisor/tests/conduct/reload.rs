@@ -76,14 +76,14 @@ log.tail_lines: (default) -> 2
 schedule.night.cron: (default) -> \"30 4 * * *\"
 schedule.night.task: (default) -> \"backup\"
 fresh (new)
-  command: (default) -> [\"sh\", \"-c\", \"echo fresh; exec sleep 1000\"]
+  command: (changed)
   kind: (default) -> \"exec\"
 keep (changed in place)
   stop: (default) -> [\"INT\", \"KILL@0.2\"]
 change (changed, needs a new generation)
   after: [\"keep\"] -> [\"keep\", \"fresh\"]
-  command: [\"sh\", \"-c\", \"echo before; exec sleep 1000\"] -> [\"sh\", \"-c\", \"echo after $TOKEN; exec sleep 1000\"]
-  env.TOKEN: *** -> ***
+  command: (changed)
+  env.TOKEN: (changed)
 gone (removed)
 Nothing has been changed: this is what a reload would do.
 ";
