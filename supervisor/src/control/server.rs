@@ -17,7 +17,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use super::body::{Lines, Progress};
 use super::{METRICS_SOCKET, Outcome, SOCKET, Status, freeze};
@@ -45,6 +46,9 @@ const NEWS: &str = "application/x-ndjson";
 /// Longest body of a request, in bytes.
 pub(super) const LONGEST_BODY: usize = 64 * 1024;
 
+/// A page of metrics that is still being made is waited for so long.
+const PAGE_WAIT: Duration = Duration::from_millis(300);
+
 /// What requests are answered from.
 #[derive(Debug)]
 pub struct Desk {
@@ -70,6 +74,8 @@ struct Office {
     desk: Desk,
     since: Instant,
     run: Arc<OwnedFd>,
+    /// One page of metrics at a time: on a disk that hangs, threads must not pile up.
+    press: Arc<Semaphore>,
 }
 
 /// Makes both sockets and answers on them from now on: the operator's, with mode 0600; and the one for metrics, which is
@@ -79,7 +85,8 @@ struct Office {
 /// When the operator's socket cannot be made.
 pub fn serve(run: &Arc<OwnedFd>, desk: Desk, reader: Option<Owner>) -> io::Result<()> {
     let operators = listen(run, SOCKET, None)?;
-    let office = Arc::new(Office { desk, since: Instant::now(), run: Arc::clone(run) });
+    let office =
+        Arc::new(Office { desk, since: Instant::now(), run: Arc::clone(run), press: Arc::new(Semaphore::new(1)) });
     match listen(run, METRICS_SOCKET, reader) {
         Ok(metrics) => drop(tokio::spawn(accept(metrics, Arc::clone(&office), Door::Metrics))),
         Err(error) => {
@@ -196,8 +203,7 @@ async fn show_metrics(office: &Office) -> Response<Body> {
         counters: Arc::clone(desk.log.counters()),
     };
     let run = Arc::clone(&office.run);
-    // Whatever is read from a disk or takes milliseconds keeps off the loop.
-    let text = tokio::task::spawn_blocking(move || {
+    let page = one_at_a_time(&office.press, move || {
         metrics::page(
             &facts,
             &Processes::look(),
@@ -205,8 +211,25 @@ async fn show_metrics(office: &Office) -> Response<Body> {
             &Mail::look(&files::proc_path(&run).join("..")),
         )
     });
-    let Ok(text) = text.await else { return ending() };
-    typed("text/plain; version=0.0.4; charset=utf-8", Full::new(Bytes::from(text)).boxed_unsync())
+    match page.await {
+        Some(text) => typed("text/plain; version=0.0.4; charset=utf-8", Full::new(Bytes::from(text)).boxed_unsync()),
+        None => refuse(StatusCode::SERVICE_UNAVAILABLE, "Another page is being made.".to_owned()),
+    }
+}
+
+/// Does work off the loop, for it reads from a disk or takes milliseconds. `None` when other work keeps the place for too
+/// long: it is kept until that has really ended, even if nobody waits for it any more.
+async fn one_at_a_time<T: Send + 'static>(
+    press: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let place = timeout(PAGE_WAIT, Arc::clone(press).acquire_owned()).await.ok()?.ok()?;
+    let worked = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(place);
+        done
+    });
+    worked.await.ok()
 }
 
 async fn act(desk: &Desk, name: &str, verb: Verb) -> Response<Body> {
@@ -316,4 +339,32 @@ fn typed(kind: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_hangs_keeps_others_from_piling_up_behind_it() {
+        let press = Arc::new(Semaphore::new(1));
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begun, start) = oneshot::channel();
+        let caller = tokio::spawn({
+            let press = Arc::clone(&press);
+            async move {
+                let work = move || {
+                    let _ = begun.send(());
+                    released.recv().is_err()
+                };
+                one_at_a_time(&press, work).await
+            }
+        });
+        start.await.unwrap();
+        caller.abort();
+        assert_eq!(one_at_a_time(&press, || 1).await, None, "nobody waits for it, and yet it keeps its place");
+        drop(release);
+        drop(press.acquire().await.unwrap());
+        assert_eq!(one_at_a_time(&press, || 2).await, Some(2));
+    }
 }
