@@ -17,7 +17,8 @@ use crate::metrics::ServiceCounters;
 use crate::state::{Event, Id};
 use crate::supervisor::Message;
 
-/// First and longest pause between two questions to a service that is starting.
+/// First and longest pause between two questions to a service that is starting. A program is not that cheap: its pause is
+/// the longest from the first.
 const EAGER: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 
 /// Most bytes of an HTTP answer looked at.
@@ -104,7 +105,8 @@ impl Checker {
 
     /// Asks again and again, and says what is missing whenever that is something else.
     async fn until_ready(&self) -> Option<()> {
-        let (mut pause, mut told) = (EAGER.0, None);
+        let is_program = matches!(self.way, Way::Program(_));
+        let (mut pause, mut told) = (if is_program { EAGER.1 } else { EAGER.0 }, None);
         while let Err(complaint) = self.ask().await {
             if told.as_ref() != Some(&complaint.what) {
                 told = Some(complaint.what.clone());
