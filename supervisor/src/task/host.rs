@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::{BackupRules, Place, Task, TaskOutcome, TaskRequest, exit};
 use crate::context::{Context, SYSTEM_PATH};
 use crate::events::Entry;
+use crate::limits;
 use crate::log::{Log, pump_lines};
 use crate::reap::{self, MARK, Trace};
 use crate::spawn::{LaunchSpec, Program, spawn};
@@ -235,6 +236,7 @@ fn launch(task: &Task, context: &Context, rules: BackupRules, mark: &str) -> io:
     spec.set_env("TZ", context.settings.timezone.as_deref().unwrap_or("UTC"));
     spec.set_env(MARK, mark);
     spec.tag = context.tags.next();
+    spec.confinement.capabilities = Some(rights(task));
     let request = TaskRequest { task: task.clone(), place: Place::new(context, rules) };
     let request = serde_json::to_vec(&request)?;
     if request.len() > LONGEST_REQUEST {
@@ -242,6 +244,16 @@ fn launch(task: &Task, context: &Context, rules: BackupRules, mark: &str) -> io:
     }
     spec.stdin = Some(request);
     Ok(spec)
+}
+
+/// What of root's rights a task has, one bit each. What talks to servers outside only reads and writes files, some of them
+/// in folders of others; the rest also hands files over, and runs programs as other users.
+fn rights(task: &Task) -> u64 {
+    let names: &[&str] = match task {
+        Task::Deliver | Task::ReportResend { .. } | Task::ReportTest { .. } => &["DAC_OVERRIDE"],
+        _ => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL"],
+    };
+    limits::capabilities(names.iter().copied()).unwrap_or(0)
 }
 
 /// Listens to one task.
@@ -335,6 +347,12 @@ fn clean_texts(value: &mut Value, clean: &impl Fn(String) -> String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_talks_to_the_outside_has_one_right_and_the_others_six() {
+        assert_eq!(rights(&Task::Deliver), 1 << 1);
+        assert_eq!(rights(&Task::BackupRecover), 0b1110_1011);
+    }
 
     #[test]
     fn a_task_without_a_result_has_failed() {
