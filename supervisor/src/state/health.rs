@@ -51,6 +51,8 @@ pub(super) struct Condemned {
     pub(super) reason: String,
     /// Asking it to stop would only cost time.
     at_once: bool,
+    /// It was only silent: a report clears it, for as long as nothing has been done to it.
+    silent: bool,
     /// Looking at it must not take longer.
     until: Millis,
 }
@@ -162,11 +164,16 @@ impl State {
                     out.push(Action::Log(Level::Warn, text));
                 }
             }
-            Due::Silent => match health.stopped {
-                // It wakes with the first signal, and may end in order.
-                Some((signal, _)) => self.condemn(id, format!("was stopped by {signal}"), false, out),
-                None => self.condemn(id, format!("has not reported for {watchdog_s} s"), true, out),
-            },
+            Due::Silent => {
+                if let Some((signal, _)) = health.stopped {
+                    // It wakes with the first signal, and may end in order.
+                    return self.condemn(id, format!("was stopped by {signal}"), false, out);
+                }
+                self.condemn(id, format!("has not reported for {watchdog_s} s"), true, out);
+                if let Some(condemned) = self.instance(id).and_then(|instance| instance.health.condemned.as_mut()) {
+                    condemned.silent = true;
+                }
+            }
             Due::Stopped(signal) if is_bundled => {
                 // To kill it would cost its clients everything; to wake it costs nothing.
                 health.stopped = Some((signal, now));
@@ -188,11 +195,11 @@ impl State {
         }
         instance.health.leave_by = None;
         out.push(Action::Log(Level::Error, format!("{name}: generation {} {reason}; replacing it", id.generation)));
-        instance.health.condemned = Some(Condemned { reason, at_once, until: now + LOOK_LIMIT });
+        instance.health.condemned = Some(Condemned { reason, at_once, silent: false, until: now + LOOK_LIMIT });
         out.push(Action::Examine(id));
     }
 
-    /// It has been looked at.
+    /// It has been looked at. If it has shown meanwhile that it lives, nothing comes of it.
     pub(super) fn execute(&mut self, id: Id) {
         let last = self.plan.services.get(id.service).map_or(0, |spec| spec.stop.len().saturating_sub(1));
         let Some(instance) = self.instance(id).filter(|instance| instance.ladder.is_none()) else { return };
@@ -210,7 +217,10 @@ impl State {
         let (now, name) = (self.now, self.name(id.service));
         let has_watchdog = self.plan.services.get(id.service).is_some_and(|spec| spec.watchdog_ms > 0);
         let Some(instance) = self.instance(id).filter(|_| has_watchdog) else { return };
-        if instance.health.silent && instance.health.condemned.is_none() && instance.ladder.is_none() {
+        let was_silent = instance.health.silent && instance.health.condemned.is_none();
+        let is_pardoned = instance.health.condemned.as_ref().is_some_and(|condemned| condemned.silent);
+        if (was_silent || is_pardoned) && instance.ladder.is_none() {
+            instance.health.condemned = None;
             out.push(Action::Log(Level::Info, format!("{name}: reports again")));
         }
         instance.health.silent = false;

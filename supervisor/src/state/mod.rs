@@ -13,13 +13,14 @@ mod health;
 mod lifecycle;
 mod reconcile;
 mod reload;
+mod reloaded;
 mod request;
 mod space;
 mod status;
 mod types;
 mod watch;
 
-pub use reload::{Reloaded, Taken};
+pub use reloaded::{Reloaded, Taken};
 pub use status::{Draining, ServiceStatus};
 pub use types::{Action, Event, Exit, Id, Level, Millis, State, Verb};
 pub use watch::{Change, Watch};

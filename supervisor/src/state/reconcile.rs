@@ -1,7 +1,16 @@
 //! Looks at all facts and does what follows from them: deadlines, stop ladders, starts, the end.
 
-use super::types::{Action, Id, Level, Millis, Outcome, Phase, Stage, State, Until};
+use super::types::{Action, Id, Instance, Level, Millis, Outcome, Phase, Stage, State, Until};
 use crate::plan::StopClock;
+
+/// However late a ladder begins, at least this part of each gap between two of its steps is left...
+const LEAST_PART: Millis = 4;
+
+/// ... and at least so much, unless the gap is shorter: a signal that comes with the next one is none.
+const LEAST_GAP: Millis = 700;
+
+/// A main process that outlives KILL for so long is stuck in the kernel: what it needs is stopped without it.
+const STUCK: Millis = 1_500;
 
 impl State {
     pub(super) fn reconcile(&mut self, out: &mut Vec<Action>) {
@@ -29,13 +38,17 @@ impl State {
     /// The next moment at which something is due without any event, if there is one.
     pub fn next_deadline(&self) -> Option<Millis> {
         let mut due: Vec<Millis> = self.look_at.into_iter().chain(self.health_deadline()).collect();
+        due.extend(self.reload_deadline());
         for (index, service) in self.services.iter().enumerate() {
             // What is left of the last run may be in the way of one that is due: the end of that is an event.
             due.extend(service.retry_at.filter(|at| self.phase == Phase::Running && *at > self.now));
             due.extend(self.goes_without_at(index).filter(|at| *at > self.now));
             for instance in &service.instances {
                 match instance.stage {
-                    _ if instance.ladder.is_some() => due.extend(self.ladder_due(index, instance.generation)),
+                    _ if instance.ladder.is_some() => {
+                        due.extend(self.ladder_due(index, instance.generation));
+                        due.extend(self.stuck_at(index, instance).filter(|at| *at > self.now));
+                    }
                     Stage::Starting { deadline } => due.extend(deadline),
                     Stage::Draining { deadline } => due.push(deadline),
                     Stage::Ready | Stage::Sweeping => {}
@@ -160,10 +173,18 @@ impl State {
         }
     }
 
-    /// Nothing runs of this service nor of those that come after it, directly or not.
+    /// Nothing runs of this service nor of those that come after it, directly or not: nothing that a signal ends.
     fn gone_with_dependents(&self, index: usize) -> bool {
-        self.services.get(index).is_none_or(|service| service.instances.is_empty())
+        let is_stuck = |instance: &Instance| self.stuck_at(index, instance).is_some_and(|at| at <= self.now);
+        self.services.get(index).is_none_or(|service| service.instances.iter().all(is_stuck))
             && self.dependents(index).all(|dependent| self.gone_with_dependents(dependent))
+    }
+
+    /// When it shows, during the ordered stop, that not even KILL ends a run.
+    fn stuck_at(&self, index: usize, instance: &Instance) -> Option<Millis> {
+        let spec = self.plan.services.get(index).filter(|_| matches!(self.phase, Phase::Stopping { .. }))?;
+        let ladder = instance.ladder.as_ref().filter(|ladder| ladder.next >= spec.stop.len())?;
+        Some(ladder.sent_at + STUCK)
     }
 
     /// Those that come right after a service.
@@ -178,6 +199,7 @@ impl State {
         for (service, facts) in self.services.iter().enumerate() {
             generations.extend(facts.instances.iter().map(|instance| Id { service, generation: instance.generation }));
         }
+        let now = self.now;
         for id in generations {
             while self.ladder_due(id.service, id.generation).is_some_and(|due| due <= self.now) {
                 let Some(spec) = self.plan.services.get(id.service) else { break };
@@ -187,6 +209,7 @@ impl State {
                     out.push(Action::Signal(id, step.signal));
                 }
                 ladder.next += 1;
+                ladder.sent_at = now;
             }
         }
     }
@@ -206,10 +229,11 @@ impl State {
             return Some(ladder.began);
         }
         // The first signal goes out with the stop itself, whatever the clock.
-        Some(if ladder.next == 0 {
-            ladder.began
-        } else {
-            (origin + step.at_ms).max(ladder.began).max(ladder.not_before)
-        })
+        let Some(before) = ladder.next.checked_sub(1).and_then(|before| spec.stop.get(before)) else {
+            return Some(ladder.began);
+        };
+        let gap = step.at_ms.saturating_sub(before.at_ms);
+        let least = (gap / LEAST_PART).max(gap.min(LEAST_GAP));
+        Some((origin + step.at_ms).max(ladder.sent_at + least).max(ladder.not_before))
     }
 }

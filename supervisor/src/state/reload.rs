@@ -8,73 +8,9 @@
 //! services that go      last and in reverse order; one stays if what comes after it has kept its former settings
 //! ```
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::types::{Action, Asker, Id, Outcome, Phase, Service, State, Until, Waiter};
+use super::reloaded::{Reloaded, Taken};
+use super::types::{Action, Asker, Id, Millis, Outcome, Phase, Service, State, Until, Waiter};
 use crate::plan::{Difference, Fate, KeyChange, Plan, Run, ServiceChange, ServiceSpec};
-
-/// What has come of a reload.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reloaded {
-    /// Settings beside the services, which count from now on.
-    pub settings: Vec<KeyChange>,
-    /// The services affected.
-    pub services: Vec<Taken>,
-}
-
-/// What has come of it for one service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
-    /// What is different.
-    #[serde(flatten)]
-    pub change: ServiceChange,
-    /// Whether it has taken; none as long as nothing has been done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ok: Option<bool>,
-    /// One sentence, either way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-impl Reloaded {
-    /// What would come of it.
-    pub fn planned(difference: Difference) -> Self {
-        let services = difference.services.into_iter().map(|change| Taken { change, ok: None, message: None });
-        Self { settings: difference.settings, services: services.collect() }
-    }
-
-    /// Whether nothing is different.
-    pub fn is_empty(&self) -> bool {
-        self.settings.is_empty() && self.services.is_empty()
-    }
-
-    /// The same with every value and sentence as `clean` wants it.
-    #[must_use]
-    pub fn cleaned(self, clean: impl Fn(String) -> String) -> Self {
-        let clean_all = |keys: Vec<KeyChange>| keys.into_iter().map(|change| change.cleaned(&clean)).collect();
-        let services = self.services.into_iter().map(|mut taken| {
-            taken.message = taken.message.map(&clean);
-            taken.change.keys = clean_all(taken.change.keys);
-            taken
-        });
-        Self { services: services.collect(), settings: clean_all(self.settings) }
-    }
-}
-
-impl fmt::Display for Taken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fate = match self.change.fate {
-            Fate::Added => "new",
-            Fate::Removed => "removed",
-            Fate::Restarted => "changed, needs a new generation",
-            Fate::Adjusted => "changed in place",
-        };
-        write!(f, "{} ({fate})", self.change.service)?;
-        self.message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
-    }
-}
 
 /// A reload that is not over.
 #[derive(Debug, Clone)]
@@ -96,6 +32,8 @@ struct Part {
     next: Option<Box<ServiceSpec>>,
     /// What it came after until now.
     former_after: Vec<usize>,
+    /// When it was begun.
+    began: Millis,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +45,9 @@ enum Turn {
 
 /// Of a service that does not run.
 const LATER: &str = "counts from its next start on";
+
+/// A start that may take for ever is waited for so long: meanwhile nobody can reload again.
+const PATIENCE: Millis = 60_000;
 
 /// A service whose settings have yet to prove themselves.
 #[derive(Debug, Clone)]
@@ -182,7 +123,7 @@ impl State {
             Fate::Adjusted => turn = Turn::Over(Ok("counts from now on".to_owned())),
             Fate::Removed => {}
         }
-        Some(Part { service: number, change, turn, next, former_after })
+        Some(Part { service: number, change, turn, next, former_after, began: self.now })
     }
 
     /// Begins whatever it is time for. True if that was something, so that everything has to be looked at again.
@@ -191,6 +132,7 @@ impl State {
         let undecided = reloading.parts.iter().enumerate();
         let mut undecided = undecided.filter(|(_, part)| !matches!(part.turn, Turn::Over(_)));
         let next = undecided.find_map(|(index, part)| Some((index, self.step_of(part)?)));
+        let now = self.now;
         let Some((index, step)) = next else {
             if reloading.parts.iter().all(|part| matches!(part.turn, Turn::Over(_))) {
                 self.end_reload(out);
@@ -204,15 +146,20 @@ impl State {
         match step {
             Step::Over(result) => {
                 part.turn = Turn::Over(result);
-                self.forget_waiter(service);
+                self.forget_waiter(service, true);
+            }
+            Step::Leave(sentence) => {
+                part.turn = Turn::Over(Ok(sentence));
+                self.forget_waiter(service, false);
             }
             Step::TakeBack(reason) => {
                 part.turn = Turn::Over(Err(reason));
-                self.forget_waiter(service);
+                self.forget_waiter(service, true);
                 self.take_out(service, out);
             }
             Step::Begin => {
                 part.turn = Turn::Begun;
+                part.began = now;
                 match part.next.take() {
                     Some(spec) => self.begin_trial(service, *spec, out),
                     None => self.begin_removal(service, out),
@@ -259,6 +206,14 @@ impl State {
                 let is_free = before().all(is_over) && service.candidate.is_none();
                 is_free.then_some(Step::Begin)
             }
+            (Turn::Begun, _) if self.patience_ends_at(part).is_some_and(|at| at <= self.now) => {
+                // One failure of a task may end everything: what was before stays ready for that.
+                let consequence = service.trial_of(service.generation).filter(|_| spec.oneshot);
+                Some(consequence.map_or_else(
+                    || Step::Over(Ok("is still starting; counts from now on".to_owned())),
+                    |consequence| Step::Leave(format!("is still running; if it fails, {consequence}")),
+                ))
+            }
             // For what this reload does not bring nobody waits.
             (Turn::Begun, None) if !service.released && !service.down => {
                 let missing = self.waits_for(part.service);
@@ -268,6 +223,20 @@ impl State {
             }
             _ => None,
         }
+    }
+
+    /// When a part is over although nobody can say yet whether it takes: where a start has no time limit of its own.
+    fn patience_ends_at(&self, part: &Part) -> Option<Millis> {
+        let (spec, service) = (self.plan.services.get(part.service)?, self.services.get(part.service)?);
+        let waits = part.turn == Turn::Begun && part.change.fate != Fate::Removed && service.released && !service.down;
+        let started = service.instances.last().map_or(0, |instance| instance.started_at);
+        (waits && spec.ready_within_ms.is_none()).then(|| part.began.max(started) + PATIENCE)
+    }
+
+    /// The next moment at which a part is over without any event.
+    pub(super) fn reload_deadline(&self) -> Option<Millis> {
+        let parts = self.reloading.iter().flat_map(|reloading| &reloading.parts);
+        parts.filter_map(|part| self.patience_ends_at(part)).filter(|at| *at > self.now).min()
     }
 
     /// Whether one of these is `service` or comes after it.
@@ -397,10 +366,12 @@ impl State {
         out.push(Action::Reloaded { token: reloading.token, result });
     }
 
-    fn forget_waiter(&mut self, index: usize) {
+    fn forget_waiter(&mut self, index: usize, ends_trial: bool) {
         let Some(service) = self.services.get_mut(index) else { return };
         service.waiters.retain(|waiter| waiter.asker != Asker::Reload);
-        service.trial = None;
+        if ends_trial {
+            service.trial = None;
+        }
     }
 
     fn listens(&self) -> bool {
@@ -412,6 +383,8 @@ impl State {
 enum Step {
     Begin,
     Over(Result<String, String>),
+    /// It is over, and the trial goes on.
+    Leave(String),
     TakeBack(String),
 }
 

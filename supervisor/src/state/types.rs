@@ -6,7 +6,8 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 
 use super::health::Health;
-use super::reload::{Reloaded, Reloading, Trial};
+use super::reload::{Reloading, Trial};
+use super::reloaded::Reloaded;
 use crate::plan::Plan;
 
 /// Milliseconds since the supervisor began.
@@ -377,12 +378,14 @@ pub(super) struct Ladder {
     pub(super) hurried: bool,
     /// The service has asked for time until then.
     pub(super) not_before: Millis,
+    /// When the last step was sent.
+    pub(super) sent_at: Millis,
 }
 
 impl Ladder {
     /// The first step now.
     pub(super) fn new(now: Millis, failure: Option<String>) -> Self {
-        Self { began: now, next: 0, failure, hurried: false, not_before: 0 }
+        Self { began: now, next: 0, failure, hurried: false, not_before: 0, sent_at: now }
     }
 
     /// Goes on with this step, at once.

@@ -28,27 +28,41 @@ fn a_silent_service_shows_after_5_s_and_is_killed_after_12_s() {
     assert_eq!((story.health("web"), story.deadline()), ("does not report".to_owned(), Some(20_000)));
     tell(&mut story, &[(500, "alive web.1", &[])]);
     assert_eq!(story.health("web"), "ok");
-    tell(
-        &mut story,
-        &[
-            (5_000, "tick", &[]),
-            (6_999, "tick", &[]),
-            (1, "tick", &["examine web.1"]),
-            // What comes now is too late.
-            (5, "alive web.1", &[]),
-        ],
-    );
+    tell(&mut story, &[(5_000, "tick", &[]), (6_999, "tick", &[]), (1, "tick", &["examine web.1"])]);
     assert_eq!(story.health("web"), "has not reported for 12 s; being replaced");
     tell(
         &mut story,
         &[
             (5, "examined web.1", &["KILL web.1"]),
-            (2, "exited web.1 KILL", &["sweep web.1"]),
+            // What comes now is too late.
+            (1, "alive web.1", &[]),
+            (1, "exited web.1 KILL", &["sweep web.1"]),
             (3, "swept web.1", &["spawn web.2"]),
             (300, "ready web.2", &[]),
         ],
     );
     assert_eq!(story.states(), "db=ready task=done web=ready");
+}
+
+#[test]
+fn a_report_that_comes_while_the_silent_one_is_looked_at_saves_it() {
+    let mut story = watched();
+    tell(
+        &mut story,
+        &[
+            (5_000, "tick", &[]),
+            (7_000, "tick", &["examine web.1"]),
+            (500, "alive web.1", &[]),
+            (5, "examined web.1", &[]),
+            (1_000, "tick", &[]),
+        ],
+    );
+    assert_eq!((story.health("web"), story.deadline()), ("ok".to_owned(), Some(17_500)));
+    // Who has said itself that it hangs is not saved by a report.
+    tell(
+        &mut story,
+        &[(0, "alarm web.1", &["examine web.1"]), (0, "alive web.1", &[]), (5, "examined web.1", &["KILL web.1"])],
+    );
 }
 
 #[test]

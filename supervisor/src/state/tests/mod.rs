@@ -55,6 +55,43 @@ fn the_ordered_stop_goes_backwards_and_keeps_its_deadlines() {
 }
 
 #[test]
+fn a_ladder_that_begins_late_leaves_time_between_its_steps() {
+    let mut story = Story::up();
+    tell(
+        &mut story,
+        &[
+            (0, "term", &["close", "TERM web.1"]),
+            (2_000, "tick", &["KILL web.1"]),
+            (1_400, "exited web.1 KILL", &["sweep web.1"]),
+            // The sweep takes its time: the clock of the ordered stop is beyond the last step.
+            (7_000, "swept web.1", &["INT db.1"]),
+            (2_124, "tick", &[]),
+            (1, "tick", &["QUIT db.1"]),
+            (499, "tick", &[]),
+            (1, "tick", &["KILL db.1"]),
+        ],
+    );
+}
+
+#[test]
+fn a_process_that_outlives_kill_does_not_keep_what_it_needs_from_being_stopped() {
+    let mut story = Story::up();
+    tell(&mut story, &[(0, "term", &["close", "TERM web.1"]), (2_000, "tick", &["KILL web.1"])]);
+    let due = story.deadline().unwrap() - story.now;
+    assert_eq!(due, 1_500);
+    tell(
+        &mut story,
+        &[
+            (due, "tick", &["INT db.1"]),
+            (10, "exited db.1 0", &["sweep db.1"]),
+            (0, "swept db.1", &[]),
+            (10, "exited web.1 KILL", &["sweep web.1"]),
+            (0, "swept web.1", &["finish 0"]),
+        ],
+    );
+}
+
+#[test]
 fn tasks_of_the_supervisor_end_before_any_service_is_stopped() {
     let mut story = Story::up();
     tell(

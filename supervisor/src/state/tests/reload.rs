@@ -130,6 +130,35 @@ fn reloads_are_refused_while_another_is_under_way_and_at_the_end() {
 }
 
 #[test]
+fn a_start_that_may_take_for_ever_does_not_keep_the_reload_from_its_end() {
+    let mut story = Story::up();
+    let next = changed("ready_within_s = 10", "ready_within_s = 0");
+    let next = next.replace("[\"web\"]", "[\"web\", \"-v\"]");
+    assert_eq!(story.reload(&next), ["spawn web.2"]);
+    assert_eq!(story.deadline(), Some(60_000));
+    tell(&mut story, &[(59_999, "tick", &[]), (1, "tick", &["reloaded +web: is still starting; counts from now on"])]);
+    assert_eq!(story.deadline(), None);
+    assert_eq!(story.reload(&next), ["reloaded "]);
+    tell(&mut story, &[(1_000, "ready web.2", &["USR2 web.1"])]);
+}
+
+#[test]
+fn a_new_task_that_takes_long_is_left_alone_and_taken_out_if_it_fails() {
+    let mut story = Story::up();
+    let next = format!("{PLAN}[service.long]\nkind = \"exec\"\ncommand = [\"l\"]\noneshot = true\n");
+    assert_eq!(story.reload(&next), ["spawn long.1"]);
+    tell(
+        &mut story,
+        &[
+            (60_000, "tick", &["reloaded +long: is still running; if it fails, it is taken out again"]),
+            (9, "exited long.1 1", &["sweep long.1"]),
+            (0, "swept long.1", &[]),
+        ],
+    );
+    assert_eq!(story.states(), "db=ready task=done web=ready");
+}
+
+#[test]
 fn a_listener_that_nobody_wants_any_more_is_closed() {
     let mut story = Story::up();
     story.reload(&changed("listen = true\n", ""));

@@ -25,6 +25,8 @@ pub(super) struct Weather {
     lives: BTreeMap<Id, Life>,
     /// Those that have been signalled: only they must end.
     asked_to_end: BTreeSet<Id>,
+    /// When each was sent KILL.
+    killed: BTreeMap<Id, Millis>,
     /// Has been ready, or done, once.
     been_ready: BTreeSet<usize>,
     last_generation: BTreeMap<usize, u64>,
@@ -49,6 +51,7 @@ impl Weather {
             chance: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             lives: BTreeMap::new(),
             asked_to_end: BTreeSet::new(),
+            killed: BTreeMap::new(),
             been_ready: BTreeSet::new(),
             last_generation: BTreeMap::new(),
             unanswered: BTreeMap::new(),
@@ -303,6 +306,9 @@ impl Weather {
             }
             Action::Signal(id, signal) => {
                 self.check(self.lives.get(&id) == Some(&Life::Alive), "only what lives is signalled");
+                if signal == Signal::SIGKILL {
+                    self.killed.insert(id, self.now);
+                }
                 if signal != Signal::SIGUSR2 && signal != Signal::SIGCONT && self.asked_to_end.insert(id) {
                     self.look_at_stop(id);
                 }
@@ -361,7 +367,12 @@ impl Weather {
         }
         let services = &self.state().plan().services;
         let dependents = self.lives.keys().filter(|other| services[other.service].after.contains(&id.service));
-        let early: Vec<&Id> = dependents.collect();
+        // What not even KILL ends is not waited for.
+        let is_stuck = |other: &Id| {
+            self.lives.get(other) == Some(&Life::Alive)
+                && self.killed.get(other).is_some_and(|at| at + 1_500 <= self.now)
+        };
+        let early: Vec<&Id> = dependents.filter(|other| !is_stuck(other)).collect();
         let was_going = self.state().services[id.service].instances.iter().any(|instance| {
             instance.generation == id.generation
                 && (instance.retired
