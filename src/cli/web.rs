@@ -15,7 +15,7 @@ use crate::http::status_socket::StatusSocket;
 use crate::http::{Traffic, health, listener, server};
 use crate::ingest::{self, Edge};
 use crate::shutdown::Shutdown;
-use crate::telemetry::notify::notify;
+use crate::telemetry::notify::Supervisor;
 use crate::telemetry::watchdog::keep_reporting;
 
 /// No arguments: everything comes from the environment.
@@ -34,7 +34,8 @@ const CLOSE_AT_DRAIN: Duration = Duration::from_secs(3);
 pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
     start_logging("web", &config);
     let listener = listener::open(config.port).with_context(|| format!("listen on port {}", config.port))?;
-    let (supervisor, watchdog) = (environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC"));
+    let (supervisor, watchdog) =
+        (Supervisor::connect(environment("NOTIFY_SOCKET").as_deref()), environment("WATCHDOG_USEC"));
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
         let app = Arc::new(App::connect(config)?);
@@ -45,14 +46,14 @@ pub(super) fn run(_: &Args, config: Config) -> anyhow::Result<ExitCode> {
         let router = routes(Arc::clone(&edge)).with_state(Arc::clone(&app));
         let traffic = Arc::new(Traffic::default());
         let status = status_socket(&app, &traffic)?;
-        notify(supervisor.as_deref(), "READY=1");
+        supervisor.notify("READY=1");
         tracing::info!(%address, "taking requests");
-        let life = keep_reporting(supervisor.as_deref(), watchdog.as_deref());
+        let life = keep_reporting(&supervisor, watchdog.as_deref());
         let (ending, teller) = (shutdown.clone(), supervisor.clone());
         tokio::spawn(async move {
             ending.draining().await;
             tracing::info!(stop = ending.is_stopping(), "no more new connections");
-            notify(teller.as_deref(), "STOPPING=1");
+            teller.notify("STOPPING=1");
         });
         // In one task with the loop that takes the connections: as stuck as that.
         tokio::select! {

@@ -14,7 +14,7 @@ use crate::jobs::store_events::{self, Ended};
 use crate::jobs::{BEATS, KINDS, beat, runner, send_alerts};
 use crate::queue::{Queue, Seat};
 use crate::shutdown::{DRAIN_LIMIT, STOP_LIMIT, Shutdown};
-use crate::telemetry::notify::notify;
+use crate::telemetry::notify::Supervisor;
 use crate::telemetry::watchdog::keep_reporting;
 
 /// Which worker this is.
@@ -44,7 +44,8 @@ const HAND_BACK_LIMIT: Duration = Duration::from_millis(300);
 
 pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     start_logging("worker", &config);
-    let (supervisor, watchdog) = (environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC"));
+    let (supervisor, watchdog) =
+        (Supervisor::connect(environment("NOTIFY_SOCKET").as_deref()), environment("WATCHDOG_USEC"));
     block_on(WORKER_THREADS, async move {
         let shutdown = Shutdown::on_signals()?;
         let seat = Seat::connect(&config, &args.slot, &Queue::ALL, REST)?;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
         let app = Arc::new(App::connect(config)?);
         beat::start(&app, BEATS, &shutdown);
         let is_ready = || {
-            notify(supervisor.as_deref(), "READY=1");
+            supervisor.notify("READY=1");
             tracing::info!(slot = args.slot, "reading the queue");
         };
         let store = async {
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
             )
         };
         // In one task with the loop that reads the queue: as stuck as that.
-        let life = keep_reporting(supervisor.as_deref(), watchdog.as_deref());
+        let life = keep_reporting(&supervisor, watchdog.as_deref());
         let ended = tokio::select! {
             never = life => match never {},
             (ended, ..) = work => ended,
@@ -87,7 +88,7 @@ pub(super) fn run(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
             tracing::warn!("what is left could not be handed back; it is taken up by the next start");
         }
         tracing::info!("stopped");
-        notify(supervisor.as_deref(), "STOPPING=1");
+        supervisor.notify("STOPPING=1");
         Ok(if ended == Ended::Hung { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     })
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::time::sleep;
 
-use super::notify::report_life;
+use super::notify::Supervisor;
 
 /// Closer to the next report than this, that one is left out.
 const CLOSE: Duration = Duration::from_millis(50);
@@ -29,14 +29,14 @@ impl Progress {
     }
 }
 
-/// Reports for as long as it is polled, if anybody asked for it: `supervisor` is `NOTIFY_SOCKET`, `period` is
-/// `WATCHDOG_USEC`. To be polled by the task whose life matters.
-pub async fn keep_reporting(supervisor: Option<&str>, period: Option<&str>) -> Infallible {
+/// Reports for as long as it is polled, if anybody asked for it: `period` is `WATCHDOG_USEC`. To be polled by the task whose
+/// life matters.
+pub async fn keep_reporting(supervisor: &Supervisor, period: Option<&str>) -> Infallible {
     let period = period.and_then(|text| text.parse().ok()).map(Duration::from_micros);
-    let (Some(supervisor), Some(period)) = (supervisor, period.filter(|period| !period.is_zero())) else {
+    let Some(period) = period.filter(|period| !period.is_zero() && supervisor.is_there()) else {
         return std::future::pending().await;
     };
-    beat(period / 2, || report_life(supervisor)).await
+    beat(period / 2, || supervisor.report_life()).await
 }
 
 async fn beat(every: Duration, report: impl Fn()) -> Infallible {
