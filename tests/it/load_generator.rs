@@ -86,9 +86,9 @@ fn connections_are_kept_made_anew_and_left_idle() {
     let (address, seen) = serve(|_| Deed::Answer("200 OK"));
     let kept = send(address, 100, Some(1_000), Clients::kept(2), None);
     assert_eq!((kept.accepted, seen.connections.swap(0, Ordering::Relaxed)), (100, 2));
-    let fresh = send(address, 100, Some(1_000), Clients { kept: 0, fresh: 2, idle: 0 }, None);
+    let fresh = send(address, 100, Some(1_000), Clients { kept: 0, fresh: 2, idle: 0, uploads: 0 }, None);
     assert_eq!((fresh.accepted, seen.connections.swap(0, Ordering::Relaxed)), (100, 100));
-    let idle = send(address, 30, Some(10), Clients { kept: 1, fresh: 0, idle: 20 }, None);
+    let idle = send(address, 30, Some(10), Clients { kept: 1, fresh: 0, idle: 20, uploads: 0 }, None);
     // Within these three seconds each idle client sends not at all, once or a few times.
     assert!((31..90).contains(&idle.accepted), "{}", idle.accepted);
     assert!((2..=21).contains(&seen.connections.load(Ordering::Relaxed)));
@@ -97,7 +97,7 @@ fn connections_are_kept_made_anew_and_left_idle() {
 fn send(address: SocketAddr, events: usize, rate: Option<usize>, clients: Clients, log: Option<&AckLog>) -> Answers {
     let corpus = Corpus::new("event-3k", include_str!("../../benches/corpus/event-3k.json"), 2).unwrap();
     let dsn = format!("http://key@{address}/1");
-    Load { corpus: &corpus, dsn: &dsn, events, rate, limit: None, clients, log }.run().unwrap()
+    Load { corpus: &corpus, dsn: &dsn, events, rate, limit: None, clients, log, is_enough: None }.run().unwrap()
 }
 
 /// Answers by the number of the request.
