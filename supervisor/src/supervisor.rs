@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 
 use crate::hangup::{Hangup, Meaning};
@@ -116,6 +117,7 @@ pub async fn run(
     let mut state = State::new(plan, rand::random());
     state = feed(state, &mut world, Event::Begin);
     let mut was_up = false;
+    let mut has_more = false;
     loop {
         // Reports that an earlier run could not deliver wait until they are in nobody's way.
         if !was_up && state.has_been_up() {
@@ -133,20 +135,7 @@ pub async fn run(
         tokio::select! {
             biased;
             _ = signals.child.recv() => {
-                for (pid, exit) in reap::reap() {
-                    if let Some(id) = world.main_process_ended(pid, exit) {
-                        if state.is_failure(id, exit) {
-                            let lack = world.lack_at_failure(id);
-                            state = feed(state, &mut world, lack);
-                        }
-                        state = feed(state, &mut world, Event::Exited { id, exit });
-                    }
-                }
-                for (pid, by) in reap::stopped() {
-                    if let Some(id) = world.find_main(pid) {
-                        state = feed(state, &mut world, Event::Stopped { id, by });
-                    }
-                }
+                (state, has_more) = reap(state, &mut world);
             }
             name = StopSignals::stop(&mut signals.streams) => {
                 state = feed(state, &mut world, Event::Shutdown { reason: name.to_owned() });
@@ -170,8 +159,33 @@ pub async fn run(
                 world.sweep();
                 state = feed(state, &mut world, Event::Tick);
             }
+            // Everybody else's turn comes between.
+            () = yield_now(), if has_more => (state, has_more) = reap(state, &mut world),
         }
     }
+}
+
+/// Sees to the children that have ended or been stopped; true if there may be more that have ended.
+fn reap(mut state: State, world: &mut World) -> (State, bool) {
+    let (ended, has_more) = reap::reap();
+    for (pid, exit) in ended {
+        if let Some(id) = world.main_process_ended(pid, exit) {
+            if state.is_failure(id, exit) {
+                let lack = world.lack_at_failure(id);
+                state = feed(state, world, lack);
+            }
+            state = feed(state, world, Event::Exited { id, exit });
+        }
+    }
+    // That looks at every child, dead ones too: while there are many, it would cost more than to collect them.
+    if !has_more {
+        for (pid, by) in reap::stopped() {
+            if let Some(id) = world.find_main(pid) {
+                state = feed(state, world, Event::Stopped { id, by });
+            }
+        }
+    }
+    (state, has_more)
 }
 
 fn take(state: State, world: &mut World, message: Message) -> State {

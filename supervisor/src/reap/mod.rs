@@ -17,7 +17,8 @@
 //! **Nothing outruns us.** Only we reap our children, and a process that ends hands its own to us; so at any moment the
 //! topmost process of a run is among our children, alive or dead and not yet reaped. A look that finds neither proves
 //! that none existed when it began, however fast they fork. Until then, what is found is killed, reaped, and looked for
-//! again ([`Left`]).
+//! again ([`Left`]), at once and without a look at what is known already ([`Burst`]), so that each look is shorter than
+//! the life of what it looks for.
 
 mod table;
 mod tag;
@@ -32,7 +33,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
 pub use tag::{Tags, holder, holder_of};
-pub use trace::{Left, Trace};
+pub use trace::{Burst, Left, Trace};
 
 use crate::state::Exit;
 
@@ -47,18 +48,28 @@ pub fn become_subreaper() -> io::Result<()> {
     prctl::set_child_subreaper(true).map_err(io::Error::from)
 }
 
-/// Collects every child that has ended.
-pub fn reap() -> Vec<(Pid, Exit)> {
+/// So many ended children are collected at once. Under a storm of forks there is always one more, and the end of a main
+/// process must not wait until the storm is over.
+const BATCH: usize = 128;
+
+/// Collects the children that have ended, the oldest first; true if there may be more.
+pub fn reap() -> (Vec<(Pid, Exit)>, bool) {
     let mut ended = Vec::new();
-    loop {
+    while ended.len() < BATCH {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) => ended.push((pid, Exit::Code(code))),
             Ok(WaitStatus::Signaled(pid, signal, _)) => ended.push((pid, Exit::Signal(signal))),
-            Ok(WaitStatus::StillAlive) => return ended,
+            Ok(WaitStatus::StillAlive) => return (ended, false),
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return ended,
+            Err(_) => return (ended, false),
         }
     }
+    (ended, true)
+}
+
+/// Collects one child, whose exit nobody waits for; false while it lives.
+fn collect(orphan: Pid) -> bool {
+    matches!(waitpid(orphan, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)))
 }
 
 /// Every child that a signal has stopped since the last look, with that signal, and every one that runs again.
@@ -103,7 +114,7 @@ pub fn kill_descendants() -> bool {
     let left = descendants();
     kill_all(&left);
     // As long as there was something to reap, something may have come after it.
-    reap().is_empty() && left.is_empty()
+    reap().0.is_empty() && left.is_empty()
 }
 
 /// Kills these processes. One that is gone already is fine.

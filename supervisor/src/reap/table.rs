@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::MARK;
+use nix::unistd::Pid;
+
+use super::{MARK, kill_all};
 
 /// One process.
 #[derive(Debug)]
@@ -100,6 +102,19 @@ impl Table {
             next += 1;
         }
         family.retain(|pid| Process::read(*pid).is_some_and(|process| !process.is_dead));
+        family
+    }
+
+    /// Kills a process and all that descend from it, and returns them. Each is killed before its children are looked up:
+    /// from then on it has no more of them.
+    pub(super) fn kill_family(&self, top: i32) -> Vec<i32> {
+        let mut family = vec![top];
+        let mut next = 0;
+        while let Some(parent) = family.get(next).copied() {
+            kill_all(&[Pid::from_raw(parent)]);
+            family.extend(self.children(parent));
+            next += 1;
+        }
         family
     }
 }

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::World;
-use crate::reap::{Left, Trace};
+use crate::reap::{Burst, Left, Trace};
 use crate::state::{Event, Id, Level};
 
 /// Pauses between two looks for processes that are being killed, when none of them is seen to end: first and longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
 /// What re-forks while it is killed is killed again and again for so long before anything else is seen to.
-const AT_ONCE: Duration = Duration::from_millis(4);
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// A process that cannot be killed for so long is stuck in the kernel; we go on without it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,8 +93,9 @@ impl World {
         let checks = self.checks.traces();
         let live: Vec<&Trace> = services.chain(self.tasks.traces()).chain(&checks).collect();
         let began = Instant::now();
+        let mut burst = Burst::default();
         loop {
-            let left = sweep.trace.kill_left(&live);
+            let left = sweep.trace.kill_left(&live, &mut burst);
             let name = || sweep.id.map_or(sweep.trace.mark.as_str(), |id| self.name(id));
             match &left {
                 Left::Nothing => return true,
@@ -109,8 +110,7 @@ impl World {
                 self.say(Level::Error, format!("{}: processes cannot be killed: {left:?}", name()));
                 return true;
             }
-            // The dead have to be reaped first, which is not for us to do.
-            if left == Left::Dead || began.elapsed() >= AT_ONCE {
+            if burst.is_idle() || began.elapsed() >= AT_ONCE {
                 sweep.next = Instant::now() + sweep.pause;
                 sweep.pause = (sweep.pause * 2).min(PAUSE.1);
                 return false;

@@ -127,9 +127,9 @@ fn the_next_start_ends_what_a_killed_supervisor_left_of_users_services() {
     assert_eq!(appliance.stop(), 0);
 }
 
-/// Twenty chains of processes, each of which lives just long enough to fork the next into a session of its own; over after
+/// Eight chains of processes, each of which lives just long enough to fork the next into a session of its own; over after
 /// half a minute, should nobody end them.
-const RELAY: &str = "use POSIX; my $end = time + 30; for (1 .. 19) { last unless fork } while (time < $end) { exit 0 if fork; POSIX::setsid() }";
+const RELAY: &str = "use POSIX; my $end = time + 30; for (1 .. 7) { last unless fork } while (time < $end) { exit 0 if fork; POSIX::setsid() }";
 
 /// Processes with this in their command line.
 fn with_argument(text: &str) -> usize {
@@ -153,7 +153,7 @@ command = ["sleep", "1000"]
     let relay = appliance.path("relay").display().to_string();
     appliance.start_again();
     appliance.until_said("storm | storming");
-    wait_until(|| with_argument(&relay) >= 10, || appliance.output());
+    wait_until(|| with_argument(&relay) >= 4, || appliance.output());
     let since = Instant::now();
     kill(main_process(&appliance, "storm"), Signal::SIGKILL).unwrap();
     appliance.until_said("(generation 2)");
@@ -161,7 +161,7 @@ command = ["sleep", "1000"]
     // A tenth of that on a machine at rest.
     assert!(took < Duration::from_secs(3), "{took:?}\n{}", appliance.output());
     assert_eq!(appliance.service("calm")["restarts"], 0);
-    wait_until(|| with_argument(&relay) >= 10, || appliance.output());
+    wait_until(|| with_argument(&relay) >= 4, || appliance.output());
     let since = Instant::now();
     assert_eq!(appliance.stop(), 0);
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}\n{}", since.elapsed(), appliance.output());
