@@ -46,6 +46,7 @@ pub use model::{
 pub use operate::{resend, trial};
 pub use outbox::{Delivery, Outbox};
 pub use redact::Redactor;
+pub(crate) use redact::guises;
 pub use restart::{run as restart, skipped};
 pub use store::Store;
 pub use text::{block, headline};

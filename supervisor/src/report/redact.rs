@@ -57,15 +57,9 @@ impl Redactor {
     pub fn new(secrets: &[Secret]) -> Self {
         let mut known: Vec<Secret> = Vec::new();
         for secret in secrets {
-            let whole = secret.expose().trim();
-            for value in std::iter::once(whole).chain(parts_of_address(whole)) {
-                if value.len() < SHORTEST || PUBLIC.contains(&value) {
-                    continue;
-                }
-                for form in forms(value).into_iter().filter(|form| form.len() >= SHORTEST) {
-                    if !known.iter().any(|secret| secret.expose() == form) {
-                        known.push(Secret::new(form));
-                    }
+            for guise in guises(secret.expose()) {
+                if !known.iter().any(|secret| secret.expose() == guise) {
+                    known.push(Secret::new(guise));
                 }
             }
         }
@@ -103,6 +97,15 @@ impl Redactor {
             other => other,
         }
     }
+}
+
+/// What must not be read where a secret is known: the secret and, if it is an address, the parts of it that are secret by
+/// themselves, each in every form. Those that are too short or ordinary words are left out.
+pub(crate) fn guises(secret: &str) -> Vec<String> {
+    let whole = secret.trim();
+    let values = std::iter::once(whole).chain(parts_of_address(whole));
+    let values = values.filter(|value| value.len() >= SHORTEST && !PUBLIC.contains(value));
+    values.flat_map(forms).filter(|form| form.len() >= SHORTEST).collect()
 }
 
 /// Which three bytes follow one another in a text, roughly.

@@ -306,7 +306,7 @@ impl Place {
             redis,
             app_owner: owner(context.users.app.as_ref()),
             channels,
-            secrets: context.secret_values().cloned().collect(),
+            secrets: context.secret_values().collect(),
             backup,
         }
     }

@@ -18,7 +18,7 @@ use crate::reap::Trace;
 use crate::spawn::{LaunchSpec, spawn};
 use crate::state::{Event, Id};
 use crate::supervisor::Message;
-use crate::{listener, probe};
+use crate::{listener, probe, secrets};
 
 impl World {
     /// Starts the program; the machine hears what came of it.
@@ -47,6 +47,9 @@ impl World {
         let way = self.launcher.check(service, id.generation, &self.checks)?;
         // Made before the program runs, so that no report is too early.
         let channel = self.channel(id, service, &launch)?;
+        // The application may have generated one since the last start.
+        let password = secrets::admin_password(&self.launcher.context().data.secrets);
+        self.log.add_secrets(password.map(|password| password.expose().to_owned()));
         let child = spawn(&launch).map_err(|error| error.to_string())?;
         let name: Arc<str> = service.name.as_str().into();
         for (stream, pipe) in [(Stream::Out, child.stdout), (Stream::Err, child.stderr)] {

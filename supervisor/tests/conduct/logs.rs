@@ -83,6 +83,26 @@ fn secrets_are_blanked_out() {
 }
 
 #[test]
+fn secrets_that_nobody_has_given_are_blanked_out_too() {
+    let plan = r#"
+[service.first]
+kind = "exec"
+oneshot = true
+command = ["sh", "-c", "cat DIR/data/secrets/secret-key; echo; echo made-at-first-boot > DIR/data/secrets/admin-password"]
+[service.second]
+kind = "exec"
+oneshot = true
+after = ["first"]
+command = ["sh", "-c", "echo log in with made-at-first-boot"]
+"#;
+    let mut appliance = Appliance::start(plan);
+    appliance.until_said("second: done");
+    appliance.stop();
+    assert_eq!(appliance.said("first"), ["***"]);
+    assert_eq!(appliance.said("second"), ["log in with ***"]);
+}
+
+#[test]
 fn a_flood_in_torn_writes_loses_nothing_and_nobody_beside_it_suffers() {
     // 100 MB in blocks that end in the middle of lines, and a second stream and service at the same time.
     let plan = r#"
