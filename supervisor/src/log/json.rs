@@ -47,6 +47,25 @@ impl<'l> Fields<'l> {
         })
     }
 
+    /// Takes out a level: a text, or one of the numbers that bunyan and pino write.
+    fn level(&mut self) -> Option<String> {
+        if let Some(word) = self.text(&["level"]) {
+            return Some(word.to_ascii_lowercase());
+        }
+        let place = self.0.iter().position(|(key, _)| key == "level")?;
+        let name = match self.0.get(place)?.1.get() {
+            "10" => "trace",
+            "20" => "debug",
+            "30" => "info",
+            "40" => "warn",
+            "50" => "error",
+            "60" => "fatal",
+            _ => return None,
+        };
+        self.0.remove(place);
+        Some(name.to_owned())
+    }
+
     /// What `tracing` nests beside its message stands with the rest.
     fn flatten(&mut self) {
         let Some(place) = self.0.iter().position(|(key, _)| key == "fields") else { return };
@@ -58,14 +77,14 @@ impl<'l> Fields<'l> {
 }
 
 /// Appends a line of the supervisor's output, end included. A service that logs JSON itself keeps its fields; what is
-/// missing is added. `level` is known of our own lines and guessed for the others.
+/// missing is added; what it has under a name of ours that cannot stand there gets `svc_` before its name. `level` is known of our own lines and guessed for the others.
 pub(super) fn json_line(to: &mut Vec<u8>, stamp: &Stamp, service: &str, level: Option<Level>, text: &str) {
     let own = Fields::of(text);
     let mut fields = own.unwrap_or(Fields(Vec::new()));
     let is_plain = fields.0.is_empty();
     fields.flatten();
     let time = fields.text(&["ts", "timestamp", "time"]);
-    let word = fields.text(&["level"]).map(|word| word.to_ascii_lowercase());
+    let word = fields.level();
     let message = if is_plain { None } else { Some(fields.text(&["msg", "message"]).unwrap_or_default()) };
     let word = word.unwrap_or_else(|| level.unwrap_or_else(|| guess_level(text)).name().to_owned());
     let texts = [
@@ -79,12 +98,11 @@ pub(super) fn json_line(to: &mut Vec<u8>, stamp: &Stamp, service: &str, level: O
         put_text(to, value);
     }
     for (name, value) in fields.0 {
-        if !["ts", "level", "svc", "msg"].contains(&name.as_str()) {
-            to.push(b',');
-            put_text(to, &name);
-            to.push(b':');
-            to.extend_from_slice(value.get().as_bytes());
-        }
+        let is_ours = ["ts", "level", "svc", "msg"].contains(&name.as_str());
+        to.push(b',');
+        put_text(to, &if is_ours { format!("svc_{name}") } else { name });
+        to.push(b':');
+        to.extend_from_slice(value.get().as_bytes());
     }
     to.extend_from_slice(b"}\n");
 }
@@ -118,12 +136,18 @@ mod tests {
     fn an_object_keeps_its_fields_in_their_order_after_the_four_that_all_have() {
         assert_eq!(
             line(r#"{"z":1e400,"message":"m","level":"ERROR","svc":"x","a":{"b":[1, 2]},"time":5,"ts":"T"}"#),
-            "{\"ts\":\"T\",\"level\":\"error\",\"svc\":\"web\",\"msg\":\"m\",\"z\":1e400,\"a\":{\"b\":[1, 2]},\"time\":5}\n"
+            "{\"ts\":\"T\",\"level\":\"error\",\"svc\":\"web\",\"msg\":\"m\",\"z\":1e400,\"svc_svc\":\"x\",\"a\":{\"b\":[1, 2]},\"time\":5}\n"
         );
         assert_eq!(
             line(r#"{"timestamp":"T","level":"INFO","fields":{"message":"m","project.id":1},"target":"x"}"#),
             "{\"ts\":\"T\",\"level\":\"info\",\"svc\":\"web\",\"msg\":\"m\",\"project.id\":1,\"target\":\"x\"}\n"
         );
+        assert_eq!(
+            line(r#"{"level":50,"time":1532081790743,"ts":1.5,"msg":{"a":1}}"#),
+            "{\"ts\":\"2026-11-20T16:20:00.123Z\",\"level\":\"error\",\"svc\":\"web\",\"msg\":\"\",\"time\":1532081790743,\"svc_ts\":1.5,\"svc_msg\":{\"a\":1}}\n"
+        );
+        let value: serde_json::Value = serde_json::from_str(&line(r#"{"level":7,"message":"m"}"#)).unwrap();
+        assert_eq!((&value["level"], &value["svc_level"], &value["msg"]), (&"warn".into(), &7.into(), &"m".into()));
         let value: serde_json::Value = serde_json::from_str(&line(r#"{"n":1}"#)).unwrap();
         assert_eq!((&value["msg"], &value["n"]), (&"".into(), &1.into()));
     }
