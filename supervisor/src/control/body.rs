@@ -10,6 +10,7 @@ use hyper::body::Frame;
 use tokio::sync::mpsc;
 
 use super::TaskLine;
+use crate::log::Follow;
 use crate::task::News;
 
 /// The news of a task as they come. It goes on when the reader has gone.
@@ -40,7 +41,15 @@ impl hyper::body::Body for Progress {
 /// Lines as they come. When the reader goes this is dropped, and with it its end of the log.
 pub(super) struct Lines {
     pub(super) first: Option<String>,
-    pub(super) next: mpsc::Receiver<Arc<str>>,
+    pub(super) next: Next,
+}
+
+/// Where they come from.
+pub(super) enum Next {
+    /// One at a time, without its end.
+    Events(mpsc::Receiver<Arc<str>>),
+    /// Several at a time, each with its end.
+    Log(Follow),
 }
 
 impl hyper::body::Body for Lines {
@@ -54,7 +63,13 @@ impl hyper::body::Body for Lines {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first.into()))));
         }
-        let line = self.next.poll_recv(context);
-        line.map(|line| Some(Ok(Frame::data(format!("{}\n", line?).into()))))
+        match &mut self.next {
+            Next::Events(next) => {
+                next.poll_recv(context).map(|line| Some(Ok(Frame::data(format!("{}\n", line?).into()))))
+            }
+            Next::Log(next) => {
+                next.poll_next(context).map(|run| Some(Ok(Frame::data(Bytes::copy_from_slice(run?.as_bytes())))))
+            }
+        }
     }
 }

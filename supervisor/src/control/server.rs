@@ -20,7 +20,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::body::{Lines, Progress};
+use super::body::{Lines, Next, Progress};
 use super::{METRICS_SOCKET, Outcome, SOCKET, Status, freeze};
 use crate::disk::Room;
 use crate::files::{self, Owner};
@@ -274,7 +274,14 @@ fn logs(desk: &Desk, query: &str) -> Response<Body> {
     }
     let (lines, follow) = extent(query);
     // Followed first: a line that comes now is shown twice rather than not at all.
-    let next = follow.then(|| desk.log.follow(service.clone()));
+    let next = if follow {
+        let Some(next) = desk.log.follow(service.clone()) else {
+            return refuse(StatusCode::TOO_MANY_REQUESTS, "As many as may be follow the log already.".to_owned());
+        };
+        Some(Next::Log(next))
+    } else {
+        None
+    };
     let mut text = String::new();
     for line in desk.log.last(service.as_deref(), lines) {
         text.push_str(&line);
@@ -290,6 +297,7 @@ fn logs(desk: &Desk, query: &str) -> Response<Body> {
 fn events(desk: &Desk, query: &str) -> Response<Body> {
     let (lines, follow) = extent(query);
     let (last, next) = desk.log.events().read(lines, follow);
+    let next = next.map(Next::Events);
     let text: String = last.iter().flat_map(|line| [line, "\n"]).collect();
     let body = match next {
         None => Full::new(Bytes::from(text)).boxed_unsync(),

@@ -11,7 +11,6 @@ use super::files::{Appended, RotatingFile, numbered};
 use super::format::Stamp;
 use super::hub::Shared;
 use super::queue::{Chunk, Next};
-use crate::metrics::Loss;
 use crate::plan::LogRules;
 use crate::state::Level;
 
@@ -144,19 +143,18 @@ struct Untold {
 }
 
 /// The thread that writes all files. Ends when the queue is closed.
-pub(super) fn write_files(shared: &Shared, path: PathBuf, mut missed: Loss) {
+pub(super) fn write_files(shared: &Shared, path: PathBuf) {
     let mut folder = Folder::new(path);
     let mut untold: Option<Untold> = None;
     while let Some(next) = shared.files.take() {
         let lost = match next {
-            Next::Chunk(chunk) => folder
-                .write(&chunk, shared.rules())
-                .err()
-                .map(|(lines, error)| (lines, format!("logs/{} cannot be written: {error}", chunk.to))),
+            Next::Chunk(chunk) => folder.write(&chunk, shared.rules()).err().map(|(lines, error)| {
+                shared.files.lost(lines);
+                (lines, format!("logs/{} cannot be written: {error}", chunk.to))
+            }),
             Next::Dropped(lines) => Some((lines, "the disk of logs/ does not keep up".to_owned())),
         };
         if let Some((lines, reason)) = lost {
-            missed.add(lines);
             if let Some(loss) = &mut untold {
                 loss.lines += lines;
             } else {
@@ -195,7 +193,7 @@ mod tests {
 
     fn chunk(to: &str, size: usize) -> Chunk {
         let line = format!("{}\n", "x".repeat(size - 1));
-        Chunk { to: to.into(), bytes: line.into_bytes(), lines: 1 }
+        Chunk { to: to.into(), from: to.into(), bytes: line.into_bytes(), lines: 1 }
     }
 
     fn sizes(folder: &Folder) -> Vec<(String, u64)> {

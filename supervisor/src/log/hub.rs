@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use chrono::Utc;
 use memchr::memchr_iter;
-use tokio::sync::mpsc;
 
 use super::Stream;
 use super::folder::write_files;
@@ -18,7 +17,7 @@ use super::lines::lines_of;
 use super::output::write_output;
 use super::queue::{Chunk, Queue};
 use super::redact::Redactor;
-use super::tail::Tails;
+use super::tail::{Follow, Tails};
 use crate::events::{Entry, Events};
 use crate::metrics::{Counters, Loss};
 use crate::plan::{LogRules, Output};
@@ -86,12 +85,11 @@ impl Log {
     /// When a thread cannot be started.
     pub fn start(settings: LogSettings) -> io::Result<Self> {
         let (counters, events) = (Arc::<Counters>::default(), Arc::<Events>::default());
-        let (lost_in_files, lost_in_output) = (Loss::of_files(&counters, &events), Loss::of_output(&counters, &events));
         let shared = Arc::new(Shared {
             format: settings.format,
             rules: Mutex::new(settings.rules),
-            files: Queue::new(QUEUE_BYTES),
-            output: Queue::new(QUEUE_BYTES),
+            files: Queue::new(QUEUE_BYTES, Loss::of_files(&counters, &events)),
+            output: Queue::new(QUEUE_BYTES, Loss::of_output(&counters, &events)),
             everything: Arc::from(""),
             memory: Mutex::default(),
             counters,
@@ -101,12 +99,9 @@ impl Log {
         std::thread::Builder::new()
             .name("log-files".into())
             .stack_size(STACK)
-            .spawn(move || write_files(&writer, settings.folder, lost_in_files))?;
+            .spawn(move || write_files(&writer, settings.folder))?;
         let writer = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("log-output".into())
-            .stack_size(STACK)
-            .spawn(move || write_output(&writer, lost_in_output))?;
+        std::thread::Builder::new().name("log-output".into()).stack_size(STACK).spawn(move || write_output(&writer))?;
         Ok(Self { shared })
     }
 
@@ -192,8 +187,9 @@ impl Log {
         bytes
     }
 
-    /// Every line from now on, of some services (their names with commas between) or of all.
-    pub fn follow(&self, service: Option<String>) -> mpsc::Receiver<Arc<str>> {
+    /// Every line from now on, of some services (their names with commas between) or of all. `None` when as many as may
+    /// be follow already.
+    pub fn follow(&self, service: Option<String>) -> Option<Follow> {
         self.shared.memory().tails.follow(service)
     }
 
@@ -203,11 +199,11 @@ impl Log {
         self.shared.memory().tails.dismiss() || events
     }
 
-    /// Waits while a writer lags and gets on; not for one that is stuck.
-    pub(super) async fn room(&self) {
+    /// Holds up a stream that says more than a quick writer can write; nobody for one that is slow or stuck.
+    pub(super) async fn room(&self, stream: &str) {
         loop {
-            let for_files = self.shared.files.room().await;
-            let for_output = self.shared.output.room().await;
+            let for_files = self.shared.files.room(stream).await;
+            let for_output = self.shared.output.room(stream).await;
             if !for_files && !for_output {
                 return;
             }
@@ -226,6 +222,11 @@ impl Source {
         let suffix = if stream == Stream::Err { "err.log" } else { "log" };
         let file = format!("{service}.{suffix}").into();
         Self { service, file, stream, output, level: None }
+    }
+
+    /// What the bounds of the queues go by.
+    pub(super) fn stream(&self) -> &str {
+        &self.file
     }
 
     fn own(level: Level) -> Self {
@@ -252,7 +253,8 @@ impl Shared {
     pub(super) fn own_file_chunk(level: Level, text: &str) -> Chunk {
         let mut bytes = Vec::new();
         file_line(&mut bytes, &Stamp::now(), &own_text(level, text));
-        Chunk { to: Source::own(level).file, bytes, lines: 1 }
+        let file = Source::own(level).file;
+        Chunk { to: Arc::clone(&file), from: file, bytes, lines: 1 }
     }
 
     /// A line of our own for the writer of the output itself.
@@ -276,12 +278,14 @@ impl Shared {
         if to_files {
             let mut bytes = Vec::with_capacity(text.len() + count * FILE_EXTRA);
             lines().for_each(|line| file_line(&mut bytes, &stamp, line));
-            self.files.push(Chunk { to: Arc::clone(&source.file), bytes, lines: count as u64 });
+            let (to, from) = (Arc::clone(&source.file), Arc::clone(&source.file));
+            self.files.push(Chunk { to, from, bytes, lines: count as u64 });
         }
         if to_output {
             let mut bytes = Vec::with_capacity(text.len() + count * (FILE_EXTRA + source.service.len() + 3));
             lines().for_each(|line| self.output_line(&mut bytes, &stamp, source, line));
-            self.output.push(Chunk { to: Arc::clone(&self.everything), bytes, lines: count as u64 });
+            let (to, from) = (Arc::clone(&self.everything), Arc::clone(&source.file));
+            self.output.push(Chunk { to, from, bytes, lines: count as u64 });
         }
     }
 

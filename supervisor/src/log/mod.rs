@@ -5,9 +5,10 @@
 //!                                                              -> bounded queue -> thread -> logs/NAME.log
 //!                                                              -> bounded queue -> thread -> standard output
 //! ```
-//! Only the two threads touch a disk or a terminal, so neither can stop the loop. While a writer gets on, whoever says
-//! more than it can write is held up and nothing is lost. When one is stuck, nobody waits: its queue fills, lines are
-//! dropped from that one place and counted, and the count is told as soon as it can be.
+//! Only the two threads touch a disk or a terminal, so neither can stop the loop. While a writer is quick, whoever says
+//! more than it can write is held up, he alone, and nothing is lost. When one is slow or stuck, nobody waits: the queue
+//! fills up to what is kept for those who say little, lines of whoever floods are dropped from that one place and counted
+//! at once, and the count is told where they would have stood.
 
 mod files;
 mod folder;
@@ -24,6 +25,7 @@ mod tail;
 pub use format::Format;
 pub use hub::{Log, LogSettings};
 pub use pump::{pump, pump_lines};
+pub use tail::Follow;
 
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -35,15 +35,17 @@ pub async fn pump(log: Log, service: Arc<str>, stream: Stream, output: Output, p
         counters.lines(stream, ends + 1, run.len() - ends);
         log.write_run(&source, run);
     };
-    read(&log, pipe, take).await;
+    read(&log, source.stream(), pipe, take).await;
 }
 
-/// Hands every line to `take`, which writes it to the log, until every process that holds the other end is gone.
-pub async fn pump_lines(log: &Log, pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
-    read(log, pipe, |run| lines_of(&String::from_utf8_lossy(run)).for_each(|line| take(line.as_bytes()))).await;
+/// Hands every line of a task to `take`, which writes it to the log, until every process that holds the other end is gone.
+pub async fn pump_lines(log: &Log, task: &str, pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
+    let stream = format!("{task}.log");
+    read(log, &stream, pipe, |run| lines_of(&String::from_utf8_lossy(run)).for_each(|line| take(line.as_bytes())))
+        .await;
 }
 
-async fn read(log: &Log, pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
+async fn read(log: &Log, stream: &str, pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
     let _ = fcntl(pipe.as_fd(), FcntlArg::F_SETPIPE_SZ(PIPE));
     let Ok(pipe) = pipe::Receiver::from_owned_fd(pipe) else { return };
     let mut splitter = Splitter::default();
@@ -62,7 +64,7 @@ async fn read(log: &Log, pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
             Err(_) => break,
         }
         while let Some(run) = splitter.next_run() {
-            log.room().await;
+            log.room(stream).await;
             take(run);
         }
         splitter.tidy();
@@ -71,7 +73,7 @@ async fn read(log: &Log, pipe: OwnedFd, mut take: impl FnMut(&[u8])) {
         tokio::task::yield_now().await;
     }
     if let Some(rest) = splitter.finish() {
-        log.room().await;
+        log.room(stream).await;
         take(&rest);
     }
 }

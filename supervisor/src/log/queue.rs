@@ -1,18 +1,26 @@
-//! A queue between the loop and a thread that may block: bounded in bytes, and whoever fills it waits only while the
-//! thread gets on.
+//! A queue between the loop and a thread that may block: bounded in bytes. Whoever floods it is held up while the thread
+//! is quick and loses lines while it is not; whoever says little has room kept for it and does not wait for others.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// A writer is stuck when it has not written [`STEP`] bytes for so long: then nobody waits for it any more.
+use crate::metrics::Loss;
+
+/// How long a writer may take for [`QUICK`] bytes before nobody waits for it any more.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The least a writer has to get on in [`PATIENCE`], in bytes.
-const STEP: u64 = 64 * 1024;
+/// What a writer that is worth waiting for gets done in [`PATIENCE`], in bytes. A good disk does ten times as much.
+const QUICK: u64 = 4 * 1024 * 1024;
+
+/// So many bytes in a row are enough to tell that a slow writer has become quick again.
+const ENOUGH: u64 = 64 * 1024;
+
+/// A writer that was slow so long ago gets another chance.
+const MEMORY: Duration = Duration::from_secs(10);
 
 /// Small pieces for one place are put together up to this size, in bytes.
 const PIECE: usize = 32 * 1024;
@@ -22,6 +30,8 @@ const PIECE: usize = 32 * 1024;
 pub(super) struct Chunk {
     /// The name of the file they are for.
     pub(super) to: Arc<str>,
+    /// The stream that said them.
+    pub(super) from: Arc<str>,
     /// The lines, each with its end.
     pub(super) bytes: Vec<u8>,
     /// How many they are.
@@ -39,19 +49,31 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct Inner {
-    chunks: VecDeque<Chunk>,
-    /// Bytes waiting, the one being written included.
+    items: VecDeque<Item>,
+    /// Bytes waiting, those being written included: all, and of each stream.
     bytes: usize,
-    in_hand: usize,
-    /// Lines dropped since the reader last heard of it.
+    of: HashMap<Arc<str>, usize>,
+    in_hand: Option<(Arc<str>, usize)>,
+    /// Lines dropped since [`Item::Gap`] was put in, and whose they are.
     dropped: u64,
-    /// Somebody waits for room.
-    awaited: bool,
-    /// Bytes written since `since`, which is when the writer last got on.
+    cut_off: HashSet<Arc<str>>,
+    loss: Loss,
+    /// How few bytes somebody waits for.
+    awaited: Option<usize>,
+    /// Bytes written since `since`, when the writer was last judged or had nothing to do.
     written: u64,
     since: Instant,
+    /// When it was last found to be slow.
+    slow: Option<Instant>,
     closed: bool,
     finished: bool,
+}
+
+#[derive(Debug)]
+enum Item {
+    Chunk(Chunk),
+    /// Here lines were dropped: at most one of these stands in the queue.
+    Gap,
 }
 
 /// What a writer is handed.
@@ -59,53 +81,73 @@ struct Inner {
 pub(super) enum Next {
     /// To be written.
     Chunk(Chunk),
-    /// So many lines would have come next, but there was no room for them.
+    /// So many lines belong here, but there was no room for them. They are counted.
     Dropped(u64),
 }
 
 impl Queue {
-    /// A queue of at most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
+    /// A queue of at most `limit` bytes that counts what it loses.
+    pub(super) fn new(limit: usize, loss: Loss) -> Self {
         let inner = Inner {
-            chunks: VecDeque::new(),
+            items: VecDeque::new(),
             bytes: 0,
-            in_hand: 0,
+            of: HashMap::new(),
+            in_hand: None,
             dropped: 0,
-            awaited: false,
+            cut_off: HashSet::new(),
+            loss,
+            awaited: None,
             written: 0,
             since: Instant::now(),
+            slow: None,
             closed: false,
             finished: false,
         };
         Self { inner: Mutex::new(inner), changed: Condvar::new(), room: Notify::new(), limit }
     }
 
-    /// Puts lines in, or drops and counts them when there is no room.
+    /// Puts lines in, or drops and counts them when there is no room. Whoever has lost lines loses all until the writer
+    /// comes to the gap, so that each gap is told once and in its place.
     pub(super) fn push(&self, chunk: Chunk) {
         let mut inner = self.lock();
         let size = chunk.bytes.len();
-        if inner.bytes + size > self.limit {
-            inner.dropped += chunk.lines;
+        let most = if inner.floods(&chunk.from, self.limit) { self.limit / 4 * 3 } else { self.limit };
+        if inner.bytes + size > most || inner.cut_off.contains(&chunk.from) {
+            inner.drop_lines(chunk);
+            drop(inner);
+            self.changed.notify_all();
             return;
         }
         if inner.bytes == 0 {
-            inner.written = 0;
-            inner.since = Instant::now();
+            inner.begin();
         }
         inner.bytes += size;
-        match inner.chunks.back_mut() {
-            Some(last) if last.bytes.len() + size <= PIECE && last.to == chunk.to => {
+        if let Some(bytes) = inner.of.get_mut(&chunk.from) {
+            *bytes += size;
+        } else {
+            inner.of.insert(Arc::clone(&chunk.from), size);
+        }
+        match inner.items.back_mut() {
+            Some(Item::Chunk(last))
+                if last.bytes.len() + size <= PIECE && last.to == chunk.to && last.from == chunk.from =>
+            {
                 last.bytes.extend_from_slice(&chunk.bytes);
                 last.lines += chunk.lines;
             }
-            _ => inner.chunks.push_back(chunk),
+            _ => inner.items.push_back(Item::Chunk(chunk)),
         }
         drop(inner);
         self.changed.notify_all();
     }
 
-    /// Waits while the queue is more than half full and its writer gets on: true if there was a wait.
-    pub(super) async fn room(&self) -> bool {
+    /// Counts lines that the writer could not write.
+    pub(super) fn lost(&self, lines: u64) {
+        self.lock().loss.add(lines);
+    }
+
+    /// Holds up a stream that floods while the queue is more than half full and its writer quick; any other one only
+    /// while many together have used up what is kept for them. True if there was a wait.
+    pub(super) async fn room(&self, from: &str) -> bool {
         let mut waited = false;
         loop {
             let notified = self.room.notified();
@@ -113,12 +155,15 @@ impl Queue {
             notified.as_mut().enable();
             let left = {
                 let mut inner = self.lock();
-                let left = PATIENCE.saturating_sub(inner.since.elapsed());
-                if inner.bytes <= self.limit / 2 || left.is_zero() {
+                inner.judge();
+                let floods = inner.floods(from, self.limit);
+                let full = if floods { self.limit / 2 } else { self.limit / 8 * 7 };
+                if inner.bytes <= full || inner.is_slow() {
                     return waited;
                 }
-                inner.awaited = true;
-                left
+                let few = if floods { self.limit / 4 } else { self.limit / 4 * 3 };
+                inner.awaited = inner.awaited.max(Some(few));
+                PATIENCE.saturating_sub(inner.since.elapsed())
             };
             let _ = timeout(left, notified).await;
             waited = true;
@@ -129,16 +174,19 @@ impl Queue {
     pub(super) fn take(&self) -> Option<Next> {
         let mut inner = self.lock();
         loop {
-            inner.settle(self.limit, &self.room);
-            // What was dropped came after all that waits.
-            if let Some(chunk) = inner.chunks.pop_front() {
-                inner.in_hand = chunk.bytes.len();
-                return Some(Next::Chunk(chunk));
+            inner.settle(&self.room);
+            match inner.items.pop_front() {
+                Some(Item::Chunk(chunk)) => {
+                    inner.in_hand = Some((Arc::clone(&chunk.from), chunk.bytes.len()));
+                    return Some(Next::Chunk(chunk));
+                }
+                Some(Item::Gap) => {
+                    inner.cut_off.clear();
+                    return Some(Next::Dropped(std::mem::take(&mut inner.dropped)));
+                }
+                None => {}
             }
-            if inner.dropped > 0 {
-                return Some(Next::Dropped(std::mem::take(&mut inner.dropped)));
-            }
-            inner.chunks = VecDeque::new();
+            inner.items = VecDeque::new();
             if inner.closed {
                 inner.finished = true;
                 self.changed.notify_all();
@@ -169,19 +217,65 @@ impl Queue {
 }
 
 impl Inner {
-    /// What was in the writer's hand is written.
-    fn settle(&mut self, limit: usize, room: &Notify) {
-        let done = std::mem::take(&mut self.in_hand);
-        self.bytes -= done;
-        self.written += done as u64;
-        if self.written >= STEP {
-            self.written = 0;
-            self.since = Instant::now();
+    /// Whether a stream has more waiting than is kept for one that says little.
+    fn floods(&self, from: &str, limit: usize) -> bool {
+        self.of.get(from).is_some_and(|bytes| *bytes >= limit / 16)
+    }
+
+    fn is_slow(&self) -> bool {
+        self.slow.is_some_and(|since| since.elapsed() < MEMORY)
+    }
+
+    fn drop_lines(&mut self, chunk: Chunk) {
+        if self.dropped == 0 {
+            self.items.push_back(Item::Gap);
         }
-        if self.awaited && self.bytes <= limit / 4 {
-            self.awaited = false;
+        self.dropped += chunk.lines;
+        self.loss.add(chunk.lines);
+        self.cut_off.insert(chunk.from);
+    }
+
+    /// What was in the writer's hand is written.
+    fn settle(&mut self, room: &Notify) {
+        if let Some((from, done)) = self.in_hand.take() {
+            self.bytes -= done;
+            self.written += done as u64;
+            if let Some(bytes) = self.of.get_mut(&from) {
+                *bytes -= done;
+                if *bytes == 0 {
+                    self.of.remove(&from);
+                }
+            }
+            self.judge();
+        }
+        if self.awaited.is_some_and(|few| self.bytes <= few) {
+            // Who needs more room than that says so again.
+            self.awaited = None;
             room.notify_waiters();
         }
+    }
+
+    /// Looks at what the writer has got done lately.
+    fn judge(&mut self) {
+        let elapsed = self.since.elapsed();
+        let is_quick = || u128::from(self.written) * PATIENCE.as_micros() >= u128::from(QUICK) * elapsed.as_micros();
+        if self.bytes == 0 {
+            // What comes next begins a new stretch.
+            if self.written > 0 {
+                if self.written >= ENOUGH && self.slow.is_some() {
+                    self.slow = (!is_quick()).then(Instant::now);
+                }
+                self.begin();
+            }
+        } else if elapsed >= PATIENCE {
+            self.slow = (!is_quick()).then(Instant::now);
+            self.begin();
+        }
+    }
+
+    fn begin(&mut self) {
+        self.written = 0;
+        self.since = Instant::now();
     }
 }
 
@@ -189,8 +283,17 @@ impl Inner {
 mod tests {
     use super::*;
 
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use crate::metrics::Counters;
+
+    fn queue(limit: usize) -> (Queue, Arc<Counters>) {
+        let counters = Arc::default();
+        (Queue::new(limit, Loss::of_files(&counters, &Arc::default())), counters)
+    }
+
     fn chunk(to: &str, text: &str) -> Chunk {
-        Chunk { to: to.into(), bytes: text.as_bytes().to_vec(), lines: text.lines().count() as u64 }
+        Chunk { to: to.into(), from: to.into(), bytes: text.as_bytes().to_vec(), lines: text.lines().count() as u64 }
     }
 
     fn taken(queue: &Queue) -> String {
@@ -204,40 +307,70 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_counted() {
-        let queue = Queue::new(13);
+    fn what_does_not_fit_is_counted_at_once_and_told_where_it_belongs() {
+        let (queue, counters) = queue(16);
         for text in ["one\n", "two\n", "six\n", "ten\nten\n"] {
             queue.push(chunk("a", text));
         }
-        queue.push(chunk("b", ""));
+        assert_eq!(counters.lost_file_lines.load(Relaxed), 2);
+        queue.push(chunk("b", "b\n"));
+        queue.push(chunk("a", "a\n"));
+        assert_eq!(counters.lost_file_lines.load(Relaxed), 3, "whoever has lost lines goes on after the gap");
         assert_eq!(taken(&queue), "a 3 one\ntwo\nsix\n");
-        queue.push(chunk("a", "lost, for what is being written still counts\n"));
-        assert_eq!(taken(&queue), "b 0 ");
-        assert_eq!(taken(&queue), "dropped 3");
+        queue.push(chunk("c", "lost, for what is being written still counts\n"));
+        assert_eq!(taken(&queue), "dropped 4");
+        queue.push(chunk("a", "a\n"));
+        assert_eq!(taken(&queue), "b 1 b\n");
+        assert_eq!(taken(&queue), "a 1 a\n");
         queue.close(Duration::ZERO);
         assert_eq!(taken(&queue), "closed");
     }
 
     #[tokio::test]
-    async fn one_waits_for_a_writer_that_gets_on_and_not_for_one_that_is_stuck() {
-        let big = "x".repeat(STEP.try_into().unwrap());
-        let queue = Arc::new(Queue::new(big.len() * 2));
-        assert!(!queue.room().await);
-        queue.push(chunk("a", &big));
-        queue.push(chunk("b", &big));
+    async fn a_flooder_waits_for_a_quick_writer_and_not_for_a_slow_one_and_the_others_never() {
+        let big = "x".repeat(16 * 1024);
+        let (queue, counters) = queue(big.len() * 16);
+        let queue = Arc::new(queue);
+        for _ in 0..9 {
+            assert!(!queue.room("a").await);
+            queue.push(chunk("a", &big));
+        }
+        // The writer has done nothing yet, but has time left: only who floods is held up.
+        assert!(!queue.room("b").await);
         let writer = Arc::clone(&queue);
-        let waited = tokio::join!(queue.room(), async move {
-            for _ in 0..2 {
+        let waited = tokio::join!(queue.room("a"), async move {
+            for _ in 0..7 {
                 assert!(matches!(writer.take(), Some(Next::Chunk(_))));
             }
-            writer.push(chunk("c", "after the second was begun"));
-            writer.take();
         });
         assert!(waited.0);
-        // Nobody takes these.
-        queue.push(chunk("a", &big));
-        queue.push(chunk("b", &big));
+        // A writer that gets on, but slowly.
+        for _ in 0..6 {
+            queue.push(chunk("a", &big));
+        }
         queue.lock().since = Instant::now().checked_sub(PATIENCE).unwrap();
-        assert!(!queue.room().await);
+        queue.lock().written = QUICK / 2;
+        assert!(!queue.room("a").await && queue.lock().is_slow());
+        for _ in 0..9 {
+            queue.push(chunk("a", &big));
+        }
+        assert!(queue.lock().bytes <= queue.limit / 4 * 3, "the rest is for others");
+        let lost = counters.lost_file_lines.load(Relaxed);
+        assert!(lost > 0);
+        queue.push(chunk("b", &big));
+        assert_eq!(counters.lost_file_lines.load(Relaxed), lost);
+        // It proves to be quick when it has caught up.
+        while queue.lock().bytes > 0 {
+            queue.take();
+            let mut inner = queue.lock();
+            if inner.items.is_empty() {
+                let Some((_, size)) = inner.in_hand else { break };
+                inner.written = QUICK;
+                inner.since = Instant::now();
+                assert_eq!(inner.bytes, size);
+                inner.settle(&queue.room);
+            }
+        }
+        assert!(!queue.lock().is_slow());
     }
 }

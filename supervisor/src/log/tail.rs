@@ -1,17 +1,19 @@
 //! The last lines of each service, in memory, and those who follow them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-
-use tokio::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use super::format::{Stamp, text_line};
 
 /// Most bytes kept per service, whatever the number of lines.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Lines a follower may lag behind before it misses some.
-const LAG: usize = 1024;
+/// Bytes a follower may lag behind before it misses lines.
+const LAG: usize = 256 * 1024;
+
+/// Most followers at the same time.
+const FOLLOWERS: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Tails {
@@ -39,7 +41,64 @@ struct Line {
 #[derive(Debug)]
 struct Follower {
     service: Option<String>,
-    lines: mpsc::Sender<Arc<str>>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// What somebody who follows has not yet taken.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Lines that were read together, each with its end; all who follow share them.
+    runs: VecDeque<Arc<str>>,
+    bytes: usize,
+    /// Lines that found no room after these.
+    missed: u64,
+    is_over: bool,
+    waker: Option<Waker>,
+}
+
+/// The lines of some services as they come. Whoever lets go of it follows no more.
+#[derive(Debug)]
+pub struct Follow {
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl Follow {
+    /// The next lines, each with its end, or a line that says how many were left out. `None`: there will be no more.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Arc<str>>> {
+        let mut waiting = lock(&self.waiting);
+        if let Some(run) = waiting.runs.pop_front() {
+            waiting.bytes -= run.len();
+            return Poll::Ready(Some(run));
+        }
+        let missed = std::mem::take(&mut waiting.missed);
+        if missed > 0 {
+            return Poll::Ready(Some(format!("... {missed} lines left out\n").into()));
+        }
+        if waiting.is_over {
+            return Poll::Ready(None);
+        }
+        waiting.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, run: &Arc<str>, lines: u64) {
+        // Whoever has missed lines goes on after the place where that is said.
+        if self.missed > 0 || self.bytes + run.len() > LAG {
+            self.missed += lines;
+        } else {
+            self.bytes += run.len();
+            self.runs.push_back(Arc::clone(run));
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Tails {
@@ -62,16 +121,19 @@ impl Tails {
     }
 
     fn show<'l>(&mut self, service: &Arc<str>, millis: i64, lines: &(impl Iterator<Item = &'l str> + Clone)) {
-        let stamp = Stamp::of_millis(millis);
-        self.followers.retain(|follower| {
-            if follower.service.as_deref().is_none_or(|names| is_one_of(service, names)) {
-                for line in lines.clone() {
-                    // Full is his own fault: he misses this line.
-                    let _ = follower.lines.try_send(shown(&stamp, service, line));
-                }
+        self.forget_those_who_have_gone();
+        let wanting = |follower: &&Follower| follower.service.as_deref().is_none_or(|names| is_one_of(service, names));
+        let mut wanting = self.followers.iter().filter(wanting).peekable();
+        if wanting.peek().is_some() {
+            let stamp = Stamp::of_millis(millis);
+            let (mut run, mut count) = (Vec::new(), 0);
+            for line in lines.clone() {
+                text_line(&mut run, &stamp, service, line);
+                count += 1;
             }
-            !follower.lines.is_closed()
-        });
+            let run = String::from_utf8_lossy(&run).into();
+            wanting.for_each(|follower| lock(&follower.waiting).push(&run, count));
+        }
     }
 
     /// The last `count` lines of some services (their names with commas between) or of all, oldest first, as people see
@@ -94,16 +156,33 @@ impl Tails {
         lines.into_iter().skip(skip).map(|(_, line)| line).collect()
     }
 
-    /// Every line from now on.
-    pub(super) fn follow(&mut self, service: Option<String>) -> mpsc::Receiver<Arc<str>> {
-        let (lines, receiver) = mpsc::channel(LAG);
-        self.followers.push(Follower { service, lines });
-        receiver
+    /// Every line from now on, unless there are as many followers as may be.
+    pub(super) fn follow(&mut self, service: Option<String>) -> Option<Follow> {
+        self.forget_those_who_have_gone();
+        if self.followers.len() >= FOLLOWERS {
+            return None;
+        }
+        let waiting = Arc::<Mutex<Waiting>>::default();
+        self.followers.push(Follower { service, waiting: Arc::clone(&waiting) });
+        Some(Follow { waiting })
+    }
+
+    fn forget_those_who_have_gone(&mut self) {
+        self.followers.retain(|follower| Arc::strong_count(&follower.waiting) > 1);
     }
 
     /// There will be no more lines: true if anybody was waiting for one.
     pub(super) fn dismiss(&mut self) -> bool {
-        !std::mem::take(&mut self.followers).is_empty()
+        self.forget_those_who_have_gone();
+        let followers = std::mem::take(&mut self.followers);
+        for follower in &followers {
+            let mut waiting = lock(&follower.waiting);
+            waiting.is_over = true;
+            if let Some(waker) = waiting.waker.take() {
+                waker.wake();
+            }
+        }
+        !followers.is_empty()
     }
 }
 
@@ -136,11 +215,45 @@ fn is_one_of(name: &str, names: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn next(follower: &mut Follow) -> Option<String> {
+        match follower.poll_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(run) => run.map(|run| run.to_string()),
+            Poll::Pending => Some("nothing yet".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_follower_gets_a_burst_whole_and_is_told_what_does_not_fit() {
+        let mut tails = Tails::default();
+        let web: Arc<str> = "web".into();
+        let mut follower = tails.follow(None).unwrap();
+        let lines = vec!["x"; 500];
+        let length = "1970-01-01T00:00:00.000Z web | x\n".len() * lines.len();
+        for _ in 0..20 {
+            tails.push(&web, 0, lines.iter().copied(), 3);
+        }
+        let fit = LAG / length;
+        assert!(fit * lines.len() > 5_000);
+        for _ in 0..fit {
+            assert_eq!(next(&mut follower).unwrap().lines().count(), 500);
+        }
+        tails.push(&web, 0, ["still before the news"].into_iter(), 3);
+        assert_eq!(next(&mut follower).unwrap(), format!("... {} lines left out\n", (20 - fit) * 500 + 1));
+        tails.push(&web, 0, ["again"].into_iter(), 3);
+        assert!(next(&mut follower).unwrap().ends_with(" web | again\n"));
+        assert_eq!(next(&mut follower).unwrap(), "nothing yet");
+        let others: Vec<Follow> = std::iter::from_fn(|| tails.follow(None)).collect();
+        assert_eq!(others.len(), FOLLOWERS - 1);
+        drop(others);
+        assert!(tails.follow(None).is_some() && tails.dismiss());
+        assert_eq!(next(&mut follower), None);
+    }
+
     #[test]
     fn the_last_lines_of_all_services_come_in_their_order() {
         let mut tails = Tails::default();
         let (web, db): (Arc<str>, Arc<str>) = ("web".into(), "db".into());
-        let mut follower = tails.follow(Some("db".into()));
+        let mut follower = tails.follow(Some("db".into())).unwrap();
         for number in 0..10 {
             tails.push(
                 if number % 2 == 0 { &web } else { &db },
@@ -155,7 +268,7 @@ mod tests {
         assert_eq!(texts(tails.last(None, 100)), "4 5 6 7 8 9");
         assert_eq!(texts(tails.last(Some("db"), 2)), "7 9");
         assert_eq!(texts(tails.last(Some("db,web"), 3)), "7 8 9");
-        assert_eq!(follower.try_recv().unwrap().as_ref(), "2026-11-20T16:20:00.123Z db | 1");
+        assert_eq!(next(&mut follower).unwrap(), "2026-11-20T16:20:00.123Z db | 1\n");
         drop(follower);
         tails.push(&web, 0, ["10"].into_iter(), 3);
         assert!(!tails.dismiss(), "who has gone is forgotten at the next line of any service");

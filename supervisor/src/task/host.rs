@@ -300,7 +300,7 @@ impl Listener {
 
     /// A line that begins with `WARN ` or `ERROR ` goes to the file of errors.
     async fn relay(&self, stderr: OwnedFd) {
-        pump_lines(&self.log, stderr, |line| {
+        pump_lines(&self.log, &self.name, stderr, |line| {
             let text = self.log.task_line(&self.name, line);
             let _ = self.news.try_send(News::Progress(text));
         })
