@@ -1,5 +1,7 @@
 //! Reads `[schedule.NAME]`.
 
+use chrono::TimeDelta;
+
 use super::values::{Reader, Section, is_name, set};
 use crate::schedule::{Line, Schedule, Window, Work, Zone};
 use crate::task::RestartRules;
@@ -48,8 +50,16 @@ impl<'s> Reader<'s> {
         let catch_up_s = seconds(self.integer(&mut section, "catch_up_s", 0, LONGEST_S));
         let window = self.string(&mut section, "window").and_then(|(text, line)| {
             let window = Window::parse(&text).and_then(|window| match &cron {
-                Some(cron) if !window.meets(cron) => Err(format!("no time of cron is within {text:?}")),
-                _ => Ok(window),
+                Some(cron) => match window.margin(cron) {
+                    None => Err(format!("no time of cron is within {text:?}")),
+                    // On some appliances every run would be left out, and on others none.
+                    Some(margin) if margin <= TimeDelta::seconds(i64::from(jitter_s)) => {
+                        let before = margin.num_seconds();
+                        Err(format!("cron comes up to {before} s before the end of {text:?}, and jitter_s goes beyond"))
+                    }
+                    Some(_) => Ok(window),
+                },
+                None => Ok(window),
             });
             window.map_err(|error| self.fault(line, format!("{path}.window: {error}"))).ok()
         });

@@ -51,6 +51,11 @@ enabled = \"no\"
 cron = \"1 3 * * *\"
 task = \"backup\"
 window = \"22:00-02:00\"
+[schedule.four]
+cron = \"*/30 * * * *\"
+task = \"backup\"
+jitter_s = 1800
+window = \"02:00-05:00\"
 [service.a]
 kind = \"app\"
 ";
@@ -71,6 +76,7 @@ kind = \"app\"
             "line 13: schedule.two.window: \"3-4\" is not a window such as \"02:00-05:00\"",
             "line 14: schedule.two.enabled: must be true or false",
             "line 18: schedule.three.window: no time of cron is within \"22:00-02:00\"",
+            "line 23: schedule.four.window: cron comes up to 1800 s before the end of \"02:00-05:00\", and jitter_s goes beyond",
         ]
     );
 }

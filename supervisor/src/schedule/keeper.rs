@@ -15,6 +15,9 @@ use crate::log::Log;
 use crate::state::Level;
 use crate::supervisor::Message;
 
+/// What begins no later than this after its moment is on time: the machine may be busy.
+const ON_TIME: TimeDelta = TimeDelta::minutes(2);
+
 /// Whoever keeps the schedules.
 pub(super) struct Keeper {
     zone: Zone,
@@ -256,7 +259,7 @@ impl Kept {
             }
             (None, None, None) => return None,
         };
-        let skip = too_late.map(str::to_owned).or_else(|| self.reason_to_skip(now, frozen));
+        let skip = too_late.map(str::to_owned).or_else(|| self.reason_to_skip(moment, caught_up, now, frozen));
         self.last = Some(match &skip {
             None => LastRun::running(moment.at),
             Some(reason) => LastRun::skipped(moment.at, now, reason.clone()),
@@ -264,11 +267,21 @@ impl Kept {
         Some(Due { name: self.schedule.name.clone(), task: self.schedule.task(moment), moment, caught_up, skip })
     }
 
-    fn reason_to_skip(&self, now: DateTime<Utc>, frozen: Option<&Frozen>) -> Option<String> {
+    fn reason_to_skip(
+        &self,
+        moment: Moment,
+        caught_up: bool,
+        now: DateTime<Utc>,
+        frozen: Option<&Frozen>,
+    ) -> Option<String> {
         if let Some(frozen) = frozen {
             return Some(format!("schedules are {frozen}"));
         }
-        let window = self.schedule.window.filter(|window| !window.holds(self.planner.zone().wall(now)))?;
+        // A run on time begins when the line says so, however long its jitter or a gap in spring. One that is caught up,
+        // or that the machine slept through, begins now.
+        let is_on_time = !caught_up && now - moment.at <= ON_TIME;
+        let wall = if is_on_time { moment.wall } else { self.planner.zone().wall(now) };
+        let window = self.schedule.window.filter(|window| !window.holds(wall))?;
         Some(format!("it would begin outside of {window}"))
     }
 

@@ -173,6 +173,34 @@ async fn frozen_or_outside_of_its_window_it_is_skipped_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_window_is_held_against_the_time_of_the_line_unless_the_run_is_late() {
+    let place = Place::new();
+    let (folder, rules) = (place.folder.path().to_path_buf(), LogRules::default());
+    let log = Log::start(LogSettings { folder, rules, format: Format::Text }).unwrap();
+    let (run, shown) = (Arc::new(place.run()), watch::channel(Overview::default()).0);
+    let keeper = Keeper::new(Zone::UTC, run, log, place.messages.clone(), shown);
+    let schedule = Schedule {
+        line: Line::parse("0 3 * * *").unwrap(),
+        jitter_s: 7_200,
+        window: Some(Window::parse("03:00-03:01").unwrap()),
+        ..passed(TimeDelta::hours(3))
+    };
+    let evening = "2026-11-19T20:00:00Z".parse().unwrap();
+    let skip = |late: TimeDelta| {
+        let mut kept = keeper.take_up(schedule.clone(), None, evening);
+        kept.look(evening, true, None, &keeper.log);
+        let next = kept.next.unwrap();
+        assert!(
+            next.at > "2026-11-20T03:01:00Z".parse::<DateTime<Utc>>().unwrap(),
+            "jitter takes it outside: {next:?}"
+        );
+        kept.look(next.at + late, true, None, &keeper.log).unwrap().skip
+    };
+    assert_eq!(skip(TimeDelta::seconds(1)), None);
+    assert_eq!(skip(TimeDelta::minutes(30)).unwrap(), "it would begin outside of 03:00-03:01");
+}
+
+#[tokio::test]
 async fn a_freeze_with_an_end_ends_by_itself() {
     let place = Place::new();
     let timetable = place.start(vec![passed(TimeDelta::hours(3))]);

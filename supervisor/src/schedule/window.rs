@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use chrono::{NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
 use super::Line;
-
-/// Most steps taken to find out whether a line comes into a window: some years of nights.
-const STEPS: usize = 3_000;
 
 /// From one time of the day up to another, which may be on the next day: `02:00-05:00`, `22:00-04:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,21 +32,27 @@ impl Window {
         if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
     }
 
-    /// Whether any time of the line is within it.
-    pub fn meets(self, line: &Line) -> bool {
-        let mut wall = chrono::DateTime::UNIX_EPOCH.naive_utc();
-        for _ in 0..STEPS {
-            let Some(next) = line.after(wall).next() else { return false };
-            if self.holds(next) {
-                return true;
-            }
-            // Whatever comes before the window opens again does not help.
-            let opens = next.date().and_time(self.from);
-            let opens = if opens > next { opens } else { opens + TimeDelta::days(1) };
-            wall = opens - TimeDelta::seconds(1);
-        }
-        false
+    /// How long before its end the last time of the line within it is; none when none is within it.
+    pub fn margin(self, line: &Line) -> Option<TimeDelta> {
+        // Every day that the line names has the same times.
+        let day = line.after(chrono::DateTime::UNIX_EPOCH.naive_utc()).next()?.date();
+        let (opens, closes, next) = (day.and_time(self.from), day.and_time(self.to), start_of(day.succ_opt()?));
+        // A window over midnight has its end in the early part of a day.
+        let parts = if self.from < self.to {
+            [Some((opens, closes)), None]
+        } else {
+            [Some((start_of(day), closes)), Some((opens, next))]
+        };
+        let last =
+            parts.into_iter().flatten().find_map(|(from, to)| line.before(to).next().filter(|wall| from <= *wall))?;
+        let closes = if last < closes { closes } else { closes + TimeDelta::days(1) };
+        Some(closes - last)
     }
+}
+
+/// Midnight before this day.
+fn start_of(day: NaiveDate) -> NaiveDateTime {
+    day.and_time(NaiveTime::MIN)
 }
 
 impl fmt::Display for Window {
@@ -84,10 +87,26 @@ mod tests {
 
     #[test]
     fn a_line_that_never_comes_into_its_window_is_found() {
-        let meets = |line: &str, window: &str| Window::parse(window).unwrap().meets(&Line::parse(line).unwrap());
+        let margin = |line: &str, window: &str| Window::parse(window).unwrap().margin(&Line::parse(line).unwrap());
+        let meets = |line: &str, window: &str| margin(line, window).is_some();
         assert!(meets("1 3 * * *", "02:00-05:00") && meets("* * * * *", "23:58-23:59"));
         assert!(meets("0 1,4 29 2 *", "22:00-02:00") && meets("*/7 * * * * *", "02:00-02:01"));
         assert!(!meets("1 3 * * *", "03:02-03:00") && !meets("1 3 * * *", "03:02-05:00"));
         assert!(!meets("0 12 29 2 *", "02:00-05:00"));
+        assert!(!meets("0 12 29 2 *", "22:00-04:00"));
+    }
+
+    #[test]
+    fn it_is_known_how_long_before_its_end_a_line_comes_last() {
+        let minutes = |line: &str, window: &str| {
+            Window::parse(window).unwrap().margin(&Line::parse(line).unwrap()).unwrap().num_minutes()
+        };
+        assert_eq!(minutes("1 3 * * *", "02:00-05:00"), 119);
+        assert_eq!(minutes("*/10 * * * *", "02:00-05:00"), 10);
+        assert_eq!(minutes("0 1,23 * * *", "22:00-02:00"), 60);
+        assert_eq!(minutes("30 23 * * 1", "22:00-02:00"), 150);
+        assert_eq!(minutes("0 22 13 * 5", "22:00-00:00"), 120);
+        assert_eq!(minutes("0 0 29 2 *", "22:00-02:00"), 120);
+        assert_eq!(minutes("0 3,12 * * *", "02:00-05:00"), 120);
     }
 }
