@@ -22,7 +22,7 @@ const DEFAULT_PORT: u16 = 8000;
 const DEFAULT_DATA_DIR: &str = "./data";
 
 /// Variables whose values are secrets, beside those of the channels; each may also come as `NAME_FILE`.
-pub(crate) const SECRETS: &[&str] = &[
+const SECRETS: &[&str] = &[
     "SECRET_KEY",
     "DB_PASSWORD",
     "REDIS_PASSWORD",
@@ -341,7 +341,7 @@ fn as_meant((name, value): (OsString, OsString)) -> (OsString, OsString) {
     }
 }
 
-fn all_secrets() -> impl Iterator<Item = &'static str> {
+pub(crate) fn all_secrets() -> impl Iterator<Item = &'static str> {
     SECRETS.iter().copied().chain(Channel::secrets())
 }
 

@@ -16,8 +16,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::output::{Colour, Paint, print, print_json, wrap};
+use super::start::load_plan;
 use super::{Place, Start};
 use crate::control::{Client, Failure, Status};
+use crate::plan::Plan;
 use crate::settings::{Overrides, Settings};
 
 /// How bad it is.
@@ -72,6 +74,13 @@ struct Patient {
     settings: Option<Settings>,
     /// How the one that runs was started, as far as its plan goes.
     start: Start,
+}
+
+impl Patient {
+    /// The plan; none when it is wrong, which is a finding of its own.
+    fn plan(&self) -> Option<Plan> {
+        load_plan(&self.start).ok()
+    }
 }
 
 /// Looks at everything. The exit code is 1 when something is bad.

@@ -5,24 +5,24 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{Finding, Patient};
-use crate::settings::SECRETS;
+use crate::settings::all_secrets;
 
 /// Shorter values are not taken out of logs: too many words contain them.
 const SHORTEST: usize = 8;
 
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for name in SECRETS {
+    for name in all_secrets() {
         let variable = |name: &str| {
             let found = patient.environment.iter().find(|(known, _)| known == OsStr::new(name));
             found.map(|(_, value)| value.to_string_lossy().trim().to_owned()).filter(|value| !value.is_empty())
         };
         let from_file = || std::fs::read_to_string(variable(&format!("{name}_FILE"))?).ok();
         if let Some(value) = variable(name).or_else(from_file)
-            && value.trim().chars().count() < SHORTEST
+            && let Some(what) = short(name, value.trim())
         {
             let text = format!(
-                "{name} is shorter than {SHORTEST} characters: it can be guessed, and is not taken out of logs."
+                "{what} is shorter than {SHORTEST} characters: it can be guessed, and is not taken out of logs."
             );
             findings.push(Finding::warn("secrets", text, format!("Set {name} to something longer.")));
         }
@@ -32,6 +32,20 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         findings.push(Finding::ok("secrets", "No secret is short, and none is open to others."));
     }
     findings
+}
+
+/// What of a variable's value is too short: all of it, or the password of an address.
+fn short(name: &str, value: &str) -> Option<String> {
+    let is_short = |secret: &str| !secret.is_empty() && secret.chars().count() < SHORTEST;
+    match value.split_once("://") {
+        Some((_, rest)) => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let (user, _) = authority.rsplit_once('@')?;
+            let (_, password) = user.split_once(':')?;
+            is_short(password).then(|| format!("The password in {name}"))
+        }
+        None => is_short(value).then(|| name.to_owned()),
+    }
 }
 
 /// Generated ones, and those somebody has put in their place.
@@ -81,13 +95,36 @@ mod tests {
             std::fs::set_permissions(folder.join(name), Permissions::from_mode(mode)).unwrap();
         }
         let start = Start { data_dir: None, port: None, config: None };
-        let environment = vec![("SECRET_KEY".into(), "x1y2z3".into()), ("DB_PASSWORD".into(), "".into())];
+        let environment = [
+            ("SECRET_KEY", "x1y2z3"),
+            ("DB_PASSWORD", ""),
+            ("DATABASE_URL", "postgres://app:hunter2@db.example/app"),
+            ("REDIS_URL", "redis://:longenough@redis.example:6379/0"),
+            ("EMAIL_URL", "consolemail://"),
+            ("FEISHU_WEBHOOK_URL", "https://open.feishu.cn/x"),
+            ("FEISHU_WEBHOOK_SECRET", "abc"),
+            ("RESTART_WEBHOOK_SECRET", "1234567"),
+            ("REPORT_DINGTALK_SECRET", "longenough"),
+            ("REPORT_NTFY_SECRET", "tk"),
+        ];
+        let environment = environment.map(|(name, value)| (name.into(), value.into())).to_vec();
         let patient = Patient { data: data.path().to_owned(), status: None, environment, settings: None, start };
         let found = look(&patient);
-        let shown: Vec<_> = found.iter().map(|it| (it.verdict, it.text.split(' ').next().unwrap())).collect();
+        let what =
+            |it: &Finding| it.text.split(" is shorter").next().unwrap().split(" can be").next().unwrap().to_owned();
+        let shown: Vec<_> = found.iter().map(|it| (it.verdict, what(it))).collect();
         assert_eq!(
             shown,
-            [(Verdict::Warn, "SECRET_KEY"), (Verdict::Bad, "secrets/open"), (Verdict::Warn, "secrets/short")]
+            [
+                (Verdict::Warn, "SECRET_KEY"),
+                (Verdict::Warn, "The password in DATABASE_URL"),
+                (Verdict::Warn, "FEISHU_WEBHOOK_SECRET"),
+                (Verdict::Warn, "REPORT_NTFY_SECRET"),
+                (Verdict::Warn, "RESTART_WEBHOOK_SECRET"),
+                (Verdict::Bad, "secrets/open"),
+                (Verdict::Warn, "secrets/short"),
+            ]
+            .map(|(verdict, what)| (verdict, what.to_owned()))
         );
         assert!(!format!("{found:?}").contains("hunter2") && !format!("{found:?}").contains("x1y2z3"));
     }
