@@ -64,6 +64,36 @@ impl Parts<'_> {
     }
 }
 
+/// What stands in the place of a part of an address.
+const MASK: &str = "***";
+
+/// Shorter parts of an address are words such as `services`: no secret, and needed to understand a sentence.
+const LONG: usize = 12;
+
+/// Shorter parts are no secret even when there are digits in them.
+const SHORTEST: usize = 8;
+
+/// The text without the path and the query of this address: for most services whoever knows those can send.
+pub fn without_address(text: &str, url: &str) -> String {
+    let Ok(parts) = split(url) else { return text.to_owned() };
+    let whole = url.split('#').next().unwrap_or_default().get(parts.origin.len()..).unwrap_or_default();
+    let segments = parts.path.split('/');
+    let values = parts.query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
+    let is_secret =
+        |part: &&str| part.len() >= LONG || (part.len() >= SHORTEST && part.bytes().any(|byte| byte.is_ascii_digit()));
+    let tokens = segments.chain(values).flat_map(|part| [part, part.split_once(':').map_or("", |(_, token)| token)]);
+    let mut secret: Vec<String> = [whole, parts.path, parts.query]
+        .into_iter()
+        .filter(|part| part.len() > 3)
+        .chain(tokens.filter(is_secret))
+        .flat_map(|part| [part.to_owned(), decode(part)])
+        .collect();
+    // The longest first: one is a part of another.
+    secret.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    secret.dedup();
+    secret.iter().fold(text.to_owned(), |text, part| text.replace(part.as_str(), MASK))
+}
+
 /// Percent-encoding of all but letters, digits and `-._~`.
 pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -114,6 +144,24 @@ mod tests {
         assert_eq!(parts.with(&[("s", "a+/=")]), "https://u:p@Example.org:8080/a/b?c=%40d+e&f=&s=a%2B%2F%3D");
         assert_eq!(split("http://[::1]:9/x").unwrap().host, "::1");
         assert_eq!(split("http://a").unwrap().with(&[("b", "c")]), "http://a?b=c");
+    }
+
+    #[test]
+    fn nothing_of_an_address_is_left_in_a_sentence() {
+        let url = "https://hooks.slack.com/services/T00000001/B00000002/abcdefghijkl?key=se%2Fcret-12345#x";
+        for (text, clean) in [
+            ("no /services/T00000001/B00000002/abcdefghijkl?key=se%2Fcret-12345 here", "no *** here"),
+            ("no /services/T00000001/B00000002/abcdefghijkl", "no ***"),
+            ("bad token abcdefghijkl of T00000001", "bad token *** of ***"),
+            ("key se/cret-12345 or key=se%2Fcret-12345", "key *** or ***"),
+            ("HTTP 404: our services know no team", "HTTP 404: our services know no team"),
+        ] {
+            assert_eq!(without_address(text, url), clean);
+        }
+        let bot = "https://api.telegram.org/bot12345:AbCdEfGhIjKl/sendMessage?chat_id=1";
+        assert_eq!(without_address("token AbCdEfGhIjKl, chat 1", bot), "token ***, chat 1");
+        assert_eq!(without_address("all of it", "https://a.example/"), "all of it");
+        assert_eq!(without_address("all of it", "no address"), "all of it");
     }
 
     #[test]

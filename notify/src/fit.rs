@@ -2,7 +2,7 @@
 
 use crate::Message;
 use crate::address::split;
-use crate::text::{MARK, line, lines, shorten};
+use crate::text::{MARK, is_blank, line, lines, shorten};
 
 const TITLE: usize = 500;
 const NAME: usize = 100;
@@ -18,16 +18,17 @@ const SHORT_TITLE: usize = 90;
 
 /// The message without control characters and with nothing in it longer than any service wants; `limit` bounds the body.
 pub(crate) fn clean(message: &Message, limit: usize) -> Message {
-    let known = message.facts.iter().filter(|(name, value)| !name.trim().is_empty() && !value.trim().is_empty());
-    let facts: Vec<(String, String)> =
-        known.take(FACTS).map(|(name, value)| (line(name, NAME), line(value, VALUE))).collect();
+    let cleaned = message.facts.iter().map(|(name, value)| (line(name, NAME), line(value, VALUE)));
+    // Looked at once they are clean: of some texts nothing is left, and services refuse what is empty.
+    let known = cleaned.filter(|(name, value)| !is_blank(name) && !is_blank(value));
+    let facts: Vec<(String, String)> = known.take(FACTS).collect();
     let has_left_out = message.facts.len() > FACTS;
     let mut body = lines(&message.body, limit);
     if has_left_out && !body.ends_with(MARK) {
         body.push(MARK);
     }
     Message {
-        title: Some(line(&message.title, TITLE)).filter(|title| !title.is_empty()).unwrap_or_else(|| "-".to_owned()),
+        title: Some(line(&message.title, TITLE)).filter(|title| !is_blank(title)).unwrap_or_else(|| "-".to_owned()),
         level: message.level,
         facts,
         body,
@@ -122,7 +123,10 @@ mod tests {
     fn empty_facts_and_what_is_no_link_are_left_out() {
         let odd = Message {
             title: "\n".to_owned(),
-            facts: vec![("a".to_owned(), " ".to_owned()), (String::new(), "b".to_owned())],
+            facts: ["", " ", "\u{feff}", "\u{202e}\u{2066}", "\u{200b}", "\0", "\u{2060}\u{3164}"]
+                .iter()
+                .flat_map(|&blank| [("a".to_owned(), blank.to_owned()), (blank.to_owned(), "b".to_owned())])
+                .collect(),
             link: Some("javascript:alert(1)".to_owned()),
             ..message()
         };

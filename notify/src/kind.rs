@@ -105,6 +105,18 @@ impl Kind {
         }
     }
 
+    /// Whether this host is one of its [`hosts`](Self::hosts), or below one.
+    fn has_host(self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let is = |name: &str| host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+        self.hosts().iter().any(|name| is(name))
+    }
+
+    /// Whether this address is at the service itself, not at a program of people's own that takes the same form.
+    pub(crate) fn is_at(self, url: &str) -> bool {
+        split(url).is_ok_and(|parts| self.has_host(parts.host))
+    }
+
     /// What its addresses look like.
     pub const fn example(self) -> &'static str {
         match self {
@@ -168,9 +180,7 @@ pub const fn limits(kind: Kind) -> Limits {
 /// Recognises a service by its address; none for what people run themselves.
 pub fn kind_of(url: &str) -> Option<Kind> {
     let Parts { host, path, .. } = split(url).ok()?;
-    let host = host.to_ascii_lowercase();
-    let is = |name: &str| host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-    let kind = Kind::ALL.into_iter().find(|kind| kind.hosts().iter().any(|name| is(name)))?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.has_host(host))?;
     match kind {
         // Discord takes Slack's form too, at an address of its own; the rest of its host is for people.
         Kind::Discord if path.trim_end_matches('/').ends_with("/slack") => Some(Kind::Slack),
@@ -179,9 +189,36 @@ pub fn kind_of(url: &str) -> Option<Kind> {
     }
 }
 
+/// Whether this address leads to a service that everybody knows. What answers elsewhere may be anything, also a program
+/// that is nobody's business: its words are not for those who chose the address.
+pub fn is_service(url: &str) -> bool {
+    Kind::ALL.into_iter().any(|kind| kind.is_at(url))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_told_from_what_only_looks_like_one() {
+        for url in ["https://hooks.slack.com/x", "https://discord.com/api/webhooks/1/x/slack", "HTTPS://NTFY.SH/t"] {
+            assert!(is_service(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:9000/hooks.slack.com",
+            "http://ntfy.sh@10.0.0.1/x",
+            "http://10.0.0.1\\@ntfy.sh/x",
+            "http://10.0.0.1#@ntfy.sh/x",
+            "http://ntfy.sh.internal/x",
+            "http://chat.example.org/hooks/x",
+            "",
+        ] {
+            assert!(!is_service(url), "{url}");
+        }
+        assert!(
+            Kind::Slack.is_at("https://hooks.slack.com/x") && !Kind::Slack.is_at("https://discord.com/api/x/slack")
+        );
+    }
 
     #[test]
     fn a_name_is_read_back() {

@@ -23,7 +23,7 @@
 //! let target = Target { kind: Kind::Feishu, url: "https://open.feishu.cn/open-apis/bot/v2/hook/x", secret: Some("s") };
 //! let request = request(&target, &message, "report.7", "restart.report", 1_599_360_473_000)?;
 //! assert_eq!(request.url, target.url);
-//! assert_eq!(verdict(target.kind, 200, None, b"{\"code\":0}"), Verdict::Taken);
+//! assert_eq!(verdict(target.kind, target.url, 200, None, b"{\"code\":0}"), Verdict::Taken);
 //! # Ok::<(), String>(())
 //! ```
 
@@ -48,8 +48,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
 
+pub use address::without_address;
 use fit::fit;
-pub use kind::{Kind, Limits, kind_of, limits};
+pub use kind::{Kind, Limits, is_service, kind_of, limits};
 pub use request::{Request, Target, check, request, verdict};
 pub use verdict::Verdict;
 

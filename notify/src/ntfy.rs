@@ -89,7 +89,11 @@ pub(crate) fn verdict(answer: &Answer<'_>) -> Verdict {
     let json = answer.json().unwrap_or_default();
     let words = text_at(&json, "/error");
     let code = json.get("code").and_then(Value::as_i64).filter(|_| !answer.is_success());
-    answer.by_status(&code.map_or(words.clone(), |code| told(&format!("code {code}"), &words)))
+    let words = code.map_or(words.clone(), |code| told(&format!("code {code}"), &words));
+    if answer.may_be_replaced() {
+        return Verdict::later(told(&format!("HTTP {}", answer.status), &words), answer.after);
+    }
+    answer.by_status(&words)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use crate::fit::clean;
 use crate::verdict::{Answer, Verdict};
-use crate::{Kind, Message, dingtalk, discord, feishu, fit, generic, limits, ntfy, slack, teams, telegram, wecom};
+use crate::{
+    Kind, Message, dingtalk, discord, feishu, fit, generic, is_service, limits, ntfy, slack, teams, telegram, wecom,
+};
 
 /// Where a message goes.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,7 @@ pub fn request(target: &Target<'_>, message: &Message, id: &str, word: &str, now
         Kind::Slack => {
             // Of those that take Slack's form some are programs of people's own.
             headers.push((generic::IDEMPOTENCY_HEADER, id.to_owned()));
-            (url.to_owned(), slack::body(&message)?)
+            (url.to_owned(), slack::body(url, &message)?)
         }
         Kind::Discord => (discord::address(url)?, discord::body(&message)?),
         Kind::Teams => (url.to_owned(), teams::body(&message)?),
@@ -84,10 +86,10 @@ pub fn check(kind: Kind, url: &str) -> Result<(), String> {
     }
 }
 
-/// What an answer means: its status, its `Retry-After` in seconds, and the beginning of its body. Services that answer
-/// 200 whatever happens are asked what they say in it.
-pub fn verdict(kind: Kind, status: u16, retry_after: Option<&str>, body: &[u8]) -> Verdict {
-    let answer = Answer::new(status, retry_after, body);
+/// What an answer from `url` means: its status, its `Retry-After` in seconds, and the beginning of its body. Services that
+/// answer 200 whatever happens are asked what they say in it.
+pub fn verdict(kind: Kind, url: &str, status: u16, retry_after: Option<&str>, body: &[u8]) -> Verdict {
+    let answer = Answer { is_own: is_service(url), ..Answer::new(status, retry_after, body) };
     match kind {
         Kind::Feishu | Kind::Lark => feishu::verdict(&answer),
         Kind::DingTalk => dingtalk::verdict(&answer),
@@ -164,6 +166,11 @@ mod tests {
                 };
                 assert!(!words.any(is_call), "{kind:?}: {text:?}");
             }
+            if kind == Kind::Slack {
+                for mark in ["](", "][", "]:"] {
+                    assert!(!text.contains(mark), "{kind:?}: {mark}: {text:?}");
+                }
+            }
             if matches!(kind, Kind::DingTalk | Kind::WeCom) {
                 let own = text.matches("[View](https://").count() + text.matches("[查看](https://").count();
                 assert!(text.matches("](").count() <= own.min(1), "{kind:?}: {text:?}");
@@ -217,7 +224,7 @@ mod tests {
         #[test]
         fn whatever_an_answer_says_there_is_a_verdict(status in 100_u16..600, after in ".{0,12}", body in ".{0,200}") {
             for kind in Kind::ALL {
-                let read = verdict(kind, status, Some(&after), body.as_bytes());
+                let read = verdict(kind, url(kind), status, Some(&after), body.as_bytes());
                 prop_assert!(read != Verdict::Taken || (200..300).contains(&status), "{kind:?} {status}");
             }
         }
@@ -267,6 +274,22 @@ mod tests {
     }
 
     #[test]
+    fn nothing_found_at_a_server_of_ones_own_may_be_there_soon() {
+        for status in [404, 405] {
+            for (kind, own, foreign) in [
+                (Kind::Slack, "https://hooks.slack.com/services/x", "https://chat.example.org/hooks/x"),
+                (Kind::Ntfy, "https://ntfy.sh/topic", "https://push.example.org/topic"),
+            ] {
+                let read = |url| verdict(kind, url, status, None, b"");
+                assert!(matches!(read(own), Verdict::Refused { is_message: false, .. }), "{kind:?} {status}");
+                assert!(matches!(read(foreign), Verdict::Later { .. }), "{kind:?} {status}");
+            }
+        }
+        let read = verdict(Kind::Slack, "https://discord.com/api/webhooks/1/x/slack", 404, None, b"");
+        assert!(matches!(read, Verdict::Refused { .. }), "{read:?}");
+    }
+
+    #[test]
     fn a_yes_that_is_a_no_is_seen_by_all_that_lie() {
         for (kind, body) in [
             (Kind::Feishu, r#"{"code":19001,"msg":"x"}"#),
@@ -274,7 +297,7 @@ mod tests {
             (Kind::DingTalk, r#"{"errcode":310000}"#),
             (Kind::WeCom, r#"{"errcode":93000}"#),
         ] {
-            let read = verdict(kind, 200, None, body.as_bytes());
+            let read = verdict(kind, url(kind), 200, None, body.as_bytes());
             assert!(matches!(read, Verdict::Refused { .. }), "{kind:?}: {read:?}");
         }
     }

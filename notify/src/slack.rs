@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::text::{call_nobody, shorten};
-use crate::verdict::{Answer, Verdict};
+use crate::text::{BREAK, call_nobody, part_marks, shorten};
+use crate::verdict::{Answer, Verdict, told};
 use crate::{Kind, Level, Message, fit, limits};
 
 /// Slack shows no more of a text; the whole stays far below its limit for a request.
@@ -17,14 +17,15 @@ const SHORT: usize = 40;
 ///
 /// # Errors
 /// See [`request`](crate::request).
-pub(crate) fn body(message: &Message) -> Result<Vec<u8>, String> {
+pub(crate) fn body(url: &str, message: &Message) -> Result<Vec<u8>, String> {
+    let escape = if Kind::Slack.is_at(url) { escape } else { escape_markdown };
     fit(message, |message| {
-        let body = layout(message).to_string().into_bytes();
+        let body = layout(message, escape).to_string().into_bytes();
         (body.len() <= limits(Kind::Slack).bytes).then_some(body)
     })
 }
 
-fn layout(message: &Message) -> Value {
+fn layout(message: &Message, escape: fn(&str) -> String) -> Value {
     let colour = match message.level {
         Level::Success => "#2e7d32",
         Level::Info => "#1976d2",
@@ -57,7 +58,11 @@ fn layout(message: &Message) -> Value {
 
 /// Any answer with a status of 2xx means success; what is wrong is told in plain text.
 pub(crate) fn verdict(answer: &Answer<'_>) -> Verdict {
-    answer.by_status(&answer.words())
+    let words = answer.words();
+    if answer.may_be_replaced() {
+        return Verdict::later(told(&format!("HTTP {}", answer.status), &words), answer.after);
+    }
+    answer.by_status(&words)
 }
 
 /// The three characters that Slack gives a meaning (`<!channel>`, links), and the `@` that calls people elsewhere.
@@ -65,10 +70,33 @@ fn escape(text: &str) -> String {
     call_nobody(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// The same for those that read Markdown in it, as all but Slack do: no links and no pictures, by name or by reference.
+fn escape_markdown(text: &str) -> String {
+    escape(&part_marks(text).replace("]:", &format!("]{BREAK}:")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tests::message;
+
+    #[test]
+    fn elsewhere_than_at_slack_markdown_of_events_is_broken() {
+        let odd = Message {
+            title: "![](http://evil.example/p.png)".to_owned(),
+            facts: vec![("Release".to_owned(), "[click](http://evil.example/)".to_owned())],
+            body: "# Big\n![x][y]\n[y]: http://evil.example/p.png".to_owned(),
+            ..message()
+        };
+        let made = |url| String::from_utf8(body(url, &odd).unwrap()).unwrap();
+        for url in ["https://chat.example.org/hooks/x", "https://discord.com/api/webhooks/1/x/slack"] {
+            let made = made(url);
+            assert!(!made.contains("](") && !made.contains("][") && !made.contains("]:"), "{made}");
+            assert!(!made.contains("\"# Big"), "{made}");
+        }
+        // Slack itself knows no such marks: nothing is put into its texts.
+        assert!(made("https://hooks.slack.com/services/x").contains("[click](http://evil.example/)"));
+    }
 
     #[test]
     fn a_message_is_an_attachment() {
@@ -84,12 +112,13 @@ mod tests {
                 "mrkdwn_in": [],
             }],
         });
-        assert_eq!(layout(&message()), wanted);
+        assert_eq!(layout(&message(), escape), wanted);
     }
 
     #[test]
     fn nobody_is_called_by_a_text() {
-        let body = layout(&Message { title: "<!channel> @all boom".to_owned(), link: None, ..message() }).to_string();
+        let odd = Message { title: "<!channel> @all boom".to_owned(), link: None, ..message() };
+        let body = layout(&odd, escape).to_string();
         assert!(!body.contains('<') && !body.contains("@all"), "{body}");
     }
 

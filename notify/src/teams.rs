@@ -160,7 +160,7 @@ mod tests {
         };
         let why = |status: u16| format!("HTTP {status}: the connector could not deliver it");
         assert_eq!(read(200, &failed(429)), Verdict::later(why(429), Some(A_MINUTE)));
-        assert_eq!(read(200, &failed(413)), Verdict::refused(why(413)));
+        assert_eq!(read(200, &failed(413)), Verdict::refused_message(why(413)));
         assert_eq!(
             read(401, r#"{"error":{"code":"DirectApiAuthorizationRequired","message":"no signature"}}"#),
             Verdict::refused("HTTP 401: no signature")

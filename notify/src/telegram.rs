@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::address::{Parts, split};
 use crate::text::{call_nobody, units_of};
-use crate::verdict::{A_MINUTE, Answer, Verdict, seconds, text_at};
+use crate::verdict::{A_MINUTE, Answer, Verdict, seconds, text_at, told};
 use crate::{Level, Message, fit, limits, mark, view};
 
 /// Of the text with its tags, in UTF-16 units; Telegram counts it without.
@@ -89,6 +89,10 @@ pub(crate) fn verdict(answer: &Answer<'_>) -> Verdict {
         None if answer.is_success() => Verdict::later("the answer is not Telegram's", None),
         _ => match json.pointer("/parameters/migrate_to_chat_id").and_then(Value::as_i64) {
             Some(chat) => Verdict::refused(format!("the group has got another number: chat_id={chat}")),
+            // Said with 400, and of the address all the same.
+            None if words.contains("chat not found") => {
+                Verdict::refused(told(&format!("HTTP {}", answer.status), &words))
+            }
             None => answer.by_status(&words),
         },
     }

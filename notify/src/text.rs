@@ -48,6 +48,34 @@ fn tame(letter: char, with_breaks: bool) -> Option<char> {
     }
 }
 
+/// Whether there is nothing to see in it: services take such a text for an empty one, and refuse it.
+pub(crate) fn is_blank(text: &str) -> bool {
+    text.chars().all(|letter| {
+        letter.is_whitespace()
+            || letter.is_control()
+            || matches!(
+                letter,
+                '\u{ad}'
+                    | '\u{34f}'
+                    | '\u{61c}'
+                    | '\u{115f}'
+                    | '\u{1160}'
+                    | '\u{17b4}'
+                    | '\u{17b5}'
+                    | '\u{180b}'..='\u{180f}'
+                    | '\u{200b}'..='\u{200f}'
+                    | '\u{202a}'..='\u{202e}'
+                    | '\u{2060}'..='\u{206f}'
+                    | '\u{2800}'
+                    | '\u{3164}'
+                    | '\u{fe00}'..='\u{fe0f}'
+                    | '\u{feff}'
+                    | '\u{ffa0}'
+                    | '\u{e0000}'..='\u{e0fff}'
+            )
+    })
+}
+
 /// Calls nobody: parts an `@` at the beginning of a word from the name after it.
 pub(crate) fn call_nobody(text: &str) -> String {
     let mut quiet = String::with_capacity(text.len());

@@ -28,6 +28,8 @@ pub enum Verdict {
     Refused {
         /// In one line.
         why: String,
+        /// The message is at fault: others may be taken.
+        is_message: bool,
     },
 }
 
@@ -37,7 +39,23 @@ impl Verdict {
     }
 
     pub(crate) fn refused(why: impl Into<String>) -> Self {
-        Self::Refused { why: why.into() }
+        Self::Refused { why: why.into(), is_message: false }
+    }
+
+    /// The message is at fault, as far as the status tells.
+    pub(crate) fn refused_message(why: impl Into<String>) -> Self {
+        Self::Refused { why: why.into(), is_message: true }
+    }
+
+    /// The same with nothing in it but the status: for whoever must not read what the receiver said.
+    #[must_use]
+    pub fn without_words(self, status: u16) -> Self {
+        let why = format!("HTTP {status}");
+        match self {
+            Self::Taken => Self::Taken,
+            Self::Later { after, .. } => Self::Later { why, after },
+            Self::Refused { is_message, .. } => Self::Refused { why, is_message },
+        }
     }
 }
 
@@ -48,16 +66,28 @@ pub(crate) struct Answer<'a> {
     /// From `Retry-After`, in seconds.
     pub(crate) after: Option<Duration>,
     pub(crate) body: &'a [u8],
+    /// From the service itself, not from a program of people's own that takes the same.
+    pub(crate) is_own: bool,
 }
 
 impl<'a> Answer<'a> {
     /// A `Retry-After` that is a date is left to the caller, who knows what time it is.
     pub(crate) fn new(status: u16, retry_after: Option<&str>, body: &'a [u8]) -> Self {
-        Self { status, after: retry_after.and_then(|text| text.trim().parse().ok()).and_then(seconds), body }
+        Self {
+            status,
+            after: retry_after.and_then(|text| text.trim().parse().ok()).and_then(seconds),
+            body,
+            is_own: true,
+        }
     }
 
     pub(crate) const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
+    }
+
+    /// Nothing found: at a server of people's own that may be a proxy whose program is being replaced.
+    pub(crate) fn may_be_replaced(&self) -> bool {
+        !self.is_own && matches!(self.status, 404 | 405)
     }
 
     pub(crate) fn json(&self) -> Option<Value> {
@@ -77,7 +107,8 @@ impl<'a> Answer<'a> {
         match self.status {
             200..=299 => Verdict::Taken,
             429 => Verdict::later(why, Some(self.after.unwrap_or(A_MINUTE))),
-            400 | 401 | 403 | 404 | 405 | 406 | 410 | 411 | 413 | 414 | 415 | 422 => Verdict::refused(why),
+            401 | 403 | 404 | 405 | 410 => Verdict::refused(why),
+            400 | 406 | 411 | 413 | 414 | 415 | 422 => Verdict::refused_message(why),
             _ => Verdict::later(why, self.after),
         }
     }
@@ -114,8 +145,11 @@ mod tests {
         for status in [302, 408, 409, 425, 500, 502, 599] {
             assert_eq!(by(status, Some("Thu, 01 Jan 2026 00:00:00 GMT")), Verdict::later(why(status), None));
         }
-        for status in [400, 401, 403, 404, 410, 413] {
+        for status in [401, 403, 404, 405, 410] {
             assert_eq!(by(status, None), Verdict::refused(why(status)));
+        }
+        for status in [400, 413, 422] {
+            assert_eq!(by(status, None), Verdict::refused_message(why(status)));
         }
     }
 
@@ -126,6 +160,16 @@ mod tests {
         for nonsense in ["-1", "NaN", "inf", "soon", ""] {
             assert_eq!(after(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn words_can_be_taken_out_of_a_verdict() {
+        let after = Some(A_MINUTE);
+        assert_eq!(Verdict::Taken.without_words(200), Verdict::Taken);
+        assert_eq!(Verdict::later("HTTP 503: s3cret", after).without_words(503), Verdict::later("HTTP 503", after));
+        assert_eq!(Verdict::refused("code 1: s3cret").without_words(200), Verdict::refused("HTTP 200"));
+        let message = Verdict::refused_message("HTTP 400: s3cret");
+        assert_eq!(message.without_words(400), Verdict::refused_message("HTTP 400"));
     }
 
     #[test]

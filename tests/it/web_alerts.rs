@@ -251,12 +251,16 @@ async fn a_test_message_is_sent_and_shows_what_became_of_it() {
     submit(&client, &format!("{ALERTS}new/"), &fields).await.expect(303);
     let alert = stored(&test, 2).await.unwrap();
     for (place, says) in
-        [(0, "已送达"), (1, "19021"), (2, "已送达"), (3, "500"), (4, "未能送达"), (5, "93000"), (6, "已送达")]
+        [(0, "已送达"), (1, "HTTP 200"), (2, "已送达"), (3, "500"), (4, "未能送达"), (5, "HTTP 200"), (6, "已送达")]
     {
         let page = press_test(&client, &alert, &alert.recipients[place]).await;
         let main = page.split("<main").nth(1).unwrap();
         assert!(main.contains(says), "{place}: {main}");
         assert!(!main.contains("closed-and-secret"), "an address is as good as a password");
+        assert!(
+            !main.contains("sign match") && !main.contains("invalid webhook"),
+            "what a stranger answers is not shown: {main}"
+        );
     }
     let post = hooks.wait_for("/signed", 1).await.remove(0);
     assert_eq!(post.header("x-signature"), generic::signature("Jefe", &post.body));

@@ -90,6 +90,7 @@ async fn answer(request: Request<Incoming>, kept: Arc<Mutex<Vec<Post>>>) -> Resu
     let query = head.uri.query().unwrap_or_default().to_owned();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let is_first = !kept.lock().unwrap().iter().any(|post| post.path == path);
+    let is_odd = body.windows(6).any(|part| part == b"Poison");
     kept.lock().unwrap().push(Post { path: path.clone(), query, headers: head.headers, body });
     let reply = Response::builder();
     let reply = match path.as_str() {
@@ -97,13 +98,16 @@ async fn answer(request: Request<Incoming>, kept: Arc<Mutex<Vec<Post>>>) -> Resu
         "/500" => reply.status(500).body(Full::default()),
         "/redirect" => reply.status(302).header("location", "/redirected").body(Full::default()),
         "/hang" => std::future::pending().await,
+        "/discord/picky" if is_odd => {
+            reply.status(400).body(Full::from(r#"{"message":"Invalid Form Body","code":50035}"#))
+        }
         path => return Ok(answer_of_service(path, is_first)),
     };
     Ok(reply.unwrap())
 }
 
 /// What the services answer: `/dingtalk`, `/wecom`, `/discord`, `/teams`, `/bot1:x/sendMessage` (Telegram) and `/` (ntfy)
-/// take it; `/dingtalk/fast` and `/wecom/key` say no with 200, and `/discord/fast` the first time with 429.
+/// take it; `/discord/picky` takes no `Poison`; `/dingtalk/fast` and `/wecom/key` say no with 200, and `/discord/fast` the first time with 429.
 fn answer_of_service(path: &str, is_first: bool) -> Response<Full<Bytes>> {
     let (status, body) = match path {
         "/dingtalk" | "/wecom" => (200, r#"{"errcode":0,"errmsg":"ok"}"#),

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use glitchbox_notify::limits;
 use rand::RngExt;
 
-use super::transport::{Parcel, Transport, Unsent};
+use super::transport::{Fault, Parcel, Transport, Unsent};
 use crate::alert::content::{self, Content, alerts_page};
 use crate::alert::throttle::{Action, Policy, decide};
 use crate::app::App;
@@ -107,7 +107,15 @@ pub(super) async fn deliver(
                     // Other projects' messages to it would fare no better.
                     transport.paces.rest(&channel.destination, Utc::now() + after);
                 }
-                return fail(app, &channel, &outgoing.deliveries, &unsent).await;
+                match outgoing.deliveries.as_slice() {
+                    [delivery] if unsent.fault == Fault::Message => {
+                        if !put_off(app, &channel, *delivery, &unsent, lease).await? {
+                            return Ok(());
+                        }
+                        channel.failures = 0;
+                    }
+                    deliveries => return fail(app, &channel, deliveries, &unsent).await,
+                }
             }
         }
     }
@@ -194,10 +202,34 @@ async fn fail(app: &App, channel: &Channel, deliveries: &[i64], unsent: &Unsent)
     Ok(())
 }
 
+/// Puts off one message that is not taken for what it is: the others go on. False when none of them is left to be tried
+/// before it, and the channel was given back.
+async fn put_off(
+    app: &App,
+    channel: &Channel,
+    delivery: i64,
+    unsent: &Unsent,
+    lease: TimeDelta,
+) -> anyhow::Result<bool> {
+    let now = Utc::now();
+    let error = unsent.why.as_str();
+    let refusal = channel::Refusal { error, now, retry_at: now + rest(0, unsent), give_up_before: now - GIVE_UP };
+    let refused = channel::refused(&app.db, channel.id, delivery, refusal, now + lease).await;
+    let refused = refused.context("note a refusal")?;
+    let (project, kind) = (channel.project_id, channel.kind.as_str());
+    if refused.is_given_up {
+        tracing::error!(project.id = %project, kind, error, "an alert message was refused for a day and given up");
+    } else if refused.tries.count_ones() <= 1 {
+        let tries = refused.tries;
+        tracing::warn!(project.id = %project, kind, tries, error, "an alert message was refused; trying again later");
+    }
+    Ok(refused.has_others)
+}
+
 /// How long to leave a receiver alone: at least as long as it wants to be. What was refused is so until
 /// somebody changes something.
 fn rest(failures: i32, unsent: &Unsent) -> TimeDelta {
-    let own = if unsent.is_refused { pause(i32::MAX) } else { pause(failures) };
+    let own = if unsent.fault == Fault::Passing { pause(failures) } else { pause(i32::MAX) };
     own.max(wish(unsent).unwrap_or_default())
 }
 
@@ -221,7 +253,10 @@ mod tests {
 
     #[test]
     fn a_receiver_is_left_alone_as_long_as_it_wants() {
-        let unsent = |after, is_refused| Unsent { why: String::new(), after, is_refused };
+        let unsent = |after, is_refused| {
+            let fault = if is_refused { Fault::Address } else { Fault::Passing };
+            Unsent { why: String::new(), after, fault }
+        };
         let seconds = Duration::from_secs;
         assert!(rest(0, &unsent(None, false)) <= TimeDelta::seconds(5));
         assert_eq!(rest(0, &unsent(Some(seconds(90)), false)), TimeDelta::seconds(90));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glitchbox_notify::{Level, Verdict};
+use glitchbox_notify::{Level, Verdict, is_service, without_address};
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
@@ -76,13 +76,24 @@ pub struct Unsent {
     pub why: String,
     /// How long the receiver wants to be left alone.
     pub after: Option<Duration>,
-    /// The address, the secret or the message is wrong, and stays so until somebody changes it.
-    pub is_refused: bool,
+    /// What is at fault.
+    pub fault: Fault,
+}
+
+/// What is at fault when a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing that does not pass by itself, as far as anybody can tell.
+    Passing,
+    /// The message: others may be taken.
+    Message,
+    /// The address or the secret, until somebody changes it.
+    Address,
 }
 
 impl From<String> for Unsent {
     fn from(why: String) -> Self {
-        Self { why, after: None, is_refused: false }
+        Self { why, after: None, fault: Fault::Passing }
     }
 }
 
@@ -115,7 +126,12 @@ impl Transport {
         };
         sent.map_err(|unsent| {
             let tame = |letter: char| if letter.is_control() { ' ' } else { letter };
-            Unsent { why: unsent.why.chars().map(tame).take(ERROR_LIMIT).collect(), ..unsent }
+            // The address may be a secret itself, and what answers may repeat it.
+            let why = match parcel.kind {
+                RecipientKind::Email => unsent.why,
+                _ => without_address(&unsent.why, parcel.destination),
+            };
+            Unsent { why: why.chars().map(tame).take(ERROR_LIMIT).collect(), ..unsent }
         })
     }
 
@@ -147,7 +163,7 @@ impl Transport {
         let now = chrono::Utc::now().timestamp_millis();
         let secret = parcel.secret.map(Secret::expose);
         let request = webhook::request(parcel.kind, parcel.destination, parcel.content, secret, parcel.id, now)
-            .map_err(|why| Unsent { why, after: None, is_refused: true })?;
+            .map_err(|why| Unsent { why, after: None, fault: Fault::Address })?;
         let client = self.http.get_or_try_init(async || client()).await?;
         let mut post = client.post(request.url).body(request.body);
         for (name, value) in request.headers {
@@ -164,18 +180,18 @@ impl Transport {
                 None => break,
             }
         }
-        match glitchbox_notify::verdict(
-            webhook::kind_of(parcel.kind, parcel.destination),
-            status,
-            after.as_deref(),
-            &answer,
-        ) {
+        let kind = webhook::kind_of(parcel.kind, parcel.destination);
+        let verdict = glitchbox_notify::verdict(kind, response.url().as_str(), status, after.as_deref(), &answer);
+        // Whoever may set up an alert must not read by it what a program answers that only this machine reaches.
+        let verdict = if is_service(response.url().as_str()) { verdict } else { verdict.without_words(status) };
+        match verdict {
             Verdict::Taken => Ok(()),
             Verdict::Later { why, after } => {
-                Err(Unsent { why: format!("the webhook answered {why}"), after, is_refused: false })
+                Err(Unsent { why: format!("the webhook answered {why}"), after, fault: Fault::Passing })
             }
-            Verdict::Refused { why } => {
-                Err(Unsent { why: format!("the webhook refused it: {why}"), after: None, is_refused: true })
+            Verdict::Refused { why, is_message } => {
+                let fault = if is_message { Fault::Message } else { Fault::Address };
+                Err(Unsent { why: format!("the webhook refused it: {why}"), after: None, fault })
             }
         }
     }

@@ -248,6 +248,73 @@ pub async fn failed(
     Ok(given_up)
 }
 
+/// A try of one message that its destination did not take for what it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal<'a> {
+    /// Why.
+    pub error: &'a str,
+    /// When.
+    pub now: DateTime<Utc>,
+    /// When to try again, when nothing else waits.
+    pub retry_at: DateTime<Utc>,
+    /// What was first tried before is given up.
+    pub give_up_before: DateTime<Utc>,
+}
+
+/// What comes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Refused {
+    /// It was tried for too long.
+    pub is_given_up: bool,
+    /// How often it was tried.
+    pub tries: i32,
+    /// Others wait that come before it, and the channel is kept.
+    pub has_others: bool,
+}
+
+/// Notes that one message was refused for what it is: it comes after those that were tried less. The channel itself is
+/// well, and kept until `until` while such wait; else it is given back.
+pub async fn refused(
+    pool: &PgPool,
+    channel: i64,
+    delivery: i64,
+    refusal: Refusal<'_>,
+    until: DateTime<Utc>,
+) -> Result<Refused> {
+    let Refusal { error, now, retry_at, give_up_before } = refusal;
+    let mut transaction = pool.begin().await?;
+    let refused: Refused = sqlx::query_as(
+        "with tried as (
+             update notice_delivery set first_tried_at = coalesce(first_tried_at, $3), tries = tries + 1, error = $4,
+                 state = case when first_tried_at < $5 then $6 else state end,
+                 settled_at = case when first_tried_at < $5 then $3 else settled_at end
+             where id = $2
+             returning first_tried_at < $5 as is_given_up, tries
+         )
+         select is_given_up, tries, exists (select from notice_delivery d where d.channel_id = $1 and d.state = 0
+             and d.id <> $2 and d.tries < tried.tries) as has_others
+         from tried",
+    )
+    .bind(channel)
+    .bind(delivery)
+    .bind(now)
+    .bind(error)
+    .bind(give_up_before)
+    .bind(FAILED)
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query("update notice_channel set failures = 0, leased_until = $2 where id = $1")
+        .bind(channel)
+        .bind(until)
+        .execute(&mut *transaction)
+        .await?;
+    if !refused.has_others {
+        finish(&mut transaction, channel, retry_at).await?;
+    }
+    transaction.commit().await?;
+    Ok(refused)
+}
+
 /// Drops everything that waits in a channel that nobody wants any more, and gives it back.
 pub async fn abandon(pool: &PgPool, channel: i64, why: &str, now: DateTime<Utc>) -> Result<u64> {
     let mut transaction = pool.begin().await?;

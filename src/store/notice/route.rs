@@ -107,7 +107,11 @@ async fn deliver(db: &mut PgConnection, targets: &[Target], now: DateTime<Utc>) 
          select n.project_id, n.kind, n.destination, $4
          from unnest($1::bigint[], $2::text[], $3::text[]) with ordinality as n (project_id, kind, destination, place)
          order by n.place
-         on conflict (project_id, kind, destination) do update set due_at = coalesce(c.due_at, excluded.due_at)",
+         on conflict (project_id, kind, destination) do update set due_at = case
+             -- What waits there was refused for what it is: that keeps nothing else waiting.
+             when c.failures = 0 and exists (select from notice_delivery d
+                 where d.channel_id = c.id and d.state = 0 and d.tries > 0) then least(c.due_at, excluded.due_at)
+             else coalesce(c.due_at, excluded.due_at) end",
     )
     .bind(projects)
     .bind(kinds)

@@ -134,10 +134,10 @@ pub(super) async fn send(
         }
     };
     let (status, retry_after, answer) = post(place, request).await?;
-    match verdict(kind, status, retry_after.as_deref(), &answer) {
+    match verdict(kind, url, status, retry_after.as_deref(), &answer) {
         Verdict::Taken => Ok(()),
         Verdict::Later { why, after } => Err(Refused { wish: after, ..Refused::away(why) }),
-        Verdict::Refused { why } => Err(Refused::this_one(why)),
+        Verdict::Refused { why, .. } => Err(Refused::this_one(why)),
     }
 }
 

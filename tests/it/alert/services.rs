@@ -70,12 +70,10 @@ async fn a_no_with_status_200_is_seen_and_a_service_is_left_alone_as_long_as_it_
     let begin = Utc::now();
     let log = wait_for_log(&app, |row| row.error.is_some()).await;
     let told = |kind| log.iter().find(|row| row.kind == kind).and_then(|row| row.error.clone()).unwrap();
-    assert_eq!(
-        told(RecipientKind::DingTalk),
-        "the webhook answered errcode 130101: send too fast, exceed 20 times per minute"
-    );
-    assert_eq!(told(RecipientKind::WeCom), "the webhook refused it: errcode 93000: invalid webhook url");
-    assert_eq!(told(RecipientKind::Discord), "the webhook answered HTTP 429: You are being rate limited.");
+    // Not the services themselves, so nothing of what they say is shown.
+    assert_eq!(told(RecipientKind::DingTalk), "the webhook answered HTTP 200");
+    assert_eq!(told(RecipientKind::WeCom), "the webhook refused it: HTTP 200");
+    assert_eq!(told(RecipientKind::Discord), "the webhook answered HTTP 429");
 
     // DingTalk takes nothing for ten minutes; what is refused stays so until somebody changes something.
     let due: Vec<(String, DateTime<Utc>)> =
@@ -90,6 +88,26 @@ async fn a_no_with_status_200_is_seen_and_a_service_is_left_alone_as_long_as_it_
     hooks.wait_for("/discord/fast", 2).await;
     wait_for_log(&app, |row| row.kind != RecipientKind::Discord || row.state == State::Sent).await;
     assert_eq!((hooks.posts("/dingtalk/fast").len(), hooks.posts("/wecom/key").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_for_what_it_is_keeps_no_other_waiting() {
+    let hooks = WebhookSink::start().await;
+    let app = TestApp::start().await;
+    add_alert(&app, &[(RecipientKind::Discord, &hooks.url("/discord/picky"), None)]).await;
+    app.send_alerts(POLICY);
+    app.send_event(&error("Poison")).await.expect(200);
+    app.drain().await;
+    let log = wait_for_log(&app, |row| row.error.is_some()).await;
+    // Without the words: it is not Discord itself.
+    assert_eq!(log[0].error.as_deref(), Some("the webhook refused it: HTTP 400"));
+    app.send_event(&error("Fine")).await.expect(200);
+    app.drain().await;
+    // The new one goes before the odd one is tried again.
+    let posts = hooks.wait_for("/discord/picky", 2).await;
+    assert!(posts[1].json().to_string().contains("Fine"), "{posts:?}");
+    let log = wait_for_log(&app, |row| row.state == State::Sent || row.title.contains("Poison")).await;
+    assert_eq!((log.len(), log[1].state), (2, State::Waiting), "{log:?}");
 }
 
 #[tokio::test]
