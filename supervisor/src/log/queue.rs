@@ -328,7 +328,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_flooder_waits_for_a_quick_writer_and_not_for_a_slow_one_and_the_others_never() {
-        let big = "x".repeat(16 * 1024);
+        // Too big to be put together.
+        let big = "x".repeat(24 * 1024);
         let (queue, counters) = queue(big.len() * 16);
         let queue = Arc::new(queue);
         for _ in 0..9 {
