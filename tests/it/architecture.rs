@@ -117,7 +117,7 @@ fn modules_import_only_what_the_table_allows() {
 #[test]
 fn the_programs_share_no_code() {
     let mut faults = BTreeSet::new();
-    for (folder, other) in [("src", "glitchbox_supervisor"), ("supervisor/src", "glitchbox::")] {
+    for (folder, other) in [("src", "glitchbox_supervisor::"), ("supervisor/src", "glitchbox::")] {
         for (path, text) in sources(folder) {
             if code(&text).contains(other) {
                 faults.insert(format!("{} names {other}", path.display()));
