@@ -74,7 +74,7 @@ async fn a_new_issue_reaches_mail_and_webhooks() {
     assert!(!html.contains("<img") && !html.contains("<link"), "{html}");
     assert!(chinese.part("text/plain").contains("此问题首次出现。"), "{}", chinese.part("text/plain"));
 
-    let title = "New issue: NotFound: no such product &lt;b&gt;";
+    let title = "New issue: NotFound: no such product &lt;\u{200b}b&gt;";
     assert_eq!(slack.json()["attachments"][0]["title"], title);
     assert!(slack.json()["attachments"][0]["title_link"].as_str().unwrap().starts_with("https://errors.example.com/"));
     let stamp = feishu.json()["timestamp"].as_str().unwrap().parse().unwrap();
