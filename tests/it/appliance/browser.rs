@@ -165,7 +165,7 @@ async fn make_an_alert(browser: &Browser, site: &str, on_call: &OnCall, words: &
     let result = browser.text(".note[role=status]").await;
     assert!(result.contains(words.test_delivered), "{result}");
     let list = browser.text("main").await;
-    assert!(list.contains("500 Internal Server Error"), "{list}");
+    assert!(list.contains("HTTP 500"), "{list}");
     photograph(browser, "alerts", words.language).await;
     browser.click(".alert + .alert + .alert .actions a").await;
     browser.find("input[name=url-1]").await;
