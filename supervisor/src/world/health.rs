@@ -72,7 +72,7 @@ fn write_in_time(bytes: Vec<u8>, until: Instant) {
 
 fn write_until(output: impl AsFd, mut bytes: &[u8], until: Instant) {
     while !bytes.is_empty() {
-        let left = until.saturating_duration_since(Instant::now()).as_millis();
+        let left = until.saturating_duration_since(Instant::now()).as_nanos().div_ceil(1_000_000);
         let left = PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX));
         match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLOUT)], left) {
             Ok(1..) => {}
