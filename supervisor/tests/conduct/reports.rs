@@ -260,7 +260,7 @@ fn a_delivery_killed_again_and_again_loses_no_letter() {
         "place": {
             "shown": "/data", "version": "1", "supervisor": 1, "port": 1, "public_url": "http://h", "timezone": null,
             "app": null, "postgres": "absent", "redis": "absent", "app_owner": null, "secrets": [],
-            "backup": { "nightly": false, "keep": 1, "max_age_days": 1 },
+            "backup": { "nightly": false, "keep": 1, "max_age_days": 1, "within_s": 60 },
             "channels": { "receivers": [{ "channel": "webhook", "address": webhook.url("/"), "secret": null, "on": "always", "language": null }], "webhook_secret": null, "mail": null },
         },
     });
