@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::text::{BREAK, call_nobody, part_marks, shorten};
+use crate::text::{BREAK, escape_tags as escape, part_marks, shorten};
 use crate::verdict::{Answer, Verdict, told};
 use crate::{Kind, Level, Message, fit, limits};
 
@@ -63,11 +63,6 @@ pub(crate) fn verdict(answer: &Answer<'_>) -> Verdict {
         return Verdict::later(told(&format!("HTTP {}", answer.status), &words), answer.after);
     }
     answer.by_status(&words)
-}
-
-/// The three characters that Slack gives a meaning (`<!channel>`, links), and the `@` that calls people elsewhere.
-fn escape(text: &str) -> String {
-    call_nobody(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The same for those that read Markdown in it, as all but Slack do: no links and no pictures, by name or by reference.

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::address::{Parts, split};
-use crate::text::{call_nobody, units_of};
+use crate::text::{escape_tags as escape, units_of};
 use crate::verdict::{A_MINUTE, Answer, Verdict, seconds, text_at, told};
 use crate::{Level, Message, fit, limits, mark, view};
 
@@ -71,11 +71,6 @@ fn text(message: &Message) -> String {
     }
     blocks.retain(|block| !block.is_empty());
     blocks.join("\n\n")
-}
-
-/// Telegram knows few entities; a name after an `@` would call its bearer.
-fn escape(text: &str) -> String {
-    call_nobody(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 pub(crate) fn verdict(answer: &Answer<'_>) -> Verdict {

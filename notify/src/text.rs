@@ -124,6 +124,12 @@ pub(crate) fn keep_indents(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The three characters that begin a tag, a link or an entity (Slack's `<!channel>`, Telegram's HTML, which knows few
+/// entities more), and the `@` that calls people.
+pub(crate) fn escape_tags(text: &str) -> String {
+    call_nobody(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// Parts the marks of a Markdown whose escapes are not known: links, tags and mentions, and what a line begins with.
 pub(crate) fn part_marks(text: &str) -> String {
     let mut parted = String::with_capacity(text.len());
