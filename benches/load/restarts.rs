@@ -98,6 +98,15 @@ fn restart_often(appliance: &Appliance, times: usize) -> Result<Spans> {
         let from = Instant::now();
         let report = appliance.restart()?;
         spans.push((from, Instant::now()));
+        let actions = report.get("actions").and_then(serde_json::Value::as_array).into_iter().flatten();
+        let times = actions.map(|action| {
+            let millis = |key: &str| action.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
+            format!("{} {}+{}", action["service"].as_str().unwrap_or_default(), millis("ready_ms"), millis("drain_ms"))
+        });
+        println!(
+            "  until the new one served + until the old one was gone, in ms: {}",
+            times.collect::<Vec<_>>().join(", ")
+        );
         let failed = report.pointer("/requests/failed").and_then(serde_json::Value::as_u64);
         ensure!(failed == Some(0), "the report counts failed requests: {report}");
     }

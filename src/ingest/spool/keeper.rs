@@ -26,6 +26,9 @@ const BATCH: usize = 256;
 /// The queue is looked at so often while something of ours is in it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// ... and so often while the process waits for the end of it, to end too.
+const LOOK_AT_END: Duration = Duration::from_millis(25);
+
 /// ... and so often at first while there is no room in it for what waits. The pause doubles up to [`LOOK_EVERY`] as long
 /// as there is none: the worker may be waiting for PostgreSQL for hours.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(25);
@@ -85,7 +88,7 @@ pub(super) async fn run(directory: PathBuf, shared: Arc<Shared>, orders: mpsc::S
 impl Keeper {
     /// Does what is due, then waits for more.
     async fn turn(&mut self) {
-        if Instant::now() >= self.next_adoption {
+        if Instant::now() >= self.next_adoption && !self.shared.shelf().is_ending() {
             let has_more = self.adopt().await;
             let pause =
                 if has_more && self.shared.shelf().closed() < MAX_ADOPTED / 2 { LOOK_EVERY } else { ADOPT_EVERY };
@@ -110,6 +113,9 @@ impl Keeper {
     }
 
     async fn work(&mut self) -> Result<(), QueueError> {
+        if self.shared.shelf().is_ending() {
+            self.next_look = self.next_look.min(Instant::now() + LOOK_AT_END);
+        }
         // After a failure the first thing to know is whether another Redis answers.
         if Instant::now() >= self.next_look || self.failures > 0 {
             self.look().await?;

@@ -159,12 +159,11 @@ impl Spool {
         self.shared.damaged.load(Ordering::Relaxed)
     }
 
-    /// Closes the open segment, and waits up to `limit` for the queue to be done with everything. What is left then is
-    /// for the next process.
+    /// Waits up to `limit` for the queue to be done with everything, now that nobody appends any more. What is left then
+    /// is for the next process.
     pub(super) async fn close(&self, limit: Duration) {
         let emptied = async {
-            // It waits for the disk.
-            drop(self.orders.send(Order::Close).await);
+            self.shared.shelf().end();
             self.shared.grown.notify_one();
             while !self.shared.shelf().is_empty() && !self.keeper.is_finished() {
                 sleep(Duration::from_millis(20)).await;

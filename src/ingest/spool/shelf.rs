@@ -50,6 +50,7 @@ pub(super) struct Shelf {
     /// Entries in the stream when somebody looked, and those shipped since.
     queued: u64,
     is_memory_scarce: bool,
+    is_ending: bool,
 }
 
 #[derive(Debug)]
@@ -156,13 +157,21 @@ impl Shelf {
         }
     }
 
+    /// Nothing more comes but the counts of what is there: no segment is kept open to wait for more.
+    pub(super) fn end(&mut self) {
+        self.is_ending = true;
+    }
+
+    /// True when the process wants to be done with its spool.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
     /// True when the open segment is to be closed.
     pub(super) fn is_closing_due(&self) -> bool {
-        self.closed() < MANY_CLOSED
-            && self
-                .segments
-                .back()
-                .is_some_and(|one| one.is_open && one.length > 0 && one.opened_at.elapsed() >= OPEN_FOR)
+        let has_waited = |one: &Shelved| one.opened_at.elapsed() >= OPEN_FOR && self.closed() < MANY_CLOSED;
+        let open = self.segments.back().filter(|one| one.is_open && one.length > 0);
+        open.is_some_and(|one| self.is_ending || has_waited(one))
     }
 
     /// Bytes at which a segment is full.

@@ -53,6 +53,13 @@ struct Traffic {
     last: JoinHandle<(Result<Counts, String>, Instant)>,
 }
 
+/// What became of an old generation.
+struct SeenOff {
+    action: Action,
+    requests: Option<Requests>,
+    warnings: Vec<String>,
+}
+
 /// Replaces each of `names`, one after the other, and waits for the old generations to end. One that does not serve by
 /// `deadline` has failed.
 ///
@@ -73,9 +80,15 @@ pub(super) async fn recycle(names: &[&str], deadline: Instant) -> Result<Recycle
             break;
         }
     }
-    for (index, old) in leaving.into_iter().enumerate() {
-        let Some(action) = recycled.actions.get_mut(index) else { break };
-        see_off(old, action, &mut recycled.requests, &mut recycled.warnings).await?;
+    // All at once: how long one takes is not to count for another.
+    let actions = std::mem::take(&mut recycled.actions);
+    let ends: Vec<_> =
+        leaving.into_iter().zip(actions).map(|(old, action)| tokio::spawn(see_off(old, action))).collect();
+    for end in ends {
+        let end = end.await.map_err(|error| error.to_string())??;
+        recycled.actions.push(end.action);
+        recycled.requests = recycled.requests.or(end.requests);
+        recycled.warnings.extend(end.warnings);
     }
     Ok(recycled)
 }
@@ -123,13 +136,10 @@ async fn replace(name: &str, deadline: Instant) -> Result<(Action, Option<Old>),
 }
 
 /// Waits for the end of an old generation and takes down what it counted.
-async fn see_off(
-    old: Option<Old>,
-    action: &mut Action,
-    requests: &mut Option<Requests>,
-    warnings: &mut Vec<String>,
-) -> Result<(), String> {
-    let Some(old) = old else { return Ok(()) };
+async fn see_off(old: Option<Old>, action: Action) -> Result<SeenOff, String> {
+    let mut seen = SeenOff { action, requests: None, warnings: Vec::new() };
+    let Some(old) = old else { return Ok(seen) };
+    let action = &mut seen.action;
     let deadline = old.since + DRAINED_WITHIN;
     if let Some(traffic) = old.traffic {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -138,7 +148,7 @@ async fn see_off(
             last
         } else {
             let (generation, name) = (old.generation, &old.name);
-            warnings.push(format!("generation {generation} of {name} ended without telling its last numbers"));
+            seen.warnings.push(format!("generation {generation} of {name} ended without telling its last numbers"));
             // Whatever it had in hand then may not have been answered.
             Counts { failed: traffic.drain.failed + traffic.drain.in_flight, ..traffic.drain }
         };
@@ -146,7 +156,7 @@ async fn see_off(
             Ok(row) => counts(row.generation).await.unwrap_or_default(),
             Err(_) => Counts::default(),
         };
-        *requests = Some(Requests {
+        seen.requests = Some(Requests {
             served: last.served.saturating_sub(traffic.first.served) + new.served,
             failed: last.failed.saturating_sub(traffic.first.failed) + new.failed,
             max_latency_ms: traffic.drain.max_latency_ms.max(last.max_latency_ms).max(new.max_latency_ms),
@@ -165,7 +175,7 @@ async fn see_off(
         action.drain_ms = Some(millis(old.since.elapsed()));
     }
     action.new_rss = action.new_pid.and_then(facts::rss);
-    Ok(())
+    Ok(seen)
 }
 
 async fn row(name: &str) -> Result<ServiceStatus, String> {

@@ -1,103 +1,34 @@
-//! The one place that starts a program, and the only file with `unsafe`.
+//! The one place that starts a program.
 //!
-//! Everything the child needs is prepared before `fork`; between `fork` and `exec` only system calls are made, so
+//! Everything the child needs is prepared before `clone`; between `clone` and `exec` only system calls are made, so
 //! that a lock held by another thread of the supervisor can never hang a child. Whatever goes wrong there comes back
 //! through a pipe as an ordinary [`io::Error`] that names the step.
+//!
+//! Until `exec` the child uses our memory, on a stack of its own, while the thread that made it waits, as in the C
+//! library's `posix_spawn`: copying the tables of our memory, and then each page that either side writes to, would be
+//! half of what a start costs.
 
-#![allow(unsafe_code, reason = "fork and exec cannot be had without; every block says why it is sound")]
+#![allow(unsafe_code, reason = "clone and exec cannot be had without; every block says why it is sound")]
 
-use std::ffi::{CString, OsString};
+mod spec;
+
+use std::ffi::CString;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::ptr;
-use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use nix::libc;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{Pid, pipe2};
 
-use crate::limits::{self, Confinement};
+pub use spec::{Credentials, LaunchSpec, Program};
 
-/// What to execute.
-#[derive(Debug, Clone)]
-pub enum Program {
-    /// An absolute path.
-    Path(PathBuf),
-    /// An open executable. It is run through its descriptor, so that a parent folder closed to the service's user
-    /// does not matter. Not for scripts: their interpreter could not open them again.
-    Fd(Arc<OwnedFd>),
-}
-
-/// The user a service runs as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// User id.
-    pub uid: u32,
-    /// Primary group id.
-    pub gid: u32,
-    /// Supplementary groups (may be empty).
-    pub groups: Vec<u32>,
-}
-
-/// Everything there is to say about starting one process.
-#[derive(Debug, Clone)]
-pub struct LaunchSpec {
-    /// The program.
-    pub program: Program,
-    /// The arguments, `argv[0]` included.
-    pub argv: Vec<OsString>,
-    /// The whole environment; nothing is inherited.
-    pub env: Vec<(OsString, OsString)>,
-    /// The working directory, entered before privileges are dropped.
-    pub cwd: Arc<OwnedFd>,
-    /// Who the process becomes; `None` stays who we are.
-    pub credentials: Option<Credentials>,
-    /// Descriptors to hand on, each with its number in the child. All others are closed by `exec`.
-    pub inherit: Vec<(Arc<OwnedFd>, RawFd)>,
-    /// Bytes for the child's standard input (at most 64 KiB), which ends after them; `None` is `/dev/null`.
-    pub stdin: Option<Vec<u8>>,
-    /// File mode mask of the child.
-    pub umask: u32,
-    /// Sent by the kernel to the child when the supervisor itself is killed, so that nothing is left running alone.
-    pub death_signal: Option<Signal>,
-    /// What it may use and do.
-    pub confinement: Confinement,
-    /// The number by which its processes are known (`reap`); `None` leaves our own.
-    pub tag: Option<u64>,
-    /// The open list of a control group it joins.
-    pub group: Option<Arc<OwnedFd>>,
-}
-
-impl LaunchSpec {
-    /// A launch with a bare environment, our own user, `/dev/null` as standard input and umask 077.
-    pub fn new(program: Program, argv: Vec<OsString>, cwd: Arc<OwnedFd>) -> Self {
-        Self {
-            program,
-            argv,
-            env: Vec::new(),
-            cwd,
-            credentials: None,
-            inherit: Vec::new(),
-            stdin: None,
-            umask: 0o077,
-            death_signal: Some(Signal::SIGTERM),
-            confinement: Confinement::default(),
-            tag: None,
-            group: None,
-        }
-    }
-
-    /// Sets an environment variable, replacing one of the same name.
-    pub fn set_env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
-        let name = name.into();
-        self.env.retain(|(known, _)| *known != name);
-        self.env.push((name, value.into()));
-    }
-}
+use crate::limits;
 
 /// A running child: the leader of its own session and process group.
 #[derive(Debug)]
@@ -160,16 +91,9 @@ pub fn spawn(spec: &LaunchSpec) -> io::Result<Spawned> {
     // No handler of ours may run in the child: it would write into our own signal pipe.
     let mut old = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut old))?;
-    // SAFETY: the child only makes async-signal-safe system calls on memory prepared above, and ends in exec or _exit.
-    let pid = match unsafe { libc::fork() } {
-        0 => child.run(),
-        pid => pid,
-    };
-    let failed = (pid < 0).then(io::Error::last_os_error);
+    let born = child.begin();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None)?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
+    let pid = born?;
     drop((stdin_read, stdout_write, stderr_write, report_write));
 
     let mut said = Vec::new();
@@ -181,10 +105,10 @@ pub fn spawn(spec: &LaunchSpec) -> io::Result<Spawned> {
         // The pipe holds 64 KiB, so this does not block; a child that does not read it is not our fault.
         let _ = std::fs::File::from(stdin_write).write_all(bytes);
     }
-    Ok(Spawned { pid: Pid::from_raw(pid), stdout, stderr })
+    Ok(Spawned { pid, stdout, stderr })
 }
 
-/// The C strings of a launch and the pointer arrays into them, alive until after `fork`.
+/// The C strings of a launch and the pointer arrays into them, alive until after `exec`.
 struct Strings {
     path: CString,
     argv_pointers: Vec<*const libc::c_char>,
@@ -219,7 +143,7 @@ impl Strings {
 const STEPS: [&str; 7] =
     ["descriptors", "working directory", "session", "groups and user", "signal at our death", "exec", "rights"];
 
-/// All the child needs between `fork` and `exec`; only plain values and pointers into [`Strings`].
+/// All the child needs between `clone` and `exec`; only plain values and pointers into [`Strings`].
 struct Child<'s> {
     program: Option<RawFd>,
     path: *const libc::c_char,
@@ -259,6 +183,30 @@ impl Child<'_> {
     /// Lowest number for temporary descriptors: above every number a child can ask for.
     const ABOVE: RawFd = 64;
 
+    /// Size of its stack, in units of 16 bytes, which is how a stack is aligned: far more than it needs.
+    const STACK: usize = 64 * 1024 / 16;
+
+    /// Makes the process, and waits for its `exec` or its end.
+    fn begin(&mut self) -> io::Result<Pid> {
+        let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(Self::STACK);
+        let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+        // A change of user in memory that is also ours makes that secret even from ourselves.
+        let dumpable = prctl::get_dumpable();
+        // SAFETY: the stack grows down from its aligned top and, like all the child reads, outlives the call, which returns
+        // once nobody else uses our memory (VFORK). Descriptors, signal handlers, working directory and rights are not
+        // shared. The child makes system calls only and ends in exec or _exit; the one thread whose locals and errno it
+        // uses stands still meanwhile.
+        let pid = unsafe {
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            libc::clone(run_child, top.cast(), flags, ptr::from_mut(self).cast())
+        };
+        let born = if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(Pid::from_raw(pid)) };
+        if self.credentials.is_some() && dumpable == Ok(true) {
+            let _ = prctl::set_dumpable(true);
+        }
+        born
+    }
+
     fn run(&mut self) -> ! {
         let step = self.prepare_and_exec();
         let message = [step, io::Error::last_os_error().raw_os_error().unwrap_or(0)];
@@ -274,7 +222,7 @@ impl Child<'_> {
         if self.move_descriptors().is_none() {
             return 0;
         }
-        // SAFETY: plain system calls on integers; the pointers handed to exec live in the parent's copied memory.
+        // SAFETY: plain system calls on integers; the pointers handed to exec live in memory that the parent keeps.
         unsafe {
             if libc::fchdir(self.cwd) != 0 {
                 return 1;
@@ -291,10 +239,11 @@ impl Child<'_> {
                 let _ = setrlimit(*resource, *limit, *limit);
             }
             self.bound_capabilities();
+            // Not by the C library's functions of these names: those have all threads they know of follow.
             if let Some(who) = &self.credentials
-                && (libc::setgroups(who.groups.len(), who.groups.as_ptr()) != 0
-                    || libc::setresgid(who.gid, who.gid, who.gid) != 0
-                    || libc::setresuid(who.uid, who.uid, who.uid) != 0)
+                && (libc::syscall(libc::SYS_setgroups, who.groups.len(), who.groups.as_ptr()) != 0
+                    || libc::syscall(libc::SYS_setresgid, who.gid, who.gid, who.gid) != 0
+                    || libc::syscall(libc::SYS_setresuid, who.uid, who.uid, who.uid) != 0)
             {
                 return 3;
             }
@@ -335,7 +284,7 @@ impl Child<'_> {
 
     fn adjust_oom_score(&self) {
         let text = self.oom_score_adjust;
-        // SAFETY: a constant path, and bytes that live in the parent's copied memory. Lowering may be refused.
+        // SAFETY: a constant path, and bytes that live in memory that the parent keeps. Lowering may be refused.
         unsafe {
             let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
             if file >= 0 {
@@ -360,7 +309,7 @@ impl Child<'_> {
     /// After the change of user: only what is kept, nothing to hand on, and no way to more.
     fn drop_capabilities(&self) -> bool {
         const VERSION_3: u32 = 0x2008_0522;
-        if self.no_new_privs && nix::sys::prctl::set_no_new_privs().is_err() {
+        if self.no_new_privs && prctl::set_no_new_privs().is_err() {
             return false;
         }
         let mut header = CapabilityHeader { version: VERSION_3, pid: 0 };
@@ -414,6 +363,12 @@ impl Child<'_> {
     }
 }
 
+/// Where the child begins.
+extern "C" fn run_child(child: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: this is the `Child` of `begin`, which does not touch it until we have ended or executed.
+    unsafe { (*child.cast::<Child<'_>>()).run() }
+}
+
 /// Turns what the child wrote (nothing after a successful exec) into an error.
 fn read_report(said: &[u8]) -> Option<io::Error> {
     let (step, errno) = said.split_at_checked(4)?;
@@ -425,5 +380,4 @@ fn read_report(said: &[u8]) -> Option<io::Error> {
 }
 
 #[cfg(test)]
-#[path = "spawn_tests.rs"]
 mod tests;

@@ -1,4 +1,5 @@
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use super::*;
 
