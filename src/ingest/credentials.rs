@@ -21,18 +21,16 @@ impl Credentials {
     /// Looks at, in this order: `X-Sentry-Auth`, `Authorization` (`Sentry` or `Basic`), the query. The first
     /// that yields a key decides; keys that differ are refused.
     pub(super) fn of_request(headers: &HeaderMap, uri: &Uri) -> Result<Self, Refusal> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let sentry_header = text("x-sentry-auth");
-        let authorization = text(header::AUTHORIZATION.as_str());
-        let query = uri.query().and_then(key_of_query);
-
+        let texts = |name: &'static str| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        let mut names_a_key = false;
         let mut found: Option<PublicKey> = None;
-        let candidates = [
-            sentry_header.and_then(parse_sentry_auth).map(|auth| auth.key),
-            authorization.and_then(key_of_authorization),
-            query.as_deref().and_then(PublicKey::parse),
-        ];
-        for key in candidates.into_iter().flatten() {
+        let of_query = keys_of_query(uri.query().unwrap_or_default()).map(|text| {
+            names_a_key = true;
+            PublicKey::parse(&text)
+        });
+        let of_header = texts("x-sentry-auth").map(|text| parse_sentry_auth(text).map(|auth| auth.key));
+        let of_authorization = texts(header::AUTHORIZATION.as_str()).map(key_of_authorization);
+        for key in of_header.chain(of_authorization).chain(of_query).flatten() {
             match &found {
                 Some(first) if *first != key => return Err(Refusal::unauthorized("credentials contradict each other")),
                 _ => found = Some(key),
@@ -41,20 +39,19 @@ impl Credentials {
         if let Some(key) = found {
             return Ok(Self::Key(key));
         }
-        let names_a_key = query.is_some() || sentry_header.is_some_and(|text| text.contains("_key="));
-        if names_a_key {
+        if names_a_key || texts("x-sentry-auth").any(|text| text.contains("_key=")) {
             return Err(Refusal::bad_request("invalid project key", "a key is 32 hexadecimal digits"));
         }
-        if sentry_header.is_some() {
+        if headers.contains_key("x-sentry-auth") {
             return Err(Refusal::unauthorized("invalid X-Sentry-Auth header"));
         }
         Ok(Self::None)
     }
 }
 
-fn key_of_query(query: &str) -> Option<String> {
+fn keys_of_query(query: &str) -> impl Iterator<Item = String> {
     form_urlencoded::parse(query.as_bytes())
-        .find(|(name, value)| matches!(name.as_ref(), "sentry_key" | "glitchtip_key") && !value.is_empty())
+        .filter(|(name, value)| matches!(name.as_ref(), "sentry_key" | "glitchtip_key") && !value.is_empty())
         .map(|(_, value)| value.into_owned())
 }
 
@@ -62,8 +59,8 @@ fn key_of_authorization(value: &str) -> Option<PublicKey> {
     let (scheme, rest) = value.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("basic") {
         let decoded = STANDARD.decode(rest.trim()).ok()?;
-        let (user, _password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-        return PublicKey::parse(user);
+        // The key is the user; what follows a colon is a password or a flag.
+        return PublicKey::parse(std::str::from_utf8(&decoded).ok()?);
     }
     parse_sentry_auth(value).map(|auth| auth.key)
 }
@@ -75,6 +72,7 @@ mod tests {
     use super::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const DASHED: &str = "01234567-89ab-cdef-0123-456789abcdef";
     const OTHER: &str = "ffffffffffffffffffffffffffffffff";
 
     fn read(headers: &[(&'static str, String)], uri: &str) -> Result<Credentials, Refusal> {
@@ -89,25 +87,75 @@ mod tests {
         Credentials::Key(PublicKey::parse(text).unwrap())
     }
 
+    fn basic(text: &str) -> String {
+        format!("Basic {}", STANDARD.encode(text))
+    }
+
     #[test]
-    fn every_form_is_understood() {
-        let sentry = format!("Sentry sentry_key={KEY}, sentry_version=7");
-        let basic = format!("Basic {}", STANDARD.encode(format!("{KEY}:")));
-        assert_eq!(read(&[("x-sentry-auth", sentry.clone())], "/"), Ok(key(KEY)));
-        assert_eq!(read(&[("authorization", sentry)], "/"), Ok(key(KEY)));
-        assert_eq!(read(&[("authorization", basic)], "/"), Ok(key(KEY)));
-        assert_eq!(read(&[], &format!("/?sentry_version=7&sentry_key={KEY}")), Ok(key(KEY)));
-        assert_eq!(read(&[], &format!("/?glitchtip_key={}", KEY.to_uppercase())), Ok(key(KEY)));
+    fn form_1_the_header_x_sentry_auth() {
+        for header in [
+            format!("Sentry sentry_key={KEY}, sentry_version=7, sentry_client=sentry.python/2.75.0"),
+            format!("sentry sentry_version=5,sentry_timestamp=1763649000123, sentry_secret=x,sentry_key={KEY}"),
+            format!("Sentry glitchtip_key={KEY}"),
+            format!("Sentry sentry_key={DASHED}, sentry_version=99"),
+        ] {
+            assert_eq!(read(&[("x-sentry-auth", header.clone())], "/"), Ok(key(KEY)), "{header}");
+        }
+    }
+
+    #[test]
+    fn form_2_the_header_authorization_with_the_same_grammar() {
+        let header = format!("SENTRY sentry_version=7, sentry_key={KEY}");
+        assert_eq!(read(&[("authorization", header)], "/"), Ok(key(KEY)));
         assert_eq!(read(&[("authorization", "Bearer abc".to_owned())], "/"), Ok(Credentials::None));
+    }
+
+    #[test]
+    fn form_3_basic_with_the_key_as_the_user() {
+        for text in [format!("{KEY}:"), format!("{KEY}:secret"), KEY.to_owned(), format!("{DASHED}:")] {
+            assert_eq!(read(&[("authorization", basic(&text))], "/"), Ok(key(KEY)), "{text}");
+        }
+        assert_eq!(read(&[("authorization", basic("me:password"))], "/"), Ok(Credentials::None));
+        assert_eq!(read(&[("authorization", "Basic ***".to_owned())], "/"), Ok(Credentials::None));
+    }
+
+    #[test]
+    fn form_4_the_query() {
+        for query in [
+            format!("sentry_version=7&sentry_key={KEY}&sentry_client=sentry.javascript.browser%2F11.12.0"),
+            format!("glitchtip_key={}", KEY.to_uppercase()),
+            format!("sentry_key={DASHED}"),
+            format!("sentry_key=&sentry_key={KEY}"),
+        ] {
+            assert_eq!(read(&[], &format!("/?{query}")), Ok(key(KEY)), "{query}");
+        }
         assert_eq!(read(&[], "/?sentry_key="), Ok(Credentials::None));
+    }
+
+    #[test]
+    fn flags_behind_a_key_say_nothing() {
+        let flagged = format!("{KEY}:no-cache");
+        assert_eq!(read(&[], &format!("/?sentry_key={KEY}%3Ano-cache")), Ok(key(KEY)));
+        assert_eq!(read(&[("x-sentry-auth", format!("Sentry sentry_key={flagged}"))], "/"), Ok(key(KEY)));
+        assert_eq!(read(&[("authorization", basic(&flagged))], "/"), Ok(key(KEY)));
     }
 
     #[test]
     fn the_same_key_twice_is_one_and_two_keys_are_none() {
         let header = |key| [("x-sentry-auth", format!("Sentry sentry_key={key}"))];
         assert_eq!(read(&header(KEY), &format!("/?sentry_key={KEY}")), Ok(key(KEY)));
-        let refusal = read(&header(OTHER), &format!("/?sentry_key={KEY}")).unwrap_err();
-        assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
+        let mut two = HeaderMap::new();
+        for key in [KEY, OTHER] {
+            two.append("x-sentry-auth", format!("Sentry sentry_key={key}").parse().unwrap());
+        }
+        for refused in [
+            read(&header(OTHER), &format!("/?sentry_key={KEY}")),
+            read(&[("authorization", basic(OTHER))], &format!("/?sentry_key={KEY}")),
+            read(&[], &format!("/?sentry_key={KEY}&glitchtip_key={OTHER}")),
+            Credentials::of_request(&two, &"/".parse().unwrap()),
+        ] {
+            assert_eq!(refused.unwrap_err().status(), StatusCode::UNAUTHORIZED);
+        }
     }
 
     #[test]
