@@ -2,23 +2,21 @@
 
 use serde_json::{Map, Value};
 
+use crate::protocol::security_report::field_name;
+
 /// What a policy calls the page's own origin.
 const SELF: &str = "'self'";
+
+/// What browsers say was blocked when it has no address.
+const KEYWORDS: [&str; 8] =
+    ["", "self", SELF, "inline", "eval", "wasm-eval", "trusted-types-policy", "trusted-types-sink"];
 
 /// Keys in snake case; the names of the Reporting API become those of `report-uri`.
 pub(super) fn normalise(report: Map<String, Value>) -> Map<String, Value> {
     report
         .into_iter()
         .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| {
-            let name = match key.as_str() {
-                "blockedURL" => "blocked_uri".to_owned(),
-                "documentURL" => "document_uri".to_owned(),
-                "sample" => "script_sample".to_owned(),
-                other => snake_case(other),
-            };
-            (name, value)
-        })
+        .map(|(key, value)| (field_name(&key).map_or_else(|| snake_case(&key), str::to_owned), value))
         .collect()
 }
 
@@ -44,28 +42,47 @@ pub(super) fn directive(report: &Map<String, Value>) -> &str {
 /// What was blocked: `'self'` for the page's own, a host for http and https, else the scheme.
 pub(super) fn blocked(report: &Map<String, Value>) -> String {
     let uri = text(report, "blocked_uri");
-    match uri {
-        "" | "self" | SELF | "inline" | "eval" => SELF.to_owned(),
-        _ => match uri.split_once("://") {
-            Some(("http" | "https", rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned(),
-            Some((scheme, _)) => format!("{scheme}://"),
-            None => format!("{}:", uri.split(':').next().unwrap_or_default()),
-        },
+    if KEYWORDS.contains(&uri) {
+        return SELF.to_owned();
+    }
+    match uri.split_once("://") {
+        Some(("http" | "https", rest)) => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            authority.rsplit('@').next().unwrap_or_default().to_owned()
+        }
+        Some((scheme, _)) if !scheme.contains(':') => format!("{scheme}://"),
+        _ => format!("{}:", uri.split(':').next().unwrap_or_default()),
+    }
+}
+
+/// What violations of a directive are told apart by: what was blocked, and of the page's own scripts the kind.
+pub(super) fn target(report: &Map<String, Value>) -> String {
+    let uri = text(report, "blocked_uri");
+    if subject(directive(report)) == "script" && KEYWORDS.contains(&uri) && !matches!(uri, "" | "self" | SELF) {
+        return uri.to_owned();
+    }
+    blocked(report)
+}
+
+/// What a directive is about: `script` for `script-src-elem`.
+fn subject(directive: &str) -> &str {
+    match directive.trim_end_matches("-elem").trim_end_matches("-attr").trim_end_matches("-src") {
+        "img" => "image",
+        "form-action" => "form",
+        other => other,
     }
 }
 
 /// The violation in words.
 pub(super) fn message(report: &Map<String, Value>) -> String {
-    let directive = directive(report);
-    let what = match directive.trim_end_matches("-elem").trim_end_matches("-attr").trim_end_matches("-src") {
-        "img" => "image",
-        "form-action" => "form",
-        other => other,
-    };
+    let what = subject(directive(report));
     let blocked = blocked(report);
     let uri = text(report, "blocked_uri");
     match (blocked == SELF, what, uri) {
         (true, _, "eval") => format!("Blocked unsafe eval() '{what}'"),
+        (true, _, "wasm-eval") => format!("Blocked unsafe WebAssembly '{what}'"),
+        (true, _, "trusted-types-policy") => "Blocked a 'trusted-types' policy".to_owned(),
+        (true, _, "trusted-types-sink") => "Blocked a text where 'trusted-types' are required".to_owned(),
         (true, "script", "inline") => "Blocked unsafe inline 'script'".to_owned(),
         (true, "script", _) => "Blocked unsafe (eval() or inline) 'script'".to_owned(),
         (true, ..) => format!("Blocked inline '{what}'"),
@@ -113,8 +130,29 @@ mod tests {
             ("form-action", "http://x:81/", "Blocked 'form' action to 'x:81'"),
             ("font-src", "data", "Blocked 'font' from 'data:'"),
             ("connect-src", "wss://x/y", "Blocked 'connect' from 'wss://'"),
+            ("child-src", "https://me:pw@x/y", "Blocked 'child' from 'x'"),
+            ("manifest-src", "blob:http://x", "Blocked 'manifest' from 'blob:'"),
+            ("object-src", "'self'", "Blocked inline 'object'"),
+            ("script-src-attr", "inline", "Blocked unsafe inline 'script'"),
+            ("script-src", "wasm-eval", "Blocked unsafe WebAssembly 'script'"),
+            ("trusted-types", "trusted-types-policy", "Blocked a 'trusted-types' policy"),
+            ("style-src-elem", "http://cdn/x.css?y", "Blocked 'style' from 'cdn'"),
         ] {
             assert_eq!(message(&report(json!({"effectiveDirective": directive, "blocked-uri": uri}))), wanted);
+        }
+    }
+
+    #[test]
+    fn local_scripts_are_told_apart_by_their_kind() {
+        for (directive, uri, wanted) in [
+            ("script-src", "eval", "eval"),
+            ("script-src-elem", "inline", "inline"),
+            ("script-src", "self", SELF),
+            ("style-src", "inline", SELF),
+            ("script-src", "https://evil.com/x.js", "evil.com"),
+        ] {
+            let target = target(&report(json!({"effective-directive": directive, "blocked-uri": uri})));
+            assert_eq!(target, wanted, "{directive} {uri}");
         }
     }
 

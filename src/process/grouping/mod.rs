@@ -58,7 +58,7 @@ fn digest(parts: &Parts) -> [u8; 32] {
 
 fn default_parts(event: &Event) -> Parts {
     if !event.csp.is_empty() {
-        return vec!["csp".to_owned(), csp::directive(&event.csp).to_owned(), csp::blocked(&event.csp)];
+        return vec!["csp".to_owned(), csp::directive(&event.csp).to_owned(), csp::target(&event.csp)];
     }
     let message = event.logentry.as_ref().map(|entry| entry.message.as_deref().unwrap_or(entry.text()));
     let is_message = message.is_some() && is_captured_message(event);

@@ -57,6 +57,10 @@ pub struct ItemHeader {
     pub attachment_type: Option<String>,
     /// Number of entries in a container item.
     pub item_count: Option<u64>,
+    /// The release that a browser's report belongs to.
+    pub sentry_release: Option<String>,
+    /// The environment that a browser's report belongs to.
+    pub sentry_environment: Option<String>,
 }
 
 /// Why a body is not an envelope. The text is for the `causes` of the answer.
@@ -114,6 +118,14 @@ pub fn parse_envelope(body: &Bytes) -> Result<Envelope, EnvelopeError> {
         }
     }
     Ok(Envelope { header, items, malformed })
+}
+
+/// The first line alone, which says whose an envelope is.
+pub fn parse_envelope_header(body: &Bytes) -> Result<EnvelopeHeader, EnvelopeError> {
+    if body.trim_ascii().is_empty() {
+        return Err(EnvelopeError::Empty);
+    }
+    envelope_header(&Cursor { rest: body.clone() }.line())
 }
 
 fn envelope_header(line: &[u8]) -> Result<EnvelopeHeader, EnvelopeError> {
@@ -181,6 +193,8 @@ impl Cursor {
             filename: text(&mut header, "filename"),
             attachment_type: text(&mut header, "attachment_type"),
             item_count: header.get("item_count").and_then(Value::as_u64),
+            sentry_release: text(&mut header, "sentry_release"),
+            sentry_environment: text(&mut header, "sentry_environment"),
         };
         Ok(Item { item_type, header, payload })
     }
