@@ -25,14 +25,16 @@ fn is_loopback(host_name: &str) -> bool {
 }
 
 /// Paths that answer under any name: health probes, the metrics (which have a lock of their own, and are fetched by the
-/// names of networks and containers), and the ingest endpoints (`/api/NUMBER/...`,
-/// `/api/store/`), whose callers prove themselves by their key.
+/// names of networks and containers), and the ingest endpoints (`/api/NUMBER/...`, `/api/store/`, the tunnel, which pages
+/// reach by their own name), whose callers prove themselves by their key.
 pub(super) fn is_exempt(path: &str) -> bool {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     match segments.next() {
-        Some("_health" | "livez" | "readyz" | "metrics") => true,
+        Some("_health" | "livez" | "readyz" | "metrics" | "tunnel") => true,
         Some("api") => {
-            segments.next().is_some_and(|next| next == "store" || (next != "0" && next.parse::<u64>().is_ok()))
+            let is_ingest =
+                |next: &str| matches!(next, "store" | "tunnel") || (next != "0" && next.parse::<u64>().is_ok());
+            segments.next().is_some_and(is_ingest)
         }
         _ => false,
     }
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn health_and_ingest_answer_under_any_name() {
-        for path in ["/_health/", "/livez", "/api/7/envelope/", "/api/store/"] {
+        for path in ["/_health/", "/livez", "/api/7/envelope/", "/api/store/", "/api/tunnel/", "/tunnel"] {
             assert!(is_exempt(path), "{path}");
         }
         for path in ["/", "/api/0/projects/", "/login/", "/api/"] {

@@ -35,6 +35,8 @@ pub(super) struct Reception {
     pub(super) tally: Tally,
     /// The limits that held a part of it back.
     pub(super) limits: RateLimits,
+    /// Events made at the edge of what is sent in another form, besides the one that is sent as such.
+    pub(super) made: Vec<IncomingEvent>,
 }
 
 impl Reception {
@@ -48,7 +50,31 @@ impl Reception {
             user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect()),
             tally: Tally::default(),
             limits: RateLimits::default(),
+            made: Vec::new(),
         }
+    }
+
+    /// Gives the first event made here the id that the sender is told.
+    pub(super) fn name_made(&mut self, id: EventId) {
+        if let Some(first) = self.made.first_mut() {
+            first.event_id = id;
+        }
+    }
+
+    /// An event with its stamp.
+    fn stamp(&self, event: IncomingEvent) -> StampedItem {
+        let stamp = Stamp {
+            ingest_id: Uuid::now_v7(),
+            project_id: self.project_id,
+            item_type: StampedItem::EVENT.to_owned(),
+            event_id: event.event_id,
+            received_at: self.received_at,
+            received_on: self.received_at.date_naive(),
+            sent_at: event.sent_at,
+            client_ip: self.client_ip,
+            user_agent: self.user_agent.clone(),
+        };
+        StampedItem { stamp, payload: event.payload }
     }
 
     /// Counts items.
@@ -86,33 +112,20 @@ pub(super) struct IncomingEvent {
     pub(super) payload: Bytes,
 }
 
-/// Returns when the spool has the event, if there is one, and what is counted for the request. Refused: an event over
-/// the limit, or anything when there is no room for it.
+/// Returns when the spool has the events, if there are any, and what is counted for the request. Refused: an event over
+/// the limit, or anything when there is no room for it. Each event is kept by itself, and the counts go with the first.
 pub(super) async fn accept(edge: &Edge, mut reception: Reception, event: Option<IncomingEvent>) -> Result<(), Refusal> {
-    let Some(event) = event else {
-        let tally = reception.tally;
-        return if tally.is_empty() { Ok(()) } else { keep(edge, Bytes::new(), tally).await };
-    };
-    if event.payload.len() > MAX_EVENT_BYTES {
+    let made = std::mem::take(&mut reception.made);
+    if event.iter().chain(&made).any(|event| event.payload.len() > MAX_EVENT_BYTES) {
         return Err(Refusal::too_large("the event item is too large", MAX_EVENT_BYTES));
     }
-    reception.count(Category::Error, Outcome::Accepted, "", 1);
-    let Reception { project_id, received_at, client_ip, user_agent, tally, limits: _ } = reception;
-    let item = StampedItem {
-        stamp: Stamp {
-            ingest_id: Uuid::now_v7(),
-            project_id,
-            item_type: StampedItem::EVENT.to_owned(),
-            event_id: event.event_id,
-            received_at,
-            received_on: received_at.date_naive(),
-            sent_at: event.sent_at,
-            client_ip,
-            user_agent,
-        },
-        payload: event.payload,
-    };
-    keep(edge, item.encode(), tally).await
+    for event in event.into_iter().chain(made) {
+        reception.count(Category::Error, Outcome::Accepted, "", 1);
+        let entry = reception.stamp(event).encode();
+        keep(edge, entry, std::mem::take(&mut reception.tally)).await?;
+    }
+    let tally = reception.tally;
+    if tally.is_empty() { Ok(()) } else { keep(edge, Bytes::new(), tally).await }
 }
 
 /// The answer to a request of which nothing was let through; it is counted all the same.

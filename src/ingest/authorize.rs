@@ -1,5 +1,8 @@
 //! Decides whether a key opens a project.
 
+use axum::http::request::Parts;
+
+use super::credentials::Credentials;
 use super::edge::Edge;
 use super::key_cache::{Known, LookUp};
 use super::reply::Refusal;
@@ -23,4 +26,17 @@ pub(super) async fn authorize(
         LookUp::Known(_) | LookUp::Unknown => Err(Refusal::forbidden()),
         LookUp::Unavailable => Err(Refusal::unavailable("the key cannot be checked at the moment")),
     }
+}
+
+/// As [`authorize`], with the key that a request's head names: one that names none is refused before its body is read.
+pub(super) async fn authorize_head(
+    app: &App,
+    edge: &Edge,
+    head: &Parts,
+    project: Option<ProjectId>,
+) -> Result<Known, Refusal> {
+    let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
+        return Err(Refusal::unauthorized("missing authorization information"));
+    };
+    authorize(app, edge, &key, project).await
 }

@@ -13,7 +13,7 @@ use super::edge::Edge;
 use super::head::{self, PayloadId};
 use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
-use super::{body, client_report, decompress};
+use super::{body, client_report, decompress, security};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
@@ -159,7 +159,7 @@ async fn take_items(
     for item in items {
         let name = item.item_type.as_str();
         needs_id |= NEED_AN_ID.contains(&name);
-        let is_event = name == "event" && event.is_none();
+        let is_event = matches!(name, "event" | "security") && event.is_none();
         let (given, other_kind) = if is_event { look_at(&item.payload) } else { (None, None) };
         id = id.or(given);
         let category = other_kind.unwrap_or_else(|| Category::of_item_type(name));
@@ -180,6 +180,7 @@ async fn take_items(
                 TOTALS.other_item();
                 reception.drop(category, NOT_KEPT, 1);
             }
+            None if name == "raw_security" => security::take_item(&mut reception, &item)?,
             None => count_unkept(&mut reception, &item),
         }
     }
@@ -196,6 +197,9 @@ async fn take_items(
         _ => None,
     };
     let has_event = event.is_some();
+    if let (false, Some(id)) = (has_event, id) {
+        reception.name_made(id);
+    }
     let limits = reception.limits.clone();
     accept(edge, reception, event).await?;
     if has_event {

@@ -15,6 +15,7 @@ mod body;
 mod canary;
 mod client_report;
 pub mod counters;
+mod crash;
 mod credentials;
 mod decompress;
 mod edge;
@@ -23,8 +24,10 @@ mod head;
 mod key_cache;
 mod limit;
 mod reply;
+mod security;
 pub mod spool;
 mod store;
+mod tunnel;
 
 use std::sync::Arc;
 
@@ -41,17 +44,24 @@ pub use client_report::is_known_reason;
 pub use edge::{Edge, SpoolNumbers};
 use reply::{Accepted, Refusal};
 
-/// The endpoints that SDKs send to, each with and without its last slash.
+/// The endpoints that SDKs and browsers send to, each with and without its last slash.
 pub fn router(edge: Arc<Edge>) -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/{project}/envelope", any(envelope))
-        .route("/api/{project}/envelope/", any(envelope))
-        .route("/api/{project}/store", any(store))
-        .route("/api/{project}/store/", any(store))
-        .route("/api/store", any(legacy_store))
-        .route("/api/store/", any(legacy_store))
-        .route("/api/{project}/{*rest}", any(async || Refusal::not_found().into_response()))
-        .layer(Extension(edge))
+    let mut router = Router::new();
+    for (path, endpoint) in [
+        ("/api/{project}/envelope", any(envelope)),
+        ("/api/{project}/store", any(store)),
+        ("/api/store", any(legacy_store)),
+        ("/api/{project}/security", any(security)),
+        ("/api/{project}/csp-report", any(security)),
+        ("/api/{project}/nel", any(network_errors)),
+        ("/api/{project}/minidump", any(minidump)),
+        ("/api/{project}/unreal/{key}", any(unreal)),
+        ("/api/tunnel", any(tunnel)),
+        ("/tunnel", any(tunnel)),
+    ] {
+        router = router.route(path, endpoint.clone()).route(&format!("{path}/"), endpoint);
+    }
+    router.route("/api/{project}/{*rest}", any(async || Refusal::not_found().into_response())).layer(Extension(edge))
 }
 
 async fn envelope(
@@ -69,12 +79,75 @@ async fn store(
     project: ProjectPart,
     request: Request,
 ) -> Response {
-    answer(request, async |request| store::receive(&state, &edge, Some(parse_project(&project)?), request).await).await
+    let project = parse_project(&project).map(Some);
+    answer_store(&state, &edge, project, request).await
 }
 
 /// The oldest form: the project follows from the key.
 async fn legacy_store(state: State<Arc<App>>, Extension(edge): Extension<Arc<Edge>>, request: Request) -> Response {
-    answer(request, async |request| store::receive(&state, &edge, None, request).await).await
+    answer_store(&state, &edge, Ok(None), request).await
+}
+
+async fn answer_store(
+    app: &App,
+    edge: &Edge,
+    project: Result<Option<ProjectId>, Refusal>,
+    request: Request,
+) -> Response {
+    match *request.method() {
+        Method::GET => finish(async { store::receive_query(app, edge, project?, request).await }.await),
+        Method::POST | Method::OPTIONS => {
+            answer(request, async |request| store::receive(app, edge, project?, request).await).await
+        }
+        _ => Refusal::neither_get_nor_post().into_response(),
+    }
+}
+
+async fn security(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    project: ProjectPart,
+    request: Request,
+) -> Response {
+    answer(request, async |request| security::receive(&state, &edge, parse_project(&project)?, request).await).await
+}
+
+async fn network_errors(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    project: ProjectPart,
+    request: Request,
+) -> Response {
+    let receive =
+        async |request| security::receive_network_errors(&state, &edge, parse_project(&project)?, request).await;
+    answer(request, receive).await
+}
+
+async fn minidump(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    project: ProjectPart,
+    request: Request,
+) -> Response {
+    answer(request, async |request| crash::receive_minidump(&state, &edge, parse_project(&project)?, request).await)
+        .await
+}
+
+async fn unreal(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Response {
+    let receive = async |request| {
+        let Path((project, key)) = path.map_err(|error| Refusal::bad_request(INVALID_PROJECT, error))?;
+        crash::receive_unreal(&state, &edge, parse_digits(&project)?, &key, request).await
+    };
+    answer(request, receive).await
+}
+
+async fn tunnel(state: State<Arc<App>>, Extension(edge): Extension<Arc<Edge>>, request: Request) -> Response {
+    answer(request, async |request| tunnel::receive(&state, &edge, request).await).await
 }
 
 /// What all endpoints have in common: methods, and headers for browsers on every answer.
@@ -85,7 +158,11 @@ async fn answer(request: Request, receive: impl AsyncFnOnce(Request) -> Result<A
     if request.method() != Method::POST {
         return Refusal::method_not_allowed().into_response();
     }
-    match receive(request).await {
+    finish(receive(request).await)
+}
+
+fn finish(result: Result<Accepted, Refusal>) -> Response {
+    match result {
         Ok(accepted) => accepted.into_response(),
         Err(refusal) => {
             counters::TOTALS.refused();
@@ -98,8 +175,15 @@ async fn answer(request: Request, receive: impl AsyncFnOnce(Request) -> Result<A
 /// The project of the path; refused only in `answer`, so that a browser can read why.
 type ProjectPart = Result<Path<String>, PathRejection>;
 
+const INVALID_PROJECT: &str = "invalid project id";
+
 fn parse_project(part: &ProjectPart) -> Result<ProjectId, Refusal> {
-    let digits = part.as_ref().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let text = part.as_ref().map(|Path(text)| text.as_str()).unwrap_or_default();
+    parse_digits(text)
+}
+
+fn parse_digits(text: &str) -> Result<ProjectId, Refusal> {
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let project = digits.and_then(|text| text.parse().ok());
-    project.ok_or_else(|| Refusal::bad_request("invalid project id", "the project in the path is not a number"))
+    project.ok_or_else(|| Refusal::bad_request(INVALID_PROJECT, "the project in the path is not a number"))
 }

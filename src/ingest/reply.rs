@@ -18,12 +18,21 @@ const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
 /// Without these a browser cannot honour a rate limit.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("x-sentry-error, x-sentry-rate-limits, retry-after");
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What all endpoints but those that say otherwise answer to, besides preflights.
+const POST_ONLY: &str = "POST, OPTIONS";
+
+/// The smallest image there is: one transparent pixel.
+const PIXEL: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+
 /// Seconds after which a client may try again when a part of ours is away.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The answer to a browser that asks before it posts.
 pub(super) fn preflight() -> Response {
-    let mut response = respond(StatusCode::NO_CONTENT, String::new());
+    let mut response = respond(StatusCode::NO_CONTENT, JSON, String::new());
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_TYPE);
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
@@ -32,11 +41,11 @@ pub(super) fn preflight() -> Response {
     response
 }
 
-fn respond(status: StatusCode, json: String) -> Response {
-    let mut response = Response::new(Body::from(json));
+fn respond(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
     response
@@ -49,16 +58,27 @@ pub(super) enum Accepted {
     Envelope(Option<EventId>, RateLimits),
     /// An event by `/store/`; old servers disagree on the name of the key, so it has both.
     Store(EventId),
+    /// An event in the address of an image.
+    Pixel,
+    /// What browsers report by themselves: they read no answer.
+    Reports,
+    /// A crash: its reporter shows the id as it is, with dashes.
+    Crash(EventId),
 }
 
 impl Accepted {
     pub(super) fn into_response(self) -> Response {
-        let (json, limits) = match self {
-            Self::Envelope(Some(id), limits) => (format!(r#"{{"id":"{id}"}}"#), limits),
-            Self::Envelope(None, limits) => ("{}".to_owned(), limits),
-            Self::Store(id) => (format!(r#"{{"id":"{id}","event_id":"{id}"}}"#), RateLimits::default()),
+        const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+        let none = RateLimits::default();
+        let (content_type, body, limits) = match self {
+            Self::Envelope(Some(id), limits) => (JSON, format!(r#"{{"id":"{id}"}}"#), limits),
+            Self::Envelope(None, limits) => (JSON, "{}".to_owned(), limits),
+            Self::Store(id) => (JSON, format!(r#"{{"id":"{id}","event_id":"{id}"}}"#), none),
+            Self::Pixel => return respond(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL),
+            Self::Reports => (TEXT, String::new(), none),
+            Self::Crash(id) => (TEXT, id.0.hyphenated().to_string(), none),
         };
-        let mut response = respond(StatusCode::OK, json);
+        let mut response = respond(StatusCode::OK, content_type, body);
         // Without Retry-After, which would hold back everything.
         limits.write_to(response.headers_mut());
         response
@@ -72,11 +92,13 @@ pub(super) struct Refusal {
     detail: &'static str,
     causes: Vec<String>,
     limits: RateLimits,
+    /// The methods that a 405 speaks of.
+    allow: &'static str,
 }
 
 impl Refusal {
     fn new(status: StatusCode, detail: &'static str) -> Self {
-        Self { status, detail, causes: Vec::new(), limits: RateLimits::default() }
+        Self { status, detail, causes: Vec::new(), limits: RateLimits::default(), allow: POST_ONLY }
     }
 
     fn because(mut self, cause: &dyn fmt::Display) -> Self {
@@ -113,6 +135,11 @@ impl Refusal {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed: send a POST request")
     }
 
+    /// 405, where GET is good, too.
+    pub(super) fn neither_get_nor_post() -> Self {
+        Self { allow: "GET, POST, OPTIONS", ..Self::method_not_allowed() }
+    }
+
     /// 413.
     pub(super) fn too_large(detail: &'static str, limit: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).because(&format_args!("the limit is {limit} bytes"))
@@ -122,6 +149,12 @@ impl Refusal {
     pub(super) fn unsupported_encoding(name: &str) -> Self {
         let shown: String = name.chars().take(40).collect();
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported content encoding").because(&shown)
+    }
+
+    /// 415: a body of another kind than the endpoint is for.
+    pub(super) fn unsupported_media_type(content_type: &str) -> Self {
+        let shown: String = content_type.chars().take(80).collect();
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported content type").because(&shown)
     }
 
     /// 429: nothing was kept, because the sender has used up what it may send.
@@ -150,7 +183,7 @@ impl Refusal {
         if let (false, Some(object)) = (self.causes.is_empty(), body.as_object_mut()) {
             object.insert("causes".to_owned(), self.causes.into());
         }
-        let mut response = respond(self.status, body.to_string());
+        let mut response = respond(self.status, JSON, body.to_string());
         let headers = response.headers_mut();
         headers.insert(SENTRY_ERROR, HeaderValue::from_static(self.detail));
         self.limits.write_to(headers);
@@ -160,7 +193,7 @@ impl Refusal {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
             StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+                headers.insert(header::ALLOW, HeaderValue::from_static(self.allow));
             }
             _ => {}
         }
@@ -184,6 +217,9 @@ mod tests {
         for response in [
             preflight(),
             Accepted::Envelope(None, RateLimits::default()).into_response(),
+            Accepted::Pixel.into_response(),
+            Accepted::Reports.into_response(),
+            Accepted::Crash(EventId::random()).into_response(),
             Refusal::forbidden().into_response(),
             Refusal::unavailable("x").into_response(),
         ] {

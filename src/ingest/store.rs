@@ -1,14 +1,13 @@
-//! `POST /api/{project}/store/` and `POST /api/store/`: one event, as clients of old send it.
+//! `/api/{project}/store/` and `/api/store/`: one event, as clients of old send it, by POST or in the address of an image.
 
 use axum::extract::Request;
 use axum::http::header;
-use axum::http::request::Parts;
 use bytes::Bytes;
+use url::form_urlencoded;
 
 use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept, refuse_limited};
-use super::authorize::authorize;
+use super::authorize::authorize_head;
 use super::counters::TOTALS;
-use super::credentials::Credentials;
 use super::edge::Edge;
 use super::head::{self, PayloadId};
 use super::key_cache::Known;
@@ -29,7 +28,7 @@ pub(super) async fn receive(
     request: Request,
 ) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let known = match admit(app, edge, project, &head).await {
+    let known = match authorize_head(app, edge, &head, project).await {
         Ok(known) => known,
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
@@ -52,12 +51,40 @@ pub(super) async fn receive(
     if is_envelope {
         return envelope::receive_authorized(edge, &known, reception, &plain.bytes).await;
     }
-    let payload = unwrap_event(&plain.bytes)?;
+    take_event(edge, &known, reception, &plain.bytes).await.map(Accepted::Store)
+}
+
+/// Takes in the event that `sentry_data` in the query holds: the first SDKs for browsers sent it as an image's address.
+pub(super) async fn receive_query(
+    app: &App,
+    edge: &Edge,
+    project: Option<ProjectId>,
+    request: Request,
+) -> Result<Accepted, Refusal> {
+    let (head, _) = request.into_parts();
+    let known = authorize_head(app, edge, &head, project).await?;
+    let reception = Reception::now(known.project_id, &head.headers, head.extensions.get::<ClientInfo>());
+    let data = data_of_query(head.uri.query().unwrap_or_default());
+    let data = data.ok_or_else(|| Refusal::bad_request(INVALID, "the query has no sentry_data"))?;
+    take_event(edge, &known, reception, &data).await.map(|_| Accepted::Pixel)
+}
+
+fn data_of_query(query: &str) -> Option<Bytes> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let (_, data) = pairs.find(|(name, _)| name == "sentry_data")?;
+    // The plus of base64 means a space in a query, unless the client has escaped it.
+    let data = if data.trim_start().starts_with('{') { data.into_owned() } else { data.replace(' ', "+") };
+    Some(data.into())
+}
+
+/// Keeps the event in the body, or counts it if it is no error.
+async fn take_event(edge: &Edge, known: &Known, mut reception: Reception, body: &Bytes) -> Result<EventId, Refusal> {
+    let payload = unwrap_event(body)?;
     if payload.len() > MAX_EVENT_BYTES {
         return Err(too_large());
     }
     let (payload, event_id, other_kind) = read_head(payload)?;
-    if reception.admit(edge, &known, other_kind.unwrap_or(Category::Error), 1).is_err() {
+    if reception.admit(edge, known, other_kind.unwrap_or(Category::Error), 1).is_err() {
         return Err(refuse_limited(edge, reception).await);
     }
     if let Some(category) = other_kind {
@@ -68,15 +95,7 @@ pub(super) async fn receive(
         accept(edge, reception, Some(IncomingEvent { event_id, sent_at: None, payload })).await?;
         TOTALS.event();
     }
-    Ok(Accepted::Store(event_id))
-}
-
-/// Before a body is taken in, the key must be good.
-async fn admit(app: &App, edge: &Edge, project: Option<ProjectId>, head: &Parts) -> Result<Known, Refusal> {
-    let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
-        return Err(Refusal::unauthorized("missing authorization information"));
-    };
-    authorize(app, edge, &key, project).await
+    Ok(event_id)
 }
 
 fn unwrap_event(body: &Bytes) -> Result<Bytes, Refusal> {
@@ -118,6 +137,17 @@ mod tests {
         let (payload, id, other_kind) = read_head(body).unwrap();
         assert_eq!(id.to_string(), "0123456789abcdef0123456789abcdef");
         assert!(other_kind.is_none() && payload.ends_with(br#""x":null}}"#));
+    }
+
+    #[test]
+    fn the_query_holds_json_or_base64() {
+        for (query, data) in [
+            ("sentry_version=4&sentry_data=%7B%22a%22%3A+1%7D", Some(r#"{"a": 1}"#)),
+            ("sentry_data=eyJ+a/b%2Bc%3D", Some("eyJ+a/b+c=")),
+            ("sentry_key=x", None),
+        ] {
+            assert_eq!(data_of_query(query).as_deref(), data.map(str::as_bytes), "{query}");
+        }
     }
 
     #[test]

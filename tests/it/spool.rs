@@ -43,7 +43,7 @@ async fn ledger(app: &TestApp) -> Vec<(String, i64)> {
 }
 
 /// The ledger, once it shows what is expected or 20 s have passed: counts follow a second after what they count.
-async fn settled_ledger(app: &TestApp, expected: &[(&str, i64)]) {
+pub(crate) async fn settled_ledger(app: &TestApp, expected: &[(&str, i64)]) {
     let expected: Vec<(String, i64)> = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {

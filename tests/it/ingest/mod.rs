@@ -1,5 +1,11 @@
 //! The ingest endpoints as SDKs meet them.
 
+mod answers;
+mod crash;
+mod old_clients;
+mod security;
+mod tunnel;
+
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -8,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use glitchbox::store::event_lookup::{self, StoredEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -18,6 +25,12 @@ const OTHER_KEY: &str = "ffffffffffffffffffffffffffffffff";
 
 fn envelope(header: &str) -> String {
     format!("{header}\n{{\"type\":\"event\"}}\n{{\"message\":\"hello\"}}\n")
+}
+
+/// Everything that was sent, once it is stored; the latest first.
+async fn stored(app: &TestApp) -> Vec<StoredEvent> {
+    app.drain().await;
+    event_lookup::list(&app.app.db, event_lookup::Scope::Project(app.project.id), None, 100).await.unwrap().items
 }
 
 async fn queued(app: &TestApp) -> usize {
@@ -38,17 +51,23 @@ async fn every_form_of_credentials_opens_the_project() {
     let basic = format!("Basic {}", STANDARD.encode(format!("{key}:")));
     let tunnelled = format!("{{\"event_id\":\"{ID}\",\"dsn\":\"http://{key}@host/{project}\"}}");
     let plain = format!("{{\"event_id\":\"{ID}\"}}");
+    let dashed = uuid::Uuid::parse_str(key).unwrap().hyphenated();
+    let (dashed, flagged) = (format!("{path}?sentry_key={dashed}"), format!("{path}?glitchtip_key={key}%3Ano-cache"));
     for (path, headers, header) in [
         (&path, vec![("x-sentry-auth", sentry.as_str())], &plain),
         (&path, vec![("authorization", sentry.as_str())], &plain),
         (&path, vec![("authorization", basic.as_str())], &plain),
         (&query, vec![], &plain),
         (&path, vec![], &tunnelled),
+        (&dashed, vec![], &plain),
+        (&flagged, vec![], &plain),
     ] {
         let reply = send(&app, path, &headers, envelope(header)).await.expect(200);
         assert_eq!(reply.json(), serde_json::json!({ "id": ID }), "{path} {headers:?}");
     }
-    assert_eq!(queued(&app).await, 5);
+    assert_eq!(queued(&app).await, 7);
+    let other = format!("Sentry sentry_key={OTHER_KEY}");
+    send(&app, &query, &[("x-sentry-auth", &other)], envelope(&plain)).await.expect(401);
 }
 
 #[tokio::test]

@@ -1,0 +1,264 @@
+//! `POST /api/{project}/minidump/` and `/unreal/{key}/`: what crash reporters send. Each becomes a fatal event; the files
+//! are counted, and nothing keeps them.
+//!
+//! Crash reporters try for ever what is answered 429, so nothing here is: what a limit holds back is counted, and
+//! answered as if it was kept.
+
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use url::form_urlencoded;
+
+use super::accept::{IncomingEvent, NOT_KEPT, Reception, accept};
+use super::authorize::{authorize, authorize_head};
+use super::counters::TOTALS;
+use super::edge::Edge;
+use super::key_cache::Known;
+use super::reply::{Accepted, Refusal};
+use super::{body, decompress};
+use crate::app::App;
+use crate::http::ClientInfo;
+use crate::ids::{EventId, ProjectId};
+use crate::protocol::{
+    Category, Crash, Outcome, Part, PublicKey, boundary_of, crash_event, event_of_form, parse_multipart, read_msgpack,
+    read_msgpack_stream,
+};
+
+/// The field of the form that holds the dump.
+const MINIDUMP_FIELD: &str = "upload_file_minidump";
+
+/// The event as the crashed program had prepared it, as a file.
+const EVENT_FILE: &str = "__sentry-event";
+
+/// ... and what it did before.
+const BREADCRUMB_FILE_1: &str = "__sentry-breadcrumb1";
+const BREADCRUMB_FILE_2: &str = "__sentry-breadcrumb2";
+
+/// How a minidump begins, or one that is packed: gzip, xz, bzip2, zstd.
+const MAGIC: &[&[u8]] = &[b"MDMP", b"PMDM", b"\x1f\x8b", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd"];
+
+const INVALID: &str = "invalid minidump";
+
+/// Characters of the name that Unreal Engine gives a user.
+const MAX_USER: usize = 128;
+
+/// What was found in a body.
+#[derive(Debug, Default)]
+struct Found {
+    event: Map<String, Value>,
+    files: u64,
+}
+
+/// Takes a minidump in, alone or in a form.
+pub(super) async fn receive_minidump(
+    app: &App,
+    edge: &Edge,
+    project: ProjectId,
+    request: Request,
+) -> Result<Accepted, Refusal> {
+    let (head, body) = request.into_parts();
+    let known = match authorize_head(app, edge, &head, Some(project)).await {
+        Ok(known) => known,
+        Err(refusal) => return Err(body::refuse(&head.headers, body, never_429(refusal)).await),
+    };
+    let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
+    let plain = decompress::decompress(&head.headers, body).await?;
+    let (content_type, bytes) = (content_type(&head.headers), plain.bytes.clone());
+    // Large, as a rule: not where other requests wait.
+    let read = tokio::task::spawn_blocking(move || read_minidump(&content_type, &bytes)).await;
+    let found = read.unwrap_or_else(|_| Err(Refusal::bad_request(INVALID, "it could not be read")))?;
+    keep(edge, &known, &head, Crash::Minidump, found).await
+}
+
+/// Takes in what the crash reporter of Unreal Engine sends: an archive, which nobody opens yet.
+pub(super) async fn receive_unreal(
+    app: &App,
+    edge: &Edge,
+    project: ProjectId,
+    key: &str,
+    request: Request,
+) -> Result<Accepted, Refusal> {
+    let (head, body) = request.into_parts();
+    let admitted = match PublicKey::parse(key) {
+        Some(key) => authorize(app, edge, &key, Some(project)).await,
+        None => Err(Refusal::bad_request("invalid project key", "a key is 32 hexadecimal digits")),
+    };
+    let known = match admitted {
+        Ok(known) => known,
+        Err(refusal) => return Err(body::refuse(&head.headers, body, never_429(refusal)).await),
+    };
+    let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
+    if body.is_empty() {
+        return Err(Refusal::bad_request("invalid unreal report", "empty request body"));
+    }
+    let mut event = Map::new();
+    if let Some(user) = user_of_query(head.uri.query().unwrap_or_default()) {
+        event.insert("user".to_owned(), json!({ "id": user }));
+    }
+    keep(edge, &known, &head, Crash::Unreal, Found { event, files: 1 }).await
+}
+
+async fn keep(edge: &Edge, known: &Known, head: &Parts, crash: Crash, found: Found) -> Result<Accepted, Refusal> {
+    let mut reception = Reception::now(known.project_id, &head.headers, head.extensions.get::<ClientInfo>());
+    let given = found.event.get("event_id").and_then(Value::as_str).and_then(EventId::parse);
+    let event_id = given.filter(|id| !id.0.is_nil()).unwrap_or_else(EventId::random);
+    let mut event = None;
+    if let Err(reason) = reception.admit(edge, known, Category::Error, 1) {
+        // Its files go with it.
+        reception.count(Category::Attachment, Outcome::RateLimited, reason, found.files);
+    } else {
+        if reception.admit(edge, known, Category::Attachment, found.files).is_ok() {
+            reception.drop(Category::Attachment, NOT_KEPT, found.files);
+        }
+        let payload = Value::Object(crash_event(crash, found.event)).to_string().into();
+        event = Some(IncomingEvent { event_id, sent_at: None, payload });
+        TOTALS.event();
+    }
+    accept(edge, reception, event).await.map_err(never_429)?;
+    Ok(Accepted::Crash(event_id))
+}
+
+/// Without room, a crash reporter is told that we are away.
+fn never_429(refusal: Refusal) -> Refusal {
+    if refusal.status() == StatusCode::TOO_MANY_REQUESTS {
+        return Refusal::unavailable("no room to keep events at the moment");
+    }
+    refusal
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}
+
+fn read_minidump(content_type: &str, body: &Bytes) -> Result<Found, Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::bad_request(INVALID, "empty request body"));
+    }
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if matches!(essence.as_str(), "application/octet-stream" | "application/x-dmp") {
+        check_magic(body)?;
+        return Ok(Found { event: Map::new(), files: 1 });
+    }
+    let no_form = || Refusal::bad_request("invalid multipart", "the body is neither a form nor a minidump by its type");
+    let boundary = boundary_of(content_type).ok_or_else(no_form)?;
+    let parts = parse_multipart(body, &boundary).map_err(|error| Refusal::bad_request("invalid multipart", error))?;
+    let is_dump = |part: &&Part| part.name == MINIDUMP_FIELD;
+    let missing = || Refusal::bad_request(INVALID, "the form has no field upload_file_minidump");
+    let dump = parts.iter().find(is_dump).ok_or_else(missing)?;
+    check_magic(&unnested(dump.content.clone()))?;
+    let mut known = Map::new();
+    let mut breadcrumbs = Vec::new();
+    let mut fields = Vec::new();
+    let mut files = 0;
+    for part in parts {
+        match part.filename.as_deref().unwrap_or(&part.name) {
+            EVENT_FILE => {
+                if let Some(Value::Object(event)) = read_msgpack(&part.content) {
+                    known = event;
+                }
+            }
+            BREADCRUMB_FILE_1 | BREADCRUMB_FILE_2 => breadcrumbs.extend(read_msgpack_stream(&part.content)),
+            _ if part.filename.is_some() || part.name == MINIDUMP_FIELD => files += 1,
+            _ => fields.push((part.name, String::from_utf8_lossy(&part.content).into_owned())),
+        }
+    }
+    if !breadcrumbs.is_empty() {
+        // Two files are written in turn, and either may be the older one.
+        breadcrumbs.sort_by(|one, other| time_of(one).cmp(time_of(other)));
+        known.insert("breadcrumbs".to_owned(), Value::Array(breadcrumbs));
+    }
+    Ok(Found { event: event_of_form(known, fields), files })
+}
+
+/// When a breadcrumb was left: all are written in one form, which sorts as it is.
+fn time_of(breadcrumb: &Value) -> &str {
+    breadcrumb.get("timestamp").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Old versions of Electron put the dump into a form inside the form.
+fn unnested(content: Bytes) -> Bytes {
+    let first_line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let boundary =
+        first_line.trim_ascii_end().strip_prefix(b"--".as_slice()).and_then(|line| str::from_utf8(line).ok());
+    let inner = boundary.and_then(|boundary| parse_multipart(&content, boundary).ok());
+    let dump = inner.and_then(|parts| parts.into_iter().find(|part| part.name == MINIDUMP_FIELD));
+    dump.map_or(content, |part| part.content)
+}
+
+fn check_magic(dump: &[u8]) -> Result<(), Refusal> {
+    if MAGIC.iter().any(|magic| dump.starts_with(magic)) {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(INVALID, "it begins with neither MDMP nor PMDM"))
+}
+
+/// `UserID` of Unreal Engine.
+fn user_of_query(query: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let (_, user) = pairs.find(|(name, value)| name == "UserID" && !value.is_empty())?;
+    Some(user.chars().take(MAX_USER).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUMP: &str =
+        "--B\r\nContent-Disposition: form-data; name=\"upload_file_minidump\"; filename=\"a.dmp\"\r\n\r\n";
+
+    fn read(content_type: &str, body: &str) -> Result<Found, u16> {
+        let found = read_minidump(content_type, &Bytes::copy_from_slice(body.as_bytes()));
+        found.map_err(|refusal| refusal.status().as_u16())
+    }
+
+    #[test]
+    fn a_minidump_comes_alone_in_a_form_or_in_a_form_in_a_form() {
+        assert_eq!(read("application/x-dmp", "MDMP…").unwrap().files, 1);
+        let form = format!(
+            "{DUMP}MDMP\r\n--B\r\nContent-Disposition: form-data; name=\"sentry[release]\"\r\n\r\n1.0\r\n--B\r\n\
+             Content-Disposition: form-data; name=\"log\"; filename=\"a.log\"\r\n\r\nlines\r\n--B--\r\n"
+        );
+        let found = read("multipart/form-data; boundary=B", &form).unwrap();
+        assert_eq!((found.files, Value::Object(found.event)), (2, json!({"release": "1.0"})));
+        let inner = "--C\r\nContent-Disposition: form-data; name=\"upload_file_minidump\"\r\n\r\nMDMP\r\n--C--";
+        assert_eq!(read("multipart/form-data; boundary=B", &format!("{DUMP}{inner}\r\n--B--")).unwrap().files, 1);
+    }
+
+    #[test]
+    fn the_crashed_program_may_have_prepared_the_event() {
+        let file = |name: &str, content: &[u8]| {
+            let head =
+                format!("\r\n--B\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{name}\"\r\n\r\n");
+            [head.as_bytes(), content].concat()
+        };
+        let body = [
+            DUMP.as_bytes(),
+            b"MDMP",
+            &file(EVENT_FILE, b"\x81\xa7release\xa31.0"),
+            &file(BREADCRUMB_FILE_1, b"\x81\xa9timestamp\xa42026"),
+            &file(BREADCRUMB_FILE_2, b"\x81\xa9timestamp\xa42025\x81\xa9timestamp\xa42024\xc1"),
+            b"\r\n--B--",
+        ];
+        let found = read_minidump("multipart/form-data; boundary=B", &body.concat().into()).unwrap();
+        let times = ["2024", "2025", "2026"].map(|time| json!({"timestamp": time}));
+        assert_eq!((found.files, Value::Object(found.event)), (1, json!({"release": "1.0", "breadcrumbs": times})));
+    }
+
+    #[test]
+    fn what_is_no_minidump_is_refused() {
+        for (content_type, body) in [
+            ("application/octet-stream", ""),
+            ("application/octet-stream", "not a dump"),
+            ("multipart/form-data", "--B--"),
+            ("multipart/form-data; boundary=B", "--B--"),
+            ("multipart/form-data; boundary=B", "MDMP"),
+            ("application/json", "{}"),
+        ] {
+            assert_eq!(read(content_type, body).unwrap_err(), 400, "{content_type} {body}");
+        }
+        assert_eq!(read("multipart/form-data; boundary=B", &format!("{DUMP}text\r\n--B--")).unwrap_err(), 400);
+    }
+}
