@@ -6,11 +6,14 @@ mod grouping;
 mod in_app;
 mod lenient_json;
 mod normalise;
+mod scrub;
 mod shrink;
 mod title;
 mod user_agent;
 
 use chrono::{DateTime, Utc};
+
+pub use self::scrub::ScrubRules;
 
 use crate::protocol::{Event, EventKind, Level, Stamp};
 
@@ -73,10 +76,18 @@ pub enum Rejected {
     Unwritable(serde_json::Error),
 }
 
-/// Normalises, describes and groups an event. Takes any bytes: what cannot be kept is noted in the event's `errors`.
+/// Normalises, scrubs, describes and groups an event. Takes any bytes: what cannot be kept is noted in the event's
+/// `errors`.
 pub fn process(incoming: Incoming<'_>) -> Result<Processed, Rejected> {
+    process_with(incoming, &ScrubRules::default())
+}
+
+/// As [`process`], with rules of one's own on what is taken out.
+pub fn process_with(incoming: Incoming<'_>, rules: &ScrubRules) -> Result<Processed, Rejected> {
     let payload = lenient_json::parse_object(incoming.payload).map_err(Rejected::NotAnObject)?;
     let mut event = normalise::normalise(payload, incoming.stamp);
+    // Before anything is made from it, so that no secret gets into a title, a tag or a hash.
+    scrub::scrub(&mut event, rules);
     title::describe(&mut event);
     derived_tags::add(&mut event);
     // Before anything is left out for size, so that a large event groups with its smaller fellows.

@@ -1,0 +1,126 @@
+//! Passwords in the addresses of services, and the addresses of people.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::text::{Finding, Kind, MARKS};
+
+/// A password with a `/` in it is looked for no further than this.
+const MAX_PASSWORD: usize = 256;
+/// Stands where an IP address was.
+pub(super) const IP: &str = "[ip]";
+
+/// The passwords of `scheme://user:password@host`.
+pub(super) fn find_passwords(text: &str, found: &mut Vec<Finding>) {
+    for (at, separator) in text.match_indices("://") {
+        let start = at + separator.len();
+        let rest = text.get(start..).unwrap_or_default();
+        let is_end = |character: char| {
+            character.is_whitespace() || matches!(character, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`')
+        };
+        let authority = rest.get(..rest.find(is_end).unwrap_or(rest.len())).unwrap_or_default();
+        let Some((user, password)) = authority.split_once(':') else { continue };
+        if user.contains(['@', '[']) {
+            continue;
+        }
+        let from = start + user.len() + 1;
+        // The last `@` counts, since passwords have some; one with a `/` in it was not encoded.
+        let length = password.rfind('@').or_else(|| {
+            let is_port = password.bytes().all(|byte| byte.is_ascii_digit());
+            if is_port { None } else { unencoded(text.get(from..).unwrap_or_default()) }
+        });
+        let Some(length) = length else { continue };
+        let password = text.get(from..from + length).unwrap_or_default();
+        if !password.is_empty() && !MARKS.contains(&password) {
+            found.push(Finding { range: from..from + length, kind: Kind::UrlPassword });
+        }
+    }
+}
+
+/// Where the password ends if it goes on behind a `/`, `?` or `#`.
+fn unencoded(text: &str) -> Option<usize> {
+    let near = text.get(..text.floor_char_boundary(MAX_PASSWORD)).unwrap_or(text);
+    let end =
+        near.find(|character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '<' | '>' | '@'))?;
+    near.get(end..)?.starts_with('@').then_some(end)
+}
+
+/// A header of a proxy, in which the addresses of those who asked stand.
+pub(super) fn names_clients(field: &str) -> bool {
+    const NAMES: [&str; 11] = [
+        "x-forwarded-for",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-forwarded-for",
+        "x-envoy-external-address",
+        "forwarded",
+        "cf-connecting-ip",
+        "true-client-ip",
+        "fastly-client-ip",
+        "remote-addr",
+    ];
+    let name = field.to_ascii_lowercase().replace('_', "-");
+    NAMES.contains(&name.strip_prefix("http-").unwrap_or(&name))
+}
+
+/// The text with `[ip]` for each address; `None` if it has none.
+pub(super) fn without_ips(text: &str) -> Option<String> {
+    let is_part = |character: char| character.is_ascii_hexdigit() || matches!(character, '.' | ':' | '[' | ']' | '%');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut changed = false;
+    while let Some(start) = rest.find(is_part) {
+        let (before, from) = rest.split_at_checked(start)?;
+        let (word, behind) = from.split_at_checked(from.find(|c| !is_part(c)).unwrap_or(from.len()))?;
+        out.push_str(before);
+        let is_ip = is_ip(word);
+        changed |= is_ip;
+        out.push_str(if is_ip { IP } else { word });
+        rest = behind;
+    }
+    out.push_str(rest);
+    changed.then_some(out)
+}
+
+fn is_ip(word: &str) -> bool {
+    let bare = word.trim_matches(['[', ']']);
+    bare.parse::<IpAddr>().is_ok() || word.parse::<SocketAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_addresses_are_found() {
+        for (text, password) in [
+            ("https://user:hunter2@host/path", Some("hunter2")),
+            ("redis://:p@ss@host:6379/0", Some("p@ss")),
+            ("postgres://u:a/b@host", Some("a/b")),
+            ("https://user:[Filtered]@host", None),
+            ("https://user@host", None),
+            ("http://host:8080/img@2x.png", None),
+            ("http://[::1]:80/x@y", None),
+            ("mail a@b.c about http://x", None),
+        ] {
+            let mut found = Vec::new();
+            find_passwords(text, &mut found);
+            assert_eq!(found.first().and_then(|finding| text.get(finding.range.clone())), password, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_clients_are_replaced() {
+        for (text, wanted) in [
+            ("203.0.113.7", Some("[ip]")),
+            ("203.0.113.7, 10.0.0.1:8080", Some("[ip], [ip]")),
+            ("for=\"[2001:db8::1]:4711\";proto=https", Some("for=\"[ip]\";proto=https")),
+            ("unknown, face", None),
+            ("", None),
+        ] {
+            assert_eq!(without_ips(text).as_deref(), wanted, "{text}");
+        }
+        assert!(names_clients("X-Forwarded-For") && names_clients("HTTP_X_REAL_IP") && names_clients("REMOTE_ADDR"));
+        assert!(!names_clients("Host"));
+    }
+}

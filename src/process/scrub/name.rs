@@ -1,0 +1,260 @@
+//! Names of fields, and whether they are those of secrets.
+//!
+//! Some words mean a secret wherever they are in a name (`my_secret_thing`). Others have more meanings and count only
+//! as the last word (`accessToken`, not `token_count`), since that is what the value is. A last word that tells
+//! something about a secret (`password_length`) makes the name ordinary.
+
+use super::rules::Verdict;
+
+/// Anywhere in the name, its words written together.
+const ANYWHERE: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "apikey",
+    "privatekey",
+    "mysqlpwd",
+    "credential",
+    "authorization",
+    "creditcard",
+    "cardnumber",
+];
+/// As [`ANYWHERE`], but short enough to be part of other words: the name, or its end.
+const AT_THE_END: &str = "ccnumber sessionid sessid accesskey authkey signingkey encryptionkey masterkey accountkey \
+    servicekey sharedkey sshkey hmackey aeskey licensekey authcode authheader authstring authdata securitycode \
+    accesstokens refreshtokens authtokens apitokens amzsignature googsignature cookies";
+/// The last word of the name.
+const LAST_WORD: &str = "pass pwd pw creds cred auth csrf xsrf jwt bearer otp totp cvv cvc ssn";
+/// A last word that tells something about a secret and is none.
+const ABOUT: &str = "name names field fields file path dir length len size count type kind format policy version \
+    algorithm alg scheme method strength expires expiry expired expiration at ttl age created updated changed rotated \
+    required enabled disabled valid invalid set exists missing present label placeholder backend backends validator \
+    validators hashers provider status min max limit attempts endpoint used";
+/// Names that end like a secret's and are known not to be one: the number of a desktop's session.
+const KNOWN: [&str; 1] = ["xdgsessionid"];
+
+/// A name taken apart.
+pub(super) struct Name {
+    /// Letters and digits in lower case.
+    glued: String,
+    /// Where the last word begins in `glued`.
+    last: usize,
+    /// Where the word before begins.
+    before: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    None,
+    Lower,
+    Upper,
+}
+
+impl Name {
+    pub(super) fn new(field: &str) -> Self {
+        let mut name = Self { glued: String::with_capacity(field.len()), last: 0, before: 0 };
+        let mut previous = Case::None;
+        let mut characters = field.chars().peekable();
+        while let Some(character) = characters.next() {
+            let case = match character {
+                _ if !character.is_alphanumeric() => Case::None,
+                _ if character.is_uppercase() => Case::Upper,
+                _ => Case::Lower,
+            };
+            let starts_word = match (previous, case) {
+                (Case::None, Case::Lower | Case::Upper) | (Case::Lower, Case::Upper) => true,
+                // The last capital of `APIKey` belongs to what follows.
+                (Case::Upper, Case::Upper) => characters.peek().is_some_and(|next| next.is_lowercase()),
+                _ => false,
+            };
+            if starts_word && name.last < name.glued.len() {
+                (name.before, name.last) = (name.last, name.glued.len());
+            }
+            if case != Case::None {
+                name.glued.extend(character.to_lowercase());
+            }
+            previous = case;
+        }
+        name.drop_numbering();
+        name
+    }
+
+    /// `password2` and `token_2` are one more of the same.
+    fn drop_numbering(&mut self) {
+        let kept = self.glued.trim_end_matches(|character: char| character.is_ascii_digit()).len();
+        if kept == 0 {
+            return;
+        }
+        self.glued.truncate(kept);
+        if self.last >= kept {
+            self.last = self.before;
+        }
+    }
+
+    pub(super) fn into_glued(self) -> String {
+        self.glued
+    }
+
+    pub(super) fn contains(&self, part: &str) -> bool {
+        self.glued.contains(part)
+    }
+
+    fn last_word(&self) -> &str {
+        self.glued.get(self.last..).unwrap_or_default()
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let last = self.last_word();
+        let is_in = |list: &str| list.split(' ').any(|word| word == last);
+        let is_about = is_in(ABOUT) || self.glued.ends_with("expiresin");
+        if (is_about && self.last > 0) || KNOWN.contains(&self.glued.as_str()) {
+            Verdict::Ordinary
+        } else if ANYWHERE.iter().any(|part| self.has(part)) {
+            Verdict::Sure
+        } else if is_in(LAST_WORD)
+            || last.ends_with("token")
+            || last.ends_with("cookie")
+            || AT_THE_END.split(' ').any(|end| self.glued.ends_with(end))
+        {
+            Verdict::Likely
+        } else if last == "dsn" {
+            Verdict::Address
+        } else {
+            Verdict::Ordinary
+        }
+    }
+
+    /// `part` is in the name, and not as the beginning of `secretary` or `secretion`.
+    fn has(&self, part: &str) -> bool {
+        self.glued.match_indices(part).any(|(at, _)| {
+            let behind = self.glued.get(at + part.len()..).unwrap_or_default();
+            part != "secret" || !(behind.starts_with("ar") || behind.starts_with("ion"))
+        })
+    }
+}
+
+/// False if [`Name::verdict`] is that of an ordinary name: each of the words above has one of these in it.
+pub(super) fn has_stem(field: &str) -> bool {
+    let bytes = field.as_bytes();
+    let lower = |byte: &u8| byte | 0x20;
+    let has_three = bytes.windows(3).any(|window| {
+        let [first, second, third] = window else { return false };
+        matches!(
+            &[lower(first), lower(second), lower(third)],
+            b"pas"
+                | b"pwd"
+                | b"sec"
+                | b"ses"
+                | b"key"
+                | b"tok"
+                | b"aut"
+                | b"cre"
+                | b"car"
+                | b"num"
+                | b"csr"
+                | b"xsr"
+                | b"jwt"
+                | b"bea"
+                | b"coo"
+                | b"dsn"
+                | b"cvv"
+                | b"cvc"
+                | b"ssn"
+                | b"otp"
+                | b"sig"
+        )
+    });
+    has_three || has_short_stem(bytes)
+}
+
+/// `pw`, which is too short to be looked for everywhere: at the end, or with a number or a bracket behind it.
+fn has_short_stem(bytes: &[u8]) -> bool {
+    let end = bytes.iter().rposition(u8::is_ascii_alphabetic).map_or(0, |last| last + 1);
+    bytes.get(..end).and_then(<[u8]>::last_chunk::<2>).is_some_and(|end| end.eq_ignore_ascii_case(b"pw"))
+}
+
+/// Names of cookies that stand for somebody who is signed in.
+pub(super) fn is_session_cookie(field: &str) -> bool {
+    let name = field.to_ascii_lowercase();
+    name.ends_with("sid")
+        || ["sess", "remember", "symfony", "aspnet", "aspxauth", "identity", "auth", "token", "csrf", "xsrf", "login"]
+            .iter()
+            .any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(field: &str) -> Verdict {
+        let verdict = Name::new(field).verdict();
+        assert!(has_stem(field) || verdict == Verdict::Ordinary, "{field} has no stem");
+        verdict
+    }
+
+    #[test]
+    fn words_are_found_in_every_spelling() {
+        for (field, last) in [
+            ("accessToken", "token"),
+            ("x-auth-token", "token"),
+            ("APIKey", "key"),
+            ("user[password]", "password"),
+            ("http.request.header.authorization", "authorization"),
+            ("token_2", "token"),
+            ("password1", "password"),
+            ("OAuth2Token", "token"),
+            ("ACCESS_TOKEN", "token"),
+            ("7", "7"),
+            ("", ""),
+        ] {
+            assert_eq!(Name::new(field).last_word(), last, "{field}");
+        }
+    }
+
+    #[test]
+    fn names_of_secrets_are_known() {
+        for field in ["password", "my_secret_thing", "mysecret", "X-Api-Key", "apiKey", "credentials", "card[number]"] {
+            assert_eq!(verdict(field), Verdict::Sure, "{field}");
+        }
+        for field in
+            ["token", "accessToken", "x-auth-token", "csrfmiddlewaretoken", "pass", "DB_PASS", "pw", "db_pw2", "auth"]
+        {
+            assert_eq!(verdict(field), Verdict::Likely, "{field}");
+        }
+        for field in ["PHPSESSID", "set-cookie", "sessionId", "Pw", "jwt", "cvv2", "X-Amz-Signature", "cookies"] {
+            assert_eq!(verdict(field), Verdict::Likely, "{field}");
+        }
+        assert_eq!(verdict("database_dsn"), Verdict::Address);
+    }
+
+    #[test]
+    fn names_that_look_close_are_ordinary() {
+        for field in [
+            "tokens_used",
+            "token_count",
+            "author",
+            "authority",
+            "passenger",
+            "bypass",
+            "compass",
+            "secretary",
+            "password_length",
+            "access_token_expires_in",
+            "SSH_AUTH_SOCK",
+            "XAUTHORITY",
+            "keyboard",
+            "monkey",
+            "tokenizer",
+            "XDG_SESSION_ID",
+            "grant_type",
+            "session",
+            "discard",
+            "PWDX",
+            "",
+        ] {
+            assert_eq!(verdict(field), Verdict::Ordinary, "{field}");
+        }
+    }
+}

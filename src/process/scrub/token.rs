@@ -1,0 +1,211 @@
+//! Tokens that are known by their form, credentials behind the name of their scheme, and private keys.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use regex::Regex;
+
+use super::FILTERED;
+use super::text::{Finding, Kind};
+
+/// True if a token may begin with these bytes, an `_` being next.
+pub(super) fn is_underscored(before: &[u8]) -> bool {
+    // Most are no such thing, which two bytes tell.
+    let is_close = before.last_chunk::<2>().is_some_and(|end| {
+        matches!(
+            end,
+            b"hp"
+                | b"ho"
+                | b"hu"
+                | b"hs"
+                | b"hr"
+                | b"at"
+                | b"ve"
+                | b"st"
+                | b"ec"
+                | b"pm"
+                | b"ys"
+                | b"yu"
+                | b"v1"
+                | b"hf"
+        )
+    });
+    is_close && UNDERSCORED.iter().any(|prefix| before.ends_with(prefix))
+}
+
+/// What stands before the `_` that decides, in the forms below.
+const UNDERSCORED: [&[u8]; 16] = [
+    b"ghp",
+    b"gho",
+    b"ghu",
+    b"ghs",
+    b"ghr",
+    b"github_pat",
+    b"sk_live",
+    b"sk_test",
+    b"rk_live",
+    b"rk_test",
+    b"whsec",
+    b"npm",
+    b"sntrys",
+    b"sntryu",
+    b"dop_v1",
+    b"hf",
+];
+
+/// Forms that nothing but a token has. Lengths are a little below the issuers', since they have changed before.
+const FORMS: [&str; 14] = [
+    // JSON web tokens, signed or encrypted: the header is an object, so its first letters are always these.
+    r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,3}",
+    // Amazon Web Services: access key ids, lasting and temporary.
+    r"A[KS]IA[A-Z0-9]{16}(?-u:\b)",
+    // GitHub.
+    r"gh[pousr]_[A-Za-z0-9]{20,}",
+    r"github_pat_[A-Za-z0-9_]{20,}",
+    // Slack.
+    r"xox[a-z]-[A-Za-z0-9-]{10,}",
+    r"xapp-[A-Za-z0-9-]{10,}",
+    // Stripe: secret and restricted keys, secrets of webhooks.
+    r"[sr]k_(?:live|test)_[A-Za-z0-9]{10,}",
+    r"whsec_[A-Za-z0-9+/=]{16,}",
+    // Google.
+    r"AIza[A-Za-z0-9_-]{30,}",
+    // GitLab, npm.
+    r"glpat-[A-Za-z0-9_-]{16,}",
+    r"npm_[A-Za-z0-9]{30,}",
+    // Model providers.
+    r"(?:sk-(?:[a-z0-9]{2,12}-)?[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{30,})",
+    // Sentry's and ours, DigitalOcean.
+    r"(?:sntry[su]_[A-Za-z0-9+/=_-]{20,}|dop_v1_[a-f0-9]{32,})",
+    // SendGrid.
+    r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+];
+
+// A test sees to it that these compile.
+static TOKENS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(&format!(r"(?-u:\b)(?:{})", FORMS.join("|"))).ok());
+static SCHEMES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)(?-u:\b)(bearer|basic)[ \t]+([A-Za-z0-9._~+/=-]{6,})").ok());
+
+pub(super) fn find_tokens(text: &str, found: &mut Vec<Finding>) {
+    let Some(tokens) = TOKENS.as_ref() else { return };
+    found.extend(
+        tokens
+            .find_iter(text)
+            // `sk-` begins words, too: a key has digits.
+            .filter(|token| !token.as_str().starts_with("sk-") || token.as_str().bytes().any(|b| b.is_ascii_digit()))
+            .map(|token| Finding { range: token.range(), kind: Kind::Token }),
+    );
+}
+
+pub(super) fn find_schemes(text: &str, found: &mut Vec<Finding>) {
+    let Some(schemes) = SCHEMES.as_ref() else { return };
+    for captures in schemes.captures_iter(text) {
+        let (Some(scheme), Some(value)) = (captures.get(1), captures.get(2)) else { continue };
+        let kind = if scheme.as_str().eq_ignore_ascii_case("bearer") { Kind::Bearer } else { Kind::Basic };
+        let is_secret = match kind {
+            Kind::Basic => is_user_and_password(value.as_str()) || is_made(value.as_str(), 16),
+            _ => is_made(value.as_str(), 6) || value.len() >= 20,
+        };
+        if is_secret {
+            found.push(Finding { range: value.range(), kind });
+        }
+    }
+}
+
+/// `user:password` in base64, as the scheme wants it.
+fn is_user_and_password(value: &str) -> bool {
+    let value = value.trim_end_matches('=');
+    let decoded = base64::engine::general_purpose::STANDARD_NO_PAD.decode(value);
+    decoded.is_ok_and(|bytes| bytes.contains(&b':') && std::str::from_utf8(&bytes).is_ok())
+}
+
+/// Not a word of a sentence: digits, capitals inside, or signs inside.
+fn is_made(value: &str, least: usize) -> bool {
+    let value = value.trim_end_matches(['.', '-', '/']);
+    let inside = value.as_bytes().get(1..).unwrap_or_default();
+    let has_lower = value.bytes().any(|byte| byte.is_ascii_lowercase());
+    value.len() >= least
+        && (value.bytes().any(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'+' | b'=' | b'~'))
+            || (has_lower && inside.iter().any(u8::is_ascii_uppercase))
+            || inside.contains(&b'.')
+            || (value.len() >= 12 && inside.contains(&b'-')))
+}
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const DASHES: &str = "-----";
+/// More than any kind of key has in its name.
+const MAX_KEY_NAME: usize = 64;
+
+/// The bodies of private keys, line breaks left in place; one that was cut off reaches to the end.
+pub(super) fn find_private_keys(text: &str, found: &mut Vec<Finding>) {
+    let mut at = 0;
+    while let Some(rest) = text.get(at..)
+        && let Some(begin) = rest.find(BEGIN)
+    {
+        let name = at + begin + BEGIN.len();
+        at = name;
+        let behind = text.get(name..).unwrap_or_default();
+        let head = behind.get(..behind.floor_char_boundary(MAX_KEY_NAME)).unwrap_or(behind);
+        let Some(length) = head.find(DASHES) else { continue };
+        if !head.get(..length).unwrap_or_default().contains("PRIVATE KEY") {
+            continue;
+        }
+        let start = name + length + DASHES.len();
+        let body = text.get(start..).unwrap_or_default();
+        let end = body.find(END).unwrap_or(body.len());
+        let body = body.get(..end).unwrap_or_default();
+        // A line break may be written out.
+        let lead = if body.starts_with("\\n") { 2 } else { body.len() - body.trim_start().len() };
+        let inner = body.get(lead..).unwrap_or_default();
+        let inner = inner.strip_suffix("\\n").unwrap_or_else(|| inner.trim_end());
+        at = start + end;
+        if inner != FILTERED && inner.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+            found.push(Finding { range: start + lead..start + lead + inner.len(), kind: Kind::PrivateKey });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forms_compile() {
+        assert!(TOKENS.is_some() && SCHEMES.is_some());
+    }
+
+    #[test]
+    fn credentials_are_told_from_sentences() {
+        for (text, is_secret) in [
+            ("Basic dXNlcjpwYXNz", true),
+            ("basic auth is not enabled", false),
+            ("Basic authentication required", false),
+            ("Bearer abc123def", true),
+            ("bearer token is missing", false),
+            ("Bearer authentication failed.", false),
+            ("Bearer a.b.c.d", true),
+        ] {
+            let mut found = Vec::new();
+            find_schemes(text, &mut found);
+            assert_eq!(found.len(), usize::from(is_secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn bodies_of_private_keys_are_found_without_their_markers() {
+        for (text, body) in [
+            ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabcd\n-----END RSA PRIVATE KEY-----", Some("MIIE\nabcd")),
+            ("k: -----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----", Some("MIIE")),
+            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQ", Some("lQ")),
+            ("-----BEGIN PRIVATE KEY-----\n[Filtered]\n-----END PRIVATE KEY-----", None),
+            ("-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----", None),
+            ("-----BEGIN PRIVATE KEY-----", None),
+        ] {
+            let mut found = Vec::new();
+            find_private_keys(text, &mut found);
+            assert_eq!(found.first().and_then(|finding| text.get(finding.range.clone())), body, "{text}");
+        }
+    }
+}
