@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::counters::TOTALS;
 use super::edge::Edge;
 use super::key_cache::Known;
 use super::limit::answer::RateLimits;
@@ -116,6 +117,7 @@ pub(super) struct IncomingEvent {
 /// the limit, or anything when there is no room for it. Each event is kept by itself, and the counts go with the first.
 pub(super) async fn accept(edge: &Edge, mut reception: Reception, event: Option<IncomingEvent>) -> Result<(), Refusal> {
     let made = std::mem::take(&mut reception.made);
+    let made_here = made.len();
     if event.iter().chain(&made).any(|event| event.payload.len() > MAX_EVENT_BYTES) {
         return Err(Refusal::too_large("the event item is too large", MAX_EVENT_BYTES));
     }
@@ -124,6 +126,7 @@ pub(super) async fn accept(edge: &Edge, mut reception: Reception, event: Option<
         let entry = reception.stamp(event).encode();
         keep(edge, entry, std::mem::take(&mut reception.tally)).await?;
     }
+    (0..made_here).for_each(|_| TOTALS.event());
     let tally = reception.tally;
     if tally.is_empty() { Ok(()) } else { keep(edge, Bytes::new(), tally).await }
 }

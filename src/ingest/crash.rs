@@ -114,9 +114,12 @@ async fn keep(edge: &Edge, known: &Known, head: &Parts, crash: Crash, found: Fou
         }
         let payload = Value::Object(crash_event(crash, found.event)).to_string().into();
         event = Some(IncomingEvent { event_id, sent_at: None, payload });
+    }
+    let has_event = event.is_some();
+    accept(edge, reception, event).await.map_err(never_429)?;
+    if has_event {
         TOTALS.event();
     }
-    accept(edge, reception, event).await.map_err(never_429)?;
     Ok(Accepted::Crash(event_id))
 }
 

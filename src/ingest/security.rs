@@ -41,6 +41,9 @@ const MAX_NETWORK_REPORTS: usize = 10_000;
 
 const INVALID: &str = "invalid security report";
 
+/// The reason that counts reports beyond the limit.
+const SURPLUS: &str = "surplus";
+
 /// The reason that counts what is a report and cannot be read.
 const MALFORMED: &str = "invalid";
 
@@ -96,6 +99,10 @@ pub(super) async fn receive_network_errors(
 pub(super) fn take_item(reception: &mut Reception, item: &Item) -> Result<(), Refusal> {
     if item.payload.len() > MAX_BYTES {
         return Err(Refusal::too_large("the raw_security item is too large", MAX_BYTES));
+    }
+    if reception.made.len() >= MAX_REPORTS {
+        reception.drop(Category::Security, SURPLUS, 1);
+        return Ok(());
     }
     match parse_security_reports(&item.payload) {
         Ok(reports) => {
@@ -172,13 +179,12 @@ fn make_events(reception: &mut Reception, reports: SecurityReports, release: Opt
         let origin = Origin { release, environment, user_agent: reception.user_agent.as_deref() };
         let payload = violation.into_event(origin, reception.received_at).into();
         reception.made.push(IncomingEvent { event_id: EventId::random(), sent_at: None, payload });
-        TOTALS.event();
     }
     if others + surplus > 0 {
         TOTALS.other_item();
     }
     reception.drop(Category::Security, NOT_KEPT, others);
-    reception.drop(Category::Security, "surplus", surplus);
+    reception.drop(Category::Security, SURPLUS, surplus);
     reject(reception, invalid);
 }
 

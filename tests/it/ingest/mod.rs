@@ -1,6 +1,7 @@
 //! The ingest endpoints as SDKs meet them.
 
 mod answers;
+mod captures;
 mod crash;
 mod old_clients;
 mod security;

@@ -169,6 +169,27 @@ async fn an_envelope_may_carry_raw_reports_and_csp_events() {
 }
 
 #[tokio::test]
+async fn a_request_makes_no_more_than_a_hundred_events() {
+    let app = TestApp::start().await;
+    let report_body = json!({"csp-report": {"effective-directive": "img-src"}});
+    report(&app, "application/json", &Value::Array(vec![report_body.clone(); 103])).await.expect(200);
+    let envelopes = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let item = format!("{{\"type\":\"raw_security\"}}\n{report_body}\n");
+    send(&app, &envelopes, &[], format!("{{}}\n{}", item.repeat(103))).await.expect(200);
+    app.drain().await;
+    settled_ledger(
+        &app,
+        &[
+            ("accepted/error/", 200),
+            ("accepted/security/", 6),
+            ("filtered/security/surplus", 6),
+            ("stored/error/", 200),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn reports_on_the_network_are_counted() {
     let app = TestApp::start().await;
     let nel = path(&app, "nel/");
