@@ -3,6 +3,7 @@
 //! Prose has such names, too (`password: must be longer`, `unexpected token: foo`), so what follows has to look like a
 //! value: quoted, alone on its line, or with digits and signs in it.
 
+use super::name::has_stem;
 use super::rules::{ScrubRules, Verdict};
 use super::text::{Finding, Kind, MARKS};
 
@@ -20,16 +21,29 @@ pub(super) fn may_name(text: &str, at: usize, rules: &ScrubRules) -> bool {
     Label::before(text, at).is_some_and(|label| rules.may_judge(label.name))
 }
 
+/// True if an option that may be the name of a secret begins behind this `-`, its value being the next word.
+pub(super) fn may_option(bytes: &[u8], at: usize) -> bool {
+    let begins = at.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'-');
+    let Some(behind) = bytes.get(at + 1..).filter(|_| begins) else { return false };
+    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let length = behind.iter().take(MAX_NAME).take_while(is_part).count();
+    behind.get(length) == Some(&b' ') && behind.get(..length).is_some_and(has_stem)
+}
+
 /// Values of secrets that are named in the text.
 pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
     let mut from = 0;
     // Names may follow each other without a break; the end of the word is looked for once.
     let mut word_end = 0;
     for (at, sign) in text.bytes().enumerate() {
-        if at < from || !matches!(sign, b'=' | b':') {
+        if at < from || !matches!(sign, b'=' | b':' | b' ') {
             continue;
         }
         let Some(label) = Label::before(text, at) else { continue };
+        // `--password hunter2`: nothing else has its value behind a space.
+        if sign == b' ' && !(label.name.starts_with("--") && label.start + label.name.len() == at) {
+            continue;
+        }
         let verdict = judge(text, &label, rules);
         if matches!(verdict, Verdict::Ordinary | Verdict::Safe) {
             continue;
@@ -132,6 +146,9 @@ impl Value {
             return None;
         }
         let bare = rest.trim_start_matches([' ', '\t']);
+        if sign == b' ' && bare.starts_with('-') {
+            return None;
+        }
         let is_spaced = bare.len() < rest.len();
         let start = text.len() - bare.len();
         let before = head.trim_end_matches([' ', '\t', '"', '\'', '\\', 'b']);
@@ -238,32 +255,11 @@ fn is_parameter(value: &str) -> bool {
         || value.strip_prefix(':').is_some_and(is_name)
 }
 
+/// What sentences, schemes and declarations of types have behind such a name.
+const PROSE: &str = "no yes on off ok basic bearer digest required invalid missing expired revoked empty incorrect wrong \
+    mismatch failed denied unknown hidden optional disabled enabled string str bytes boolean include same-origin omit";
+
 fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, behind: &str) -> bool {
-    const PROSE: [&str; 23] = [
-        "no",
-        "yes",
-        "on",
-        "off",
-        "basic",
-        "bearer",
-        "digest",
-        "required",
-        "invalid",
-        "missing",
-        "expired",
-        "revoked",
-        "empty",
-        "incorrect",
-        "wrong",
-        "mismatch",
-        "failed",
-        "denied",
-        "unknown",
-        "hidden",
-        "optional",
-        "ok",
-        "disabled",
-    ];
     if verdict == Verdict::Address {
         let near = content.get(..content.floor_char_boundary(MAX_LOOK)).unwrap_or(content);
         return near.contains('@');
@@ -275,7 +271,7 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
     let word = content.trim_end_matches(['.', '!', '?', ':']);
     let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
     let is_count = word.len() < 4 && word.bytes().all(|byte| byte.is_ascii_digit());
-    if PROSE.iter().any(|known| word.eq_ignore_ascii_case(known)) || (is_count && !is_sure) {
+    if PROSE.split(' ').any(|known| word.eq_ignore_ascii_case(known)) || (is_count && !is_sure) {
         return false;
     }
     let is_written_out = label.is_quoted && (value.form != Form::Bare || has_digit);
@@ -284,7 +280,9 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
     }
     match value.form {
         Form::Bracketed => false,
+        Form::Quoted if value.sign == b' ' => true,
         Form::Quoted => is_sure || value.is_member || has_digit || word.len() >= LONG,
+        _ if value.sign == b' ' => is_made(word) || is_alone(behind) || behind.trim_start().starts_with('-'),
         _ if is_sure => is_made(word) || (value.is_spaced && is_alone(behind) && !word.contains('/')),
         _ if value.is_spaced => (has_digit && word.len() >= 6 && !is_place(word)) || word.len() >= LONG + 4,
         _ => has_digit && word.len() >= LONG,
@@ -348,6 +346,8 @@ mod tests {
             ("api key: k-12345", "k-12345"),
             ("Server=db;Password=a!b;Database=x", "a!b"),
             ("--api-key=abc --verbose", "abc"),
+            ("app --password hunter2 --user bob", "hunter2"),
+            ("app --token 'a b'", "a b"),
             ("user[password]=x1", "x1"),
             ("token: 9f8a7c6b5d", "9f8a7c6b5d"),
             ("SENTRY_DSN=https://key@host/1", "https://key@host/1"),
@@ -378,6 +378,10 @@ mod tests {
             "password=",
             "token={token}",
             "task auth:login failed",
+            "use --password to log in",
+            "app --password --user bob",
+            "login(user: str, password: str)",
+            "mode=cors credentials=same-origin",
         ] {
             assert!(found(text).is_empty(), "{text}: {:?}", found(text));
         }

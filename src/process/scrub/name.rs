@@ -136,8 +136,7 @@ impl Name {
 }
 
 /// False if [`Name::verdict`] is that of an ordinary name: each of the words above has one of these in it.
-pub(super) fn has_stem(field: &str) -> bool {
-    let bytes = field.as_bytes();
+pub(super) fn has_stem(bytes: &[u8]) -> bool {
     let lower = |byte: &u8| byte | 0x20;
     let has_three = bytes.windows(3).any(|window| {
         let [first, second, third] = window else { return false };
@@ -190,7 +189,7 @@ mod tests {
 
     fn verdict(field: &str) -> Verdict {
         let verdict = Name::new(field).verdict();
-        assert!(has_stem(field) || verdict == Verdict::Ordinary, "{field} has no stem");
+        assert!(has_stem(field.as_bytes()) || verdict == Verdict::Ordinary, "{field} has no stem");
         verdict
     }
 

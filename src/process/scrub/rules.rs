@@ -47,7 +47,7 @@ impl ScrubRules {
         self
     }
 
-    /// More names of secrets. A name counts wherever it is part of a field's name; case, `_`, `-` and `.` do not matter.
+    /// More names of secrets. A name counts wherever it is part of a field's; case, `_`, `-` and `.` do not matter.
     #[must_use]
     pub fn with_sensitive<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.sensitive.extend(folded(names));
@@ -78,7 +78,7 @@ impl ScrubRules {
 
     /// False if [`Self::judge`] would say that the name is ordinary; costs a nanosecond a byte.
     pub(super) fn may_judge(&self, field: &str) -> bool {
-        !self.sensitive.is_empty() || !self.safe.is_empty() || (self.defaults && name::has_stem(field))
+        !self.sensitive.is_empty() || !self.safe.is_empty() || (self.defaults && name::has_stem(field.as_bytes()))
     }
 
     pub(super) fn judge(&self, field: &str) -> Verdict {

@@ -242,6 +242,7 @@ fn opening(bytes: &[u8], at: usize, byte: u8) -> u8 {
         b'G' => is(before.ends_with(b"S") && behind.starts_with(b"."), TOKEN),
         b'_' => is(token::is_underscored(before), TOKEN),
         b'-' if behind.starts_with(b"----BEGIN ") => PEM,
+        b'-' if assignment::may_option(bytes, at) => NAME,
         b'-' => is(before.ends_with(b"glpat") || (before.ends_with(b"sk") && behind.len() >= 20), TOKEN),
         b'b' | b'B' => is(follows(b"earer ") || follows(b"asic "), SCHEME),
         _ => 0,

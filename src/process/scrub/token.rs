@@ -122,7 +122,7 @@ fn is_user_and_password(value: &str) -> bool {
 
 /// Not a word of a sentence: digits, capitals inside, or signs inside.
 fn is_made(value: &str, least: usize) -> bool {
-    let value = value.trim_end_matches(['.', '-', '/']);
+    let value = value.trim_end_matches(['.', '-', '/', '=']);
     let inside = value.as_bytes().get(1..).unwrap_or_default();
     let has_lower = value.bytes().any(|byte| byte.is_ascii_lowercase());
     value.len() >= least
@@ -184,6 +184,7 @@ mod tests {
             ("Basic authentication required", false),
             ("Bearer abc123def", true),
             ("bearer token is missing", false),
+            ("Bearer realm=\"x\"", false),
             ("Bearer authentication failed.", false),
             ("Bearer a.b.c.d", true),
         ] {

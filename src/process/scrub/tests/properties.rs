@@ -24,6 +24,8 @@ fn pieces() -> impl Strategy<Value = String> {
                 "password",
                 "token",
                 "api_key",
+                "--password ",
+                "--",
                 "=",
                 ":",
                 ": ",
