@@ -61,7 +61,10 @@ pub(super) fn target(report: &Map<String, Value>) -> String {
     if subject(directive(report)) == "script" && KEYWORDS.contains(&uri) && !matches!(uri, "" | "self" | SELF) {
         return uri.to_owned();
     }
-    blocked(report)
+    // A host in capitals, or with the port that goes without saying, is the same.
+    let host = blocked(report).to_ascii_lowercase();
+    let without_port = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).map(str::to_owned);
+    without_port.unwrap_or(host)
 }
 
 /// What a directive is about: `script` for `script-src-elem`.

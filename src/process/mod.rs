@@ -13,8 +13,8 @@ mod user_agent;
 
 use chrono::{DateTime, Utc};
 
+pub use self::grouping::{Component, Explanation};
 pub use self::scrub::ScrubRules;
-
 use crate::protocol::{Event, EventKind, Level, Stamp};
 
 /// What the worker has in hand.
@@ -112,6 +112,11 @@ pub fn process_with(incoming: Incoming<'_>, rules: &ScrubRules) -> Result<Proces
         event,
         json,
     })
+}
+
+/// What a processed event is grouped by, for people who ask why it is in its issue.
+pub fn explain(event: &Event) -> Explanation {
+    grouping::explain(event)
 }
 
 #[cfg(test)]

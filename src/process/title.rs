@@ -1,6 +1,7 @@
 //! Title, culprit and metadata: what lists show of an event.
 
 use super::csp;
+use super::grouping;
 use super::normalise::cut;
 use crate::protocol::event::{Exception, Frame, Metadata, Stacktrace};
 use crate::protocol::{Event, EventKind};
@@ -77,7 +78,10 @@ fn title(event: &Event) -> String {
     let message = event.logentry.as_ref().map_or("", |entry| first_line(entry.text()));
     match event.kind {
         EventKind::Csp => csp::message(&event.csp),
-        EventKind::Default if message.is_empty() => "<unlabeled event>".to_owned(),
+        EventKind::Default if message.is_empty() => {
+            let function = crash_frame(event).and_then(|frame| frame.function.clone());
+            function.unwrap_or_else(|| "<unlabeled event>".to_owned())
+        }
         EventKind::Default => shorten(message),
         EventKind::Error => {
             let value = first_line(event.metadata.value.as_deref().unwrap_or_default());
@@ -118,10 +122,14 @@ fn culprit(event: &Event) -> String {
     if event.kind == EventKind::Csp {
         return csp::culprit(&event.csp);
     }
-    let is_synthetic = main_exception(event).is_some_and(Exception::is_synthetic);
-    let generated = if is_synthetic { String::new() } else { generated_culprit(event) };
+    // The stack of a made-up exception is of the SDK's call, but of a signal it is where it came.
+    let is_made_up = main_exception(event).is_some_and(Exception::is_synthetic) && !is_native(&event.platform);
+    let generated = if is_made_up { String::new() } else { generated_culprit(event) };
     if !generated.is_empty() {
         return generated;
+    }
+    if let Some(name) = event.template.as_ref().and_then(|template| template.filename.clone()) {
+        return name;
     }
     event.request.as_ref().and_then(|request| request.url.clone()).unwrap_or_default()
 }
@@ -131,14 +139,32 @@ fn generated_culprit(event: &Event) -> String {
     let Some(frame) = stack.frames.iter().rev().find(|frame| frame.in_app == Some(true)).or(stack.frames.last()) else {
         return String::new();
     };
+    let platform = frame.platform.as_deref().unwrap_or(&event.platform);
     let place = frame.module.as_deref().or(frame.filename.as_deref());
-    let function = frame.function.as_deref().unwrap_or("?");
-    match (frame.platform.as_deref().unwrap_or(&event.platform), place) {
-        ("javascript" | "node", Some(place)) => format!("{function}({place})"),
-        ("javascript" | "node", None) => String::new(),
-        ("native" | "rust" | "c" | "cpp", _) => function.to_owned(),
-        (_, place) => format!("{} in {function}", place.unwrap_or("?")),
+    let function = frame.function.as_deref().filter(|name| !matches!(*name, "<redacted>" | "<unknown>"));
+    match (platform, place, function) {
+        ("javascript" | "node", Some(place), _) => format!("{}({place})", function.unwrap_or("?")),
+        ("javascript" | "node", None, _) => String::new(),
+        (platform, ..) if is_native(platform) => {
+            // Without a symbol, the image.
+            let image = || frame.package.as_deref().and_then(|path| path.rsplit(['/', '\\']).next());
+            function.or_else(image).unwrap_or("?").to_owned()
+        }
+        ("csharp", Some(class), Some(function)) => {
+            let (class, function) = grouping::demangle(class, function);
+            format!("{class} in {function}")
+        }
+        // Elixir's functions say their module.
+        (_, Some(place), Some(function)) if function.contains(place) => function.to_owned(),
+        (_, None, Some(function)) => function.to_owned(),
+        (_, Some(place), Some(function)) => format!("{place} in {function}"),
+        (_, place, None) => place.unwrap_or_default().to_owned(),
     }
+}
+
+/// Platforms whose functions are known by their names alone.
+fn is_native(platform: &str) -> bool {
+    matches!(platform, "native" | "rust" | "c" | "cpp" | "cocoa" | "swift" | "objc")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::cli::instance::Instance;
 use crate::ids::{EventId, ProjectId};
+use crate::process::Explanation;
 use crate::queue::Place;
 use crate::store::project;
 
@@ -17,6 +18,9 @@ pub(super) struct Fate {
     received_at: DateTime<Utc>,
     #[serde(flatten)]
     state: State,
+    /// Why a stored event is in its issue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grouped_by: Option<Explanation>,
 }
 
 /// Where the event is.
@@ -52,10 +56,14 @@ impl From<Place> for State {
 
 impl Fate {
     pub(super) fn new(project_id: ProjectId, received_at: DateTime<Utc>, state: State) -> Self {
-        Self { project_id, project: String::new(), received_at, state }
+        Self { project_id, project: String::new(), received_at, state, grouped_by: None }
     }
 
-    /// The fate in one sentence.
+    pub(super) fn grouped_by(self, explanation: Option<Explanation>) -> Self {
+        Self { grouped_by: explanation, ..self }
+    }
+
+    /// The fate in one sentence, and below it what a stored event is grouped by.
     pub(super) fn sentence(&self, event: EventId) -> String {
         let project = if self.project.is_empty() {
             format!("project {}", self.project_id)
@@ -77,7 +85,8 @@ impl Fate {
                 format!("was accepted and could not be stored: {category}, {reason}: {detail}")
             }
         };
-        format!("event {event} of {project}, {received}, {what}")
+        let grouping = self.grouped_by.as_ref().map(|why| format!("\n{why}")).unwrap_or_default();
+        format!("event {event} of {project}, {received}, {what}{grouping}")
     }
 }
 

@@ -20,6 +20,7 @@ use super::output::Output;
 use crate::config::Config;
 use crate::ids::EventId;
 use crate::ingest::spool;
+use crate::process::explain;
 use crate::protocol::StampedItem;
 use crate::queue::{Find, Producer, Queue};
 use crate::store::ledger::{self, LedgerTotal};
@@ -151,7 +152,10 @@ async fn in_database(instance: &Instance, event: EventId) -> anyhow::Result<Vec<
             issue: issue.map(|issue| issue.short_name()).unwrap_or_default(),
             url: format!("{origin}/issues/{}/?event={event}", found.issue_id),
         };
-        fates.push(Fate::new(found.project_id, found.received_at, state));
+        // What it is grouped by is an extra: an event that cannot be read is still known.
+        let stored = event_lookup::by_id(db, found.project_id, event).await.ok().flatten();
+        let why = stored.map(|stored| explain(&stored.event));
+        fates.push(Fate::new(found.project_id, found.received_at, state).grouped_by(why));
     }
     for item in rejected_item::of_event(db, event).await? {
         let state = State::Rejected { category: item.category, reason: item.reason, detail: item.detail };

@@ -16,6 +16,11 @@ pub(super) fn is_default(fingerprint: &[String]) -> bool {
     }
 }
 
+/// True if the event's own parts are among those of the fingerprint.
+pub(super) fn has_default(fingerprint: &[String]) -> bool {
+    fingerprint.iter().any(|entry| variable(entry) == Some("default"))
+}
+
 /// The entries with their variables replaced; `default` gives the hash that the event would have without it.
 pub(super) fn resolve(event: &Event, default: impl Fn() -> String) -> Vec<String> {
     let message = event.logentry.as_ref().map(crate::protocol::event::LogEntry::text);

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::Parts;
+use super::Part;
+use super::csharp;
+use super::function::function;
+use super::image::Images;
+use super::place::{file_name, module_name};
 use crate::process::in_app;
 use crate::protocol::event::{Frame, Stacktrace};
 
@@ -10,6 +14,10 @@ use crate::protocol::event::{Frame, Stacktrace};
 const MAX_FRAMES: usize = 50;
 /// A longer line is generated or minified.
 const MAX_CONTEXT_LINE: usize = 120;
+/// Calls in a circle of this many functions are seen as one round.
+const MAX_CYCLE: usize = 8;
+/// Minifiers give out names of one and two letters, anew in each build.
+const MAX_MINIFIED: usize = 2;
 
 /// Compared and hashed; a part that is missing is empty.
 #[derive(PartialEq, Eq)]
@@ -19,71 +27,124 @@ struct Key<'a> {
     context: Cow<'a, str>,
 }
 
-/// The parts of the contributing frames, caller first; none if no frame says anything.
-pub(super) fn parts(stack: &Stacktrace, platform: &str) -> Parts {
-    let own = stack.frames.iter().filter(|frame| frame.in_app == Some(true));
-    let mut keys = keys(own, platform);
-    if keys.is_empty() {
-        let machinery = stack.frames.iter().rev().take_while(|frame| in_app::is_runtime(frame)).count();
-        let machinery = if in_app::is_native(platform) { machinery } else { 0 };
-        keys = self::keys(stack.frames.iter().take(stack.frames.len() - machinery), platform);
+impl Key<'_> {
+    fn into_part(self) -> Part {
+        Part::new("frame", [self.place.into_owned(), self.function.into_owned(), self.context.into_owned()])
     }
-    if let [only] = keys.as_slice()
-        && only.function.is_empty()
-        && is_javascript(platform)
-        && stack.frames.iter().all(is_url)
-    {
-        // The top level of some script: says nothing about what went wrong.
-        return Parts::new();
-    }
-    let surplus = keys.len().saturating_sub(MAX_FRAMES);
-    let mut parts = Parts::with_capacity((keys.len() - surplus) * 4);
-    for key in keys.into_iter().skip(surplus) {
-        parts.extend(["frame".to_owned(), key.place.into_owned(), key.function.into_owned(), key.context.into_owned()]);
-    }
-    parts
 }
 
-fn keys<'a>(frames: impl Iterator<Item = &'a Frame>, platform: &str) -> Vec<Key<'a>> {
-    let mut keys: Vec<Key<'a>> = Vec::new();
-    for frame in frames {
-        if let Some(key) = key(frame, frame.platform.as_deref().unwrap_or(platform))
-            // A function that calls itself counts once, however deep it went.
-            && keys.last() != Some(&key)
-        {
+/// How stacks of an event are read.
+pub(super) struct Reader<'a> {
+    platform: &'a str,
+    images: Images<'a>,
+}
+
+/// What of a stack counts.
+pub(super) struct Contribution {
+    /// Caller first; none if no frame says anything.
+    pub(super) frames: Vec<Part>,
+    /// They are frames of the program itself.
+    pub(super) is_own: bool,
+    /// They say where, but neither in which function nor at which line of source.
+    pub(super) is_nameless: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(platform: &'a str, images: Images<'a>) -> Self {
+        Self { platform, images }
+    }
+
+    /// The contributing frames. Of a stack that overflowed each counts once: where in the circle it ended is chance.
+    pub(super) fn read(&self, stack: &'a Stacktrace, overflowed: bool) -> Contribution {
+        let own = stack.frames.iter().filter(|frame| frame.in_app == Some(true));
+        let mut keys = self.keys(own, overflowed);
+        let is_own = !keys.is_empty();
+        if !is_own {
+            let is_native = in_app::is_native(self.platform);
+            let machinery =
+                stack.frames.iter().rev().take_while(|frame| is_native && in_app::is_runtime(frame)).count();
+            let rest = stack.frames.iter().take(stack.frames.len() - machinery);
+            keys = self.keys(rest.filter(|frame| !in_app::is_event_loop(frame)), overflowed);
+        }
+        let says_nothing = |key: &Key<'_>| key.function.is_empty() && key.context.is_empty();
+        let is_nameless = is_javascript(self.platform) && keys.iter().all(says_nothing);
+        if is_nameless && self.platform == "javascript" {
+            // The page, or some bundle, of which the next build makes two.
+            keys.clear();
+        }
+        let surplus = keys.len().saturating_sub(MAX_FRAMES);
+        Contribution { frames: keys.into_iter().skip(surplus).map(Key::into_part).collect(), is_own, is_nameless }
+    }
+
+    /// One frame, whether it counts or not.
+    pub(super) fn part(&self, frame: &'a Frame) -> Option<Part> {
+        self.key(frame).map(Key::into_part)
+    }
+
+    fn keys(&self, frames: impl Iterator<Item = &'a Frame>, overflowed: bool) -> Vec<Key<'a>> {
+        let mut keys: Vec<Key<'a>> = Vec::new();
+        for frame in frames {
+            let Some(key) = self.key(frame) else { continue };
+            if overflowed && keys.contains(&key) {
+                continue;
+            }
             keys.push(key);
+            fold(&mut keys);
+        }
+        keys
+    }
+
+    fn key(&self, frame: &'a Frame) -> Option<Key<'a>> {
+        let platform = frame.platform.as_deref().unwrap_or(self.platform);
+        let file = frame.filename.as_deref().or(frame.abs_path.as_deref()).unwrap_or_default();
+        if is_javascript(platform)
+            && (matches!(file, "[native code]" | "native") || frame.function.as_deref() == Some("eval"))
+        {
+            return None;
+        }
+        let context = context(frame, platform);
+        let is_mapped = is_javascript(platform) && frame.data.contains_key("sourcemap") && !context.is_empty();
+        let name = frame.function.as_deref().filter(|_| !is_mapped).unwrap_or_default();
+        let mut name = function(name, platform);
+        if is_javascript(platform) && context.is_empty() && name.len() <= MAX_MINIFIED {
+            name = Cow::Borrowed("");
+        }
+        let mut place = match frame.module.as_deref() {
+            // The file that was started, whichever it is.
+            Some("__main__") if platform == "python" => file_name(file, platform),
+            Some(module) => module_name(module, platform),
+            None => file_name(file, platform),
+        };
+        if platform == "csharp"
+            && let (Some(module), Some(function)) = (frame.module.as_deref(), frame.function.as_deref())
+        {
+            (place, name) = csharp::demangle(module, function);
+        }
+        if place.is_empty() && name.is_empty() {
+            if let Some((image, offset)) = self.images.locate(frame) {
+                (place, name) = (Cow::Owned(image), Cow::Owned(offset));
+            } else if context.is_empty() {
+                return None;
+            }
+        }
+        Some(Key { place, function: name, context })
+    }
+}
+
+/// Takes off a round of a circle of calls that is the same as the one before: however deep it went, it counts once.
+fn fold(keys: &mut Vec<Key<'_>>) {
+    for period in 1..=MAX_CYCLE {
+        let Some(middle) = keys.len().checked_sub(period) else { return };
+        let Some(start) = middle.checked_sub(period) else { return };
+        if keys.get(start..middle) == keys.get(middle..) {
+            keys.truncate(middle);
+            return;
         }
     }
-    keys
 }
 
-fn is_javascript(platform: &str) -> bool {
+pub(super) fn is_javascript(platform: &str) -> bool {
     matches!(platform, "javascript" | "node")
-}
-
-fn is_url(frame: &Frame) -> bool {
-    frame.abs_path.as_deref().is_some_and(|path| path.starts_with("http://") || path.starts_with("https://"))
-}
-
-fn key<'a>(frame: &'a Frame, platform: &str) -> Option<Key<'a>> {
-    let file = frame.filename.as_deref().or(frame.abs_path.as_deref()).unwrap_or_default();
-    if is_javascript(platform)
-        && (matches!(file, "[native code]" | "native") || frame.function.as_deref() == Some("eval"))
-    {
-        return None;
-    }
-    let context = context(frame, platform);
-    let is_mapped = is_javascript(platform) && frame.data.contains_key("sourcemap") && !context.is_empty();
-    let function = match frame.function.as_deref() {
-        Some(name) if !is_mapped => function(name, platform),
-        _ => Cow::Borrowed(""),
-    };
-    let place = match frame.module.as_deref() {
-        Some(module) => module_name(module, platform),
-        None => file_name(file, platform),
-    };
-    let says_nothing = place.is_empty() && function.is_empty() && context.is_empty();
-    (!says_nothing).then_some(Key { place, function, context })
 }
 
 /// The line of source, white space evened out, where SDKs send it reliably.
@@ -98,169 +159,4 @@ fn context<'a>(frame: &'a Frame, platform: &str) -> Cow<'a, str> {
         Cow::Borrowed(line)
     };
     if line.len() > MAX_CONTEXT_LINE && line.chars().count() > MAX_CONTEXT_LINE { Cow::Borrowed("") } else { line }
-}
-
-/// A function's name without what differs between builds and runs; empty if it has none.
-fn function<'a>(name: &'a str, platform: &str) -> Cow<'a, str> {
-    let name = name.trim();
-    if matches!(name, "" | "?" | "<anonymous>" | "<redacted>" | "<unknown>") {
-        return Cow::Borrowed("");
-    }
-    match platform {
-        "javascript" | "node" => {
-            let name = name.split(" [as ").next().unwrap_or(name);
-            let name = name.rsplit('.').next().unwrap_or(name);
-            let is_anonymous = name.ends_with("/<") || matches!(name, "<anonymous>" | "?" | "");
-            Cow::Borrowed(if is_anonymous { "" } else { name })
-        }
-        "java" | "kotlin" | "groovy" if name.starts_with("lambda$") => Cow::Borrowed(without_number(name)),
-        "ruby" => match name.split_once("__") {
-            _ if name.starts_with("block ") => Cow::Borrowed("block"),
-            Some((erb, _)) if erb.ends_with("erb") => Cow::Borrowed(erb),
-            _ => Cow::Borrowed(name),
-        },
-        "php" if name.contains("@anonymous") || name.starts_with("[Anonymous") => {
-            let method = name.rsplit("::").next().unwrap_or_default();
-            Cow::Owned(format!("class@anonymous::{method}"))
-        }
-        "native" | "rust" => Cow::Borrowed(without_rust_hash(name)),
-        _ => Cow::Borrowed(name),
-    }
-}
-
-/// `app::run` of `app::run::h0123456789abcdef`.
-fn without_rust_hash(name: &str) -> &str {
-    match name.rsplit_once("::h") {
-        Some((path, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => path,
-        _ => name,
-    }
-}
-
-fn without_number(name: &str) -> &str {
-    name.trim_end_matches(|character: char| character.is_ascii_digit())
-}
-
-/// A module's or class's name without the numbers of generated classes.
-fn module_name<'a>(module: &'a str, platform: &str) -> Cow<'a, str> {
-    if !matches!(platform, "java" | "kotlin" | "groovy") {
-        return Cow::Borrowed(module);
-    }
-    for generated in
-        ["$$Lambda$", "CGLIB$$", "GeneratedMethodAccessor", "GeneratedConstructorAccessor", "_$$_javassist_"]
-    {
-        if let Some((before, _)) = module.split_once(generated) {
-            return Cow::Owned(format!("{before}{generated}"));
-        }
-    }
-    Cow::Borrowed(module)
-}
-
-/// The last part of a path in lower case; of a script without its content hash and version.
-fn file_name<'a>(path: &'a str, platform: &str) -> Cow<'a, str> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
-    if matches!(name, "<anonymous>" | "[native code]") {
-        return Cow::Borrowed("");
-    }
-    let name = if name.chars().any(char::is_uppercase) && !is_javascript(platform) {
-        Cow::Owned(name.to_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    };
-    if is_javascript(platform) && name.bytes().any(|byte| byte.is_ascii_digit()) {
-        return Cow::Owned(without_hashes(&name));
-    }
-    if is_javascript(platform) { Cow::Owned(name.to_lowercase()) } else { name }
-}
-
-/// `app.<hash>.js` of `app.3f9a1c2b.js`, `jquery-<version>.min.js` of `jquery-3.6.0.min.js`.
-fn without_hashes(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 8);
-    for piece in name.split_inclusive(['.', '-']) {
-        let word = piece.trim_end_matches(['.', '-']);
-        let separator = piece.get(word.len()..).unwrap_or_default();
-        let digits = word.trim_start_matches('v');
-        if !digits.is_empty() && digits.len() < 7 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            if out.ends_with("<version>.") {
-                out.pop();
-            } else {
-                out.push_str("<version>");
-            }
-            out.push_str(separator);
-        } else if is_content_hash(word) {
-            out.push_str("<hash>");
-            out.push_str(separator);
-        } else {
-            out.push_str(&piece.to_lowercase());
-        }
-    }
-    out
-}
-
-/// Seven or more hexadecimal digits, or eight and more letters of both cases; with a digit among them.
-fn is_content_hash(word: &str) -> bool {
-    let has = |test: fn(&u8) -> bool| word.as_bytes().iter().any(test);
-    let all = |test: fn(&u8) -> bool| word.as_bytes().iter().all(test);
-    if !has(u8::is_ascii_digit) {
-        return false;
-    }
-    let is_hexadecimal = word.len() >= 7 && all(u8::is_ascii_hexdigit);
-    let is_mixed =
-        word.len() >= 8 && all(u8::is_ascii_alphanumeric) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
-    is_hexadecimal || is_mixed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_names_lose_hashes_and_versions() {
-        for (path, wanted) in [
-            ("/static/app.3f9a1c2b.js", "app.<hash>.js"),
-            ("https://x/assets/index-BhK3f9aX.js?v=2", "index-<hash>.js"),
-            ("jquery-3.6.0.min.js", "jquery-<version>.min.js"),
-            ("/a/App.js", "app.js"),
-            ("<anonymous>", ""),
-            ("/chunk-vendors.js", "chunk-vendors.js"),
-        ] {
-            assert_eq!(file_name(path, "javascript"), wanted, "{path}");
-        }
-        assert_eq!(file_name("/srv/app/Migration_0001.py", "python"), "migration_0001.py");
-        assert_eq!(file_name("C:\\app\\Main.cs", "csharp"), "main.cs");
-    }
-
-    #[test]
-    fn functions_lose_what_differs_between_runs() {
-        for (name, platform, wanted) in [
-            ("Foo.bar", "javascript", "bar"),
-            ("Object.<anonymous>", "node", ""),
-            ("Server.?", "node", ""),
-            ("Server.emit [as x]", "node", "emit"),
-            ("f/<", "javascript", ""),
-            ("<anonymous>", "javascript", ""),
-            ("lambda$run$12", "java", "lambda$run$"),
-            ("block (2 levels) in call", "ruby", "block"),
-            ("_app_views_x_html_erb__123_456", "ruby", "_app_views_x_html_erb"),
-            ("class@anonymous\u{1}/x.php:7::run", "php", "class@anonymous::run"),
-            ("app::run::h0123456789abcdef", "native", "app::run"),
-            ("<redacted>", "native", ""),
-            ("<lambda>", "python", "<lambda>"),
-            ("Class.method", "python", "Class.method"),
-        ] {
-            assert_eq!(function(name, platform), wanted, "{name}");
-        }
-    }
-
-    #[test]
-    fn generated_classes_lose_their_numbers() {
-        for (module, wanted) in [
-            ("com.x.Foo$$Lambda$14/0x0000000800c0", "com.x.Foo$$Lambda$"),
-            ("com.x.Foo$$EnhancerBySpringCGLIB$$1a2b", "com.x.Foo$$EnhancerBySpringCGLIB$$"),
-            ("sun.reflect.GeneratedMethodAccessor123", "sun.reflect.GeneratedMethodAccessor"),
-            ("com.x.Foo", "com.x.Foo"),
-        ] {
-            assert_eq!(module_name(module, "java"), wanted);
-        }
-    }
 }

@@ -4,7 +4,7 @@
 //! fingerprint of the client   (unless it only asks for the default)
 //! violation of a policy       directive, what was blocked
 //! exception chain             of each: type, and its own frames; without frames the parameterised value
-//! thread, stack trace         frames
+//! thread, stack trace         frames; unless it crashed, the message, too
 //! template                    file, line of source
 //! message                     parameterised
 //! nothing                     transaction or platform
@@ -12,83 +12,109 @@
 //!
 //! Frames of the program itself count, all of them only if there is none. Line numbers never count.
 
+mod csharp;
+mod exception;
+mod explain;
 mod fingerprint;
 mod frame;
+mod function;
+mod image;
 mod parameterise;
+mod place;
 
 use sha2::{Digest, Sha256};
 
+pub(super) use self::csharp::demangle;
+pub(super) use self::explain::explain;
+pub use self::explain::{Component, Explanation};
+
+use self::frame::Reader;
+use self::image::Images;
 use super::csp;
 use super::title::main_exception;
 use crate::protocol::Event;
 use crate::protocol::event::{Exception, Stacktrace};
 
-/// Stored with every hash; a change of what follows is a new version.
+/// Stored with every hash; a change of what follows is a new version once it has been released.
 pub(super) const VERSION: i16 = 1;
-/// The outermost exceptions of a longer chain count.
-const MAX_EXCEPTIONS: usize = 10;
 
-/// What an event is grouped by, in order.
-pub(super) type Parts = Vec<String>;
+/// One of the things that an event is grouped by: what it is, and what it says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Part {
+    name: &'static str,
+    texts: Vec<String>,
+}
+
+impl Part {
+    fn new<const N: usize>(name: &'static str, texts: [String; N]) -> Self {
+        Self { name, texts: texts.into() }
+    }
+}
 
 /// The hash of what an event is grouped by.
 pub(super) fn hash(event: &Event) -> [u8; 32] {
     digest(&parts(event))
 }
 
-/// What an event is grouped by: the client's fingerprint, or what we make of the event.
-pub(super) fn parts(event: &Event) -> Parts {
+/// What an event is grouped by, in order: the client's fingerprint, or what we make of the event.
+fn parts(event: &Event) -> Vec<Part> {
     if fingerprint::is_default(&event.fingerprint) {
         return default_parts(event);
     }
-    let mut parts = vec!["fingerprint".to_owned()];
-    parts.extend(fingerprint::resolve(event, || hex::encode(digest(&default_parts(event)))));
-    parts
+    let texts = fingerprint::resolve(event, || hex::encode(digest(&default_parts(event))));
+    vec![Part { name: "fingerprint", texts }]
 }
 
-/// Lengths in front of the parts: `a`, `bc` must not be `ab`, `c`.
-fn digest(parts: &Parts) -> [u8; 32] {
+/// Lengths in front of the texts, and their number: `a`, `bc` must not be `ab`, `c`.
+fn digest(parts: &[Part]) -> [u8; 32] {
+    fn add(hasher: &mut Sha256, text: &str) {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
     let mut hasher = Sha256::new();
     for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
+        add(&mut hasher, part.name);
+        hasher.update((part.texts.len() as u64).to_le_bytes());
+        part.texts.iter().for_each(|text| add(&mut hasher, text));
     }
     hasher.finalize().into()
 }
 
-fn default_parts(event: &Event) -> Parts {
+fn default_parts(event: &Event) -> Vec<Part> {
     if !event.csp.is_empty() {
-        return vec!["csp".to_owned(), csp::directive(&event.csp).to_owned(), csp::target(&event.csp)];
+        return vec![Part::new("csp", [csp::directive(&event.csp).to_owned(), csp::target(&event.csp)])];
     }
+    let reader = reader(event);
     let message = event.logentry.as_ref().map(|entry| entry.message.as_deref().unwrap_or(entry.text()));
+    let message = message.map(|message| Part::new("message", [parameterise::parameterise(message)]));
     let is_message = message.is_some() && is_captured_message(event);
     if !event.exception.is_empty() && !is_message {
-        let parts = exception_parts(event);
+        let parts = exception::parts(&event.exception.values, &reader);
         if !parts.is_empty() {
             return parts;
         }
     }
-    if !is_message && let Some(stack) = own_stack(event) {
-        let frames = frame::parts(stack, &event.platform);
-        if !frames.is_empty() {
-            return labelled("stacktrace", frames);
+    if !is_message && let Some((stack, crashed)) = own_stack(event) {
+        let mut parts = reader.read(stack, false).frames;
+        if !parts.is_empty() {
+            // A stack that was attached to a message is of the helper that sends messages.
+            parts.extend(message.filter(|_| !crashed));
+            return parts;
         }
     }
     if let Some(template) = &event.template {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        return vec!["template".to_owned(), text(&template.filename), text(&template.context_line)];
+        return vec![Part::new("template", [text(&template.filename), text(&template.context_line)])];
     }
     if let Some(message) = message {
-        return vec!["message".to_owned(), parameterise::parameterise(message)];
+        return vec![message];
     }
     let name = event.transaction.clone().unwrap_or_else(|| event.platform.clone());
-    vec!["untitled".to_owned(), name]
+    vec![Part::new("untitled", [name])]
 }
 
-fn labelled(label: &str, rest: Parts) -> Parts {
-    let mut parts = vec![label.to_owned()];
-    parts.extend(rest);
-    parts
+fn reader(event: &Event) -> Reader<'_> {
+    Reader::new(&event.platform, Images::of(event))
 }
 
 /// Some SDKs report a message as an exception whose type is made up, or has none, beside the message itself.
@@ -98,48 +124,22 @@ fn is_captured_message(event: &Event) -> bool {
     main_exception(event).is_some_and(Exception::is_synthetic) || says_nothing
 }
 
-fn exception_parts(event: &Event) -> Parts {
-    let is_group =
-        |exception: &&Exception| exception.mechanism.as_ref().is_some_and(|mechanism| mechanism.is_exception_group);
-    let all = &event.exception.values;
-    let has_group = all.iter().any(|exception| is_group(&exception));
-    let mut members: Vec<&Exception> = all.iter().filter(|exception| !is_group(exception)).collect();
-    if members.is_empty() {
-        members = all.iter().collect();
-    }
-    let surplus = members.len().saturating_sub(MAX_EXCEPTIONS);
-    let mut components: Vec<Parts> = Vec::with_capacity(members.len());
-    for exception in members.into_iter().skip(surplus) {
-        let component = exception_component(exception, &event.platform);
-        // A group that holds the same thing five times is no other than one that holds it twice.
-        if component.is_empty() || (has_group && components.contains(&component)) {
-            continue;
-        }
-        components.push(component);
-    }
-    components.into_iter().flat_map(|component| labelled("exception", component)).collect()
-}
-
-fn exception_component(exception: &Exception, platform: &str) -> Parts {
-    let mut parts: Parts = exception.exception_type.iter().filter(|_| !exception.is_synthetic()).cloned().collect();
-    let frames = exception.stacktrace.as_ref().map(|stack| frame::parts(stack, platform)).unwrap_or_default();
-    if !frames.is_empty() {
-        parts.extend(frames);
-    } else if let Some(value) = exception.value.as_deref().filter(|value| !value.is_empty()) {
-        parts.push(parameterise::parameterise(value));
-    }
-    parts
-}
-
-/// The stack of the only thread that has one, or of the crashed thread, or the event's own.
-fn own_stack(event: &Event) -> Option<&Stacktrace> {
+/// The stack of the only thread that has one, or of the crashed thread, or the event's own; and whether it crashed.
+fn own_stack(event: &Event) -> Option<(&Stacktrace, bool)> {
     let with_stack = || event.threads.values.iter().filter(|thread| thread.stacktrace.is_some());
     let mut threads = with_stack();
     let thread = match (threads.next(), threads.next()) {
         (only, None) => only,
         _ => with_stack().find(|thread| thread.crashed == Some(true)),
     };
-    thread.and_then(|thread| thread.stacktrace.as_ref()).or(event.stacktrace.as_ref())
+    let stack = thread.and_then(|thread| Some((thread.stacktrace.as_ref()?, thread.crashed == Some(true))));
+    stack.or_else(|| Some((event.stacktrace.as_ref()?, false)))
+}
+
+/// Names and texts of the parts, one behind the other.
+#[cfg(test)]
+pub(super) fn texts(event: &Event) -> Vec<String> {
+    parts(event).into_iter().flat_map(|part| [vec![part.name.to_owned()], part.texts].concat()).collect()
 }
 
 #[cfg(test)]

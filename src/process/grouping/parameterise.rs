@@ -1,15 +1,24 @@
 //! Takes out of a message what differs from one occurrence to the next.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
 /// Bytes of a message that are looked at.
 const MAX_LENGTH: usize = 8 * 1024;
+/// Lines of a message that count, empty ones aside; what follows are details.
+const MAX_LINES: usize = 2;
+/// Words whose number belongs to them.
+const NUMBERED_WORDS: [&str; 34] = [
+    "aes128", "aes256", "amd64", "arm64", "base32", "base64", "ed25519", "es256", "float32", "float64", "hs256",
+    "http2", "http3", "int16", "int32", "int64", "int8", "ipv4", "ipv6", "md5", "oauth2", "python3", "rs256", "sha1",
+    "sha256", "sha384", "sha512", "uint16", "uint32", "uint64", "uint8", "utf16", "utf8", "win32",
+];
 
 /// Name of what is replaced, and its form; at one place the first that matches counts. ASCII letters and digits only,
 /// for speed.
-const FORMS: [(&str, &str); 16] = [
+const FORMS: [(&str, &str); 19] = [
     ("email", r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+"),
     ("url", r"(?-u:\b)[a-zA-Z][a-zA-Z0-9+.-]*://[!#-&(-;=?-~]+"),
     (
@@ -43,10 +52,14 @@ const FORMS: [(&str, &str); 16] = [
         "duration",
         r"(?-u:\b)[0-9]+(?:\.[0-9]+)?(?:ns|us|ms|s|secs?|seconds?|mins?|minutes?|hours?|hrs?|h|m|days?|d)(?-u:\b)",
     ),
+    ("size", r"(?-u:\b)[0-9]+(?:\.[0-9]+)?(?: ?(?:[kKMGT]i?[Bb]|[Bb]ytes?|B)(?-u:\b)|%)"),
     ("hex", r"(?-u:\b)(?:0[xX][0-9a-fA-F]+|[0-9a-f]{8,128}|[0-9A-F]{8,128})(?-u:\b)"),
     ("git_sha", r"(?-u:\b)[0-9a-f]{7}(?-u:\b)"),
+    // Begins with a digit and has letters between digits: made by a machine.
+    ("id", r"(?-u:\b)[0-9]+[a-zA-Z]+[0-9][0-9a-zA-Z]*(?-u:\b)"),
     ("float", r"-?(?-u:\b)[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?(?-u:\b)"),
     ("int", r"-?(?-u:\b)[0-9]+(?-u:\b)"),
+    ("word", r"(?-u:\b)[a-zA-Z][a-zA-Z_]*[0-9]+(?-u:\b)"),
     ("quoted_str", r#"=(?:'[^']*'|"[^"]*")"#),
     ("bool", r"=(?:true|false|True|False)(?-u:\b)"),
 ];
@@ -60,11 +73,32 @@ static ALTERNATION: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// The message with what differs replaced by `<name>`; cut to 8 KiB.
 pub(super) fn parameterise(message: &str) -> String {
     let text = message.get(..message.floor_char_boundary(MAX_LENGTH)).unwrap_or(message);
-    if !may_differ(text) {
-        return text.to_owned();
+    let text = first_lines(text);
+    if !may_differ(&text) {
+        return text.into_owned();
     }
-    let Some(alternation) = ALTERNATION.as_ref() else { return text.to_owned() };
-    alternation.replace_all(text, replacement).into_owned()
+    let Some(alternation) = ALTERNATION.as_ref() else { return text.into_owned() };
+    alternation.replace_all(&text, replacement).into_owned()
+}
+
+fn first_lines(text: &str) -> Cow<'_, str> {
+    if !text.contains('\n') {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    Cow::Owned(lines.take(MAX_LINES).collect::<Vec<_>>().join("\n"))
+}
+
+/// `worker_<int>` of `worker_12`, unless the number is part of the word, or the word a code such as `E1001`.
+fn without_number(word: &str) -> String {
+    let letters = word.trim_end_matches(|character: char| character.is_ascii_digit());
+    let is_code = letters.bytes().all(|byte| byte.is_ascii_uppercase());
+    let lower = word.to_ascii_lowercase();
+    if is_code || letters.len() < 2 || NUMBERED_WORDS.contains(&lower.as_str()) {
+        word.to_owned()
+    } else {
+        format!("{letters}<int>")
+    }
 }
 
 /// True unless no form can match: each needs a digit, or one of these characters.
@@ -80,6 +114,7 @@ fn replacement(captures: &Captures<'_>) -> String {
         // Words such as `deadbeef` and `facade` are no numbers, and digits alone are an ordinary one.
         "hex" | "git_sha" if digits == 0 => text.to_owned(),
         "hex" | "git_sha" if digits == text.len() => "<int>".to_owned(),
+        "word" => without_number(text),
         "quoted_str" | "bool" => format!("=<{name}>"),
         _ => format!("<{name}>"),
     }
@@ -115,7 +150,12 @@ mod tests {
             ("build 3f9a1c2", "build <git_sha>"),
             ("ratio 0.75, -1.5e10", "ratio <float>, <float>"),
             ("case 0 of -12", "case <int> of <int>"),
-            ("user_123 and abc123", "user_123 and abc123"),
+            ("user_123 and abc123", "user_<int> and abc<int>"),
+            ("worker-12 lost job42", "worker<int> lost job<int>"),
+            ("utf8, SHA256, x86_64, E1001, s3", "utf8, SHA256, x86_64, E1001, s3"),
+            ("file 7f3a9c of 99e0, the 2nd of 4xx", "file <id> of <id>, the 2nd of 4xx"),
+            ("17.5MB of 512 bytes and 3 kB, 91.5% or 93%", "<size> of <size> and <size>, <size> or <size>"),
+            ("one 1\n\ntwo 2\nthree 3", "one <int>\ntwo <int>"),
             ("name='Bob' active=true", "name=<quoted_str> active=<bool>"),
             ("plain words", "plain words"),
             ("", ""),

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::process::tests::event;
 
-fn parts_of(payload: &Value) -> Parts {
-    parts(&event(payload))
+fn parts_of(payload: &Value) -> Vec<String> {
+    texts(&event(payload))
 }
 
 fn same(first: &Value, second: &Value) {
@@ -63,7 +63,7 @@ fn without_frames_the_parameterised_value_counts() {
     let of = |value: &str| json!({"exception": [{"type": "E", "value": value}]});
     same(&of("order 17 failed"), &of("order 18 failed"));
     different(&of("order 17 failed"), &of("order 17 lost"));
-    assert_eq!(parts_of(&of("order 17 failed")), ["exception", "E", "order <int> failed"]);
+    assert_eq!(parts_of(&of("order 17 failed")), ["exception", "E", "value", "order <int> failed"]);
     assert_eq!(parts_of(&json!({"exception": [{"type": "E"}]})), ["exception", "E"]);
 }
 
@@ -113,8 +113,8 @@ fn messages_count_by_their_template() {
 #[test]
 fn threads_stacks_templates_and_names_stand_in() {
     let stack = json!({"frames": [{"module": "app", "function": "f", "in_app": true}]});
-    let wanted = ["stacktrace", "frame", "app", "f", ""];
-    assert_eq!(parts_of(&json!({"stacktrace": stack, "message": "x"})), wanted);
+    let wanted = ["frame", "app", "f", ""];
+    assert_eq!(parts_of(&json!({"stacktrace": stack})), wanted);
     assert_eq!(parts_of(&json!({"threads": [{"id": 1, "stacktrace": stack}, {"id": 2}]})), wanted);
     assert_eq!(
         parts_of(
@@ -169,7 +169,7 @@ fn javascript_files_group_across_builds() {
     };
     same(&of("https://x/static/app.3f9a1c2b.js"), &of("https://x/static/app.77aa00bb.js?v=2"));
     let bare = |file: &str| json!({"platform": "javascript", "exception": [{"type": "E", "value": "x 1", "stacktrace": {"frames": [{"filename": file}]}}]});
-    assert_eq!(parts_of(&bare("https://x/page")), ["exception", "E", "x <int>"]);
+    assert_eq!(parts_of(&bare("https://x/page")), ["exception", "E", "value", "x <int>"]);
 }
 
 #[test]
@@ -180,4 +180,86 @@ fn the_machinery_of_a_rust_panic_does_not_count() {
     };
     same(&of("sentry_panic::handler"), &of("std::panicking::begin_panic"));
     assert_eq!(parts_of(&of("rust_begin_unwind")), ["exception", "panic", "frame", "", "app::main", ""]);
+}
+
+#[test]
+fn circles_of_calls_count_once_and_overflows_wherever_they_end() {
+    let of = |value: &str, functions: &[&str]| {
+        let frames: Vec<Value> =
+            functions.iter().map(|name| json!({"module": "app", "function": name, "in_app": true})).collect();
+        json!({"platform": "java", "exception": [{"type": value, "value": "x", "stacktrace": {"frames": frames}}]})
+    };
+    same(&of("E", &["main", "a", "b", "c"]), &of("E", &["main", "a", "b", "a", "b", "a", "b", "c"]));
+    different(&of("E", &["main", "a", "b", "a"]), &of("E", &["main", "a", "b"]));
+    same(&of("StackOverflowError", &["main", "a", "b", "a"]), &of("StackOverflowError", &["main", "a", "b"]));
+}
+
+#[test]
+fn causes_in_libraries_count_by_type_beside_frames_of_the_program() {
+    let of = |cause: &str, function: &str| {
+        json!({"platform": "java", "exception": [
+            {"type": cause, "value": "x", "stacktrace": {"frames": [{"module": "org.lib", "function": function, "in_app": false}]}},
+            {"type": "Outer", "value": "y", "stacktrace": {"frames": [{"module": "app", "function": "f", "in_app": true}]}}]})
+    };
+    same(&of("A", "v1"), &of("A", "v2"));
+    different(&of("A", "v1"), &of("B", "v1"));
+}
+
+#[test]
+fn members_of_a_group_count_in_any_order() {
+    let group = |members: &[&str]| {
+        let mut list: Vec<Value> = members.iter().map(|name| json!({"type": name, "value": "x"})).collect();
+        list.push(
+            json!({"type": "Group", "mechanism": {"type": "chained", "is_exception_group": true, "exception_id": 0}}),
+        );
+        json!({"exception": list})
+    };
+    same(&group(&["A", "B"]), &group(&["B", "A", "B"]));
+}
+
+#[test]
+fn what_an_attached_stack_belongs_to_counts_unless_it_crashed() {
+    let of = |message: &str, crashed: bool| {
+        json!({"platform": "go", "message": message, "threads": [{"id": 1, "crashed": crashed, "stacktrace": {"frames": [
+            {"module": "app", "function": "report", "in_app": true}]}}]})
+    };
+    assert_eq!(parts_of(&of("a 1", false)), ["frame", "app", "report", "", "message", "a <int>"]);
+    assert_eq!(parts_of(&of("a 1", true)), ["frame", "app", "report", ""]);
+}
+
+#[test]
+fn frames_without_a_name_count_by_their_place_in_the_image() {
+    let of = |base: u64, offset: u64| {
+        json!({"platform": "native", "exception": [{"type": "SIGSEGV", "value": "x", "stacktrace": {"frames": [
+            {"instruction_addr": format!("{:#x}", base + offset)}]}}],
+            "debug_meta": {"images": [{"type": "elf", "code_file": "/opt/Game", "image_addr": format!("{base:#x}"), "image_size": 4096}]}})
+    };
+    assert_eq!(parts_of(&of(0x1000, 0x10)), ["exception", "SIGSEGV", "frame", "game", "+0x10", ""]);
+    same(&of(0x1000, 0x10), &of(0x7000, 0x10));
+    different(&of(0x1000, 0x10), &of(0x1000, 0x20));
+    assert_eq!(parts_of(&of(0x1000, 0x2000)), ["exception", "SIGSEGV", "value", "x"]);
+}
+
+#[test]
+fn minified_names_do_not_count_and_values_stand_in() {
+    let of = |function: &str, value: &str| {
+        json!({"platform": "javascript", "exception": [{"type": "TypeError", "value": value,
+        "stacktrace": {"frames": [{"filename": "https://x/app.js", "function": function, "in_app": true}, {"filename": "https://x/app.js", "function": "t.Qn", "in_app": true}]}}]})
+    };
+    same(&of("Xe", "a"), &of("$1", "a"));
+    different(&of("Xe", "a"), &of("Xe", "b"));
+    different(&of("load", "a"), &of("save", "a"));
+}
+
+#[test]
+fn types_that_are_only_a_text_count_with_it() {
+    let of = |platform: &str, kind: &str, value: &str| json!({"platform": platform, "exception": [{"type": kind, "value": value, "stacktrace": {"frames": [{"module": "app", "function": "f", "in_app": true}]}}]});
+    different(&of("go", "*errors.errorString", "a"), &of("go", "*errors.errorString", "b"));
+    same(&of("go", "*net.OpError", "a"), &of("go", "*net.OpError", "b"));
+    different(
+        &of("native", "panic", "attempt to divide by zero"),
+        &of("native", "panic", "attempt to add with overflow"),
+    );
+    different(&of("native", "panic", "attempt to divide by zero"), &of("native", "panic", "index out of bounds: x"));
+    same(&of("native", "panic", "no user Anna"), &of("native", "panic", "no user Bob"));
 }

@@ -32,7 +32,7 @@ fn inflate(data: &[u8]) -> Result<Bytes, String> {
 }
 
 /// The stamp that the edge would have made, the request arriving as it was sent, and the event's payload.
-fn incoming(file: &str) -> (Stamp, Bytes) {
+pub(super) fn incoming(file: &str) -> (Stamp, Bytes) {
     let body = body(file);
     let mut stamp = stamp();
     stamp.received_at = "2026-11-20T15:00:00Z".parse().unwrap();
@@ -91,7 +91,7 @@ fn summary(processed: &Processed) -> serde_json::Value {
         "breadcrumbs": event.breadcrumbs.values.len(),
         "contexts": event.contexts.keys().collect::<Vec<_>>(),
         "errors": event.errors,
-        "grouping": grouping::parts(event),
+        "grouping": grouping::texts(event),
     })
 }
 

@@ -32,5 +32,6 @@ pub(super) fn event(payload: &Value) -> Event {
 
 mod captures;
 mod fuzz;
+mod grouping_pairs;
 mod normalised;
 mod timing;

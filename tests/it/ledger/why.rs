@@ -74,9 +74,12 @@ async fn a_stored_event_is_named_with_its_issue() {
             assert_eq!(&fate[name], value, "{name}");
         }
         assert!(fate["received_at"].is_string());
+        let grouping = json!([{ "component": "message", "contributes": true, "value": "hello" }]);
+        assert_eq!(fate["grouped_by"]["components"], grouping);
     }
     let text = String::from_utf8(why(&app, &[id]).await.stdout).unwrap();
     assert!(text.contains(&format!("is stored: issue {short}, {url}")), "{text}");
+    assert!(text.contains("grouped by (version 1):\n  message: hello"), "{text}");
 }
 
 #[tokio::test]
