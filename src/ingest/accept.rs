@@ -62,22 +62,6 @@ impl Reception {
         }
     }
 
-    /// An event with its stamp.
-    fn stamp(&self, event: IncomingEvent) -> StampedItem {
-        let stamp = Stamp {
-            ingest_id: Uuid::now_v7(),
-            project_id: self.project_id,
-            item_type: StampedItem::EVENT.to_owned(),
-            event_id: event.event_id,
-            received_at: self.received_at,
-            received_on: self.received_at.date_naive(),
-            sent_at: event.sent_at,
-            client_ip: self.client_ip,
-            user_agent: self.user_agent.clone(),
-        };
-        StampedItem { stamp, payload: event.payload }
-    }
-
     /// Counts items.
     pub(super) fn count(&mut self, category: Category, outcome: Outcome, reason: &'static str, quantity: u64) {
         self.tally.add(TallyKey::new(self.project_id, self.received_at, category, outcome, reason), quantity);
@@ -99,6 +83,29 @@ impl Reception {
         })
     }
 
+    /// An item of the request as it goes on its way. One that belongs to no event has its own reception's id.
+    fn entry(
+        &self,
+        item_type: &str,
+        event_id: Option<EventId>,
+        sent_at: Option<DateTime<Utc>>,
+        payload: Bytes,
+    ) -> Bytes {
+        let ingest_id = Uuid::now_v7();
+        let stamp = Stamp {
+            ingest_id,
+            project_id: self.project_id,
+            item_type: item_type.to_owned(),
+            event_id: event_id.unwrap_or(EventId(ingest_id)),
+            received_at: self.received_at,
+            received_on: self.received_at.date_naive(),
+            sent_at,
+            client_ip: self.client_ip,
+            user_agent: self.user_agent.clone(),
+        };
+        StampedItem { stamp, payload }.encode()
+    }
+
     /// Counts items that are accepted, and dropped on purpose.
     pub(super) fn drop(&mut self, category: Category, reason: &'static str, quantity: u64) {
         self.count(category, Outcome::Accepted, "", quantity);
@@ -113,22 +120,48 @@ pub(super) struct IncomingEvent {
     pub(super) payload: Bytes,
 }
 
+/// An item beside events that is kept; counted already.
+pub(super) struct IncomingItem {
+    /// One of the types that are kept.
+    pub(super) item_type: &'static str,
+    /// That of the envelope, for what belongs to one.
+    pub(super) event_id: Option<EventId>,
+    pub(super) sent_at: Option<DateTime<Utc>>,
+    pub(super) payload: Bytes,
+}
+
 /// Returns when the spool has the events, if there are any, and what is counted for the request. Refused: an event over
-/// the limit, or anything when there is no room for it. Each event is kept by itself, and the counts go with the first.
-pub(super) async fn accept(edge: &Edge, mut reception: Reception, event: Option<IncomingEvent>) -> Result<(), Refusal> {
+/// the limit, or anything when there is no room for it.
+pub(super) async fn accept(edge: &Edge, reception: Reception, event: Option<IncomingEvent>) -> Result<(), Refusal> {
+    accept_all(edge, reception, event, Vec::new()).await
+}
+
+/// As [`accept`], with items beside the events: all are taken in or nothing is.
+pub(super) async fn accept_all(
+    edge: &Edge,
+    mut reception: Reception,
+    event: Option<IncomingEvent>,
+    items: Vec<IncomingItem>,
+) -> Result<(), Refusal> {
     let made = std::mem::take(&mut reception.made);
     let made_here = made.len();
-    if event.iter().chain(&made).any(|event| event.payload.len() > MAX_EVENT_BYTES) {
-        return Err(Refusal::too_large("the event item is too large", MAX_EVENT_BYTES));
-    }
-    for event in event.into_iter().chain(made) {
+    let mut entries = Vec::with_capacity(items.len() + made.len() + usize::from(event.is_some()));
+    for IncomingEvent { event_id, sent_at, payload } in event.into_iter().chain(made) {
+        if payload.len() > MAX_EVENT_BYTES {
+            return Err(Refusal::too_large("the event item is too large", MAX_EVENT_BYTES));
+        }
         reception.count(Category::Error, Outcome::Accepted, "", 1);
-        let entry = reception.stamp(event).encode();
-        keep(edge, entry, std::mem::take(&mut reception.tally)).await?;
+        entries.push(reception.entry(StampedItem::EVENT, Some(event_id), sent_at, payload));
     }
+    for IncomingItem { item_type, event_id, sent_at, payload } in items {
+        entries.push(reception.entry(item_type, event_id, sent_at, payload));
+    }
+    if entries.is_empty() && reception.tally.is_empty() {
+        return Ok(());
+    }
+    keep(edge, entries, reception.tally).await?;
     (0..made_here).for_each(|_| TOTALS.event());
-    let tally = reception.tally;
-    if tally.is_empty() { Ok(()) } else { keep(edge, Bytes::new(), tally).await }
+    Ok(())
 }
 
 /// The answer to a request of which nothing was let through; it is counted all the same.
@@ -140,8 +173,8 @@ pub(super) async fn refuse_limited(edge: &Edge, reception: Reception) -> Refusal
     }
 }
 
-async fn keep(edge: &Edge, entry: Bytes, tally: Tally) -> Result<(), Refusal> {
-    match edge.spool.append(entry, tally).await {
+async fn keep(edge: &Edge, entries: Vec<Bytes>, tally: Tally) -> Result<(), Refusal> {
+    match edge.spool.append(entries, tally).await {
         Ok(()) => Ok(()),
         Err(SpoolError::Full(retry_after)) => Err(Refusal::over_capacity(retry_after)),
         Err(error @ SpoolError::Broken(_)) => {

@@ -24,7 +24,7 @@ pub(super) async fn run(edge: Weak<Edge>) {
         sleep(pause).await;
         pause = EVERY;
         let Some(edge) = edge.upgrade() else { return };
-        if let Err(error) = edge.spool.append(canary(), Tally::default()).await {
+        if let Err(error) = edge.spool.append(vec![canary()], Tally::default()).await {
             tracing::debug!(%error, "no room for a canary");
         }
     }

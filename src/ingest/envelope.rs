@@ -3,9 +3,9 @@
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept, refuse_limited};
+use super::accept::{IncomingEvent, IncomingItem, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept_all, refuse_limited};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
@@ -17,7 +17,7 @@ use super::{body, client_report, decompress, security};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Dsn, Envelope, Item, Outcome, PublicKey, parse_envelope};
+use crate::protocol::{Category, Dsn, Envelope, Item, ItemHeader, Outcome, PublicKey, StampedItem, parse_envelope};
 
 /// Types of items that are accepted and counted, and not kept.
 const KNOWN_TYPES: &[&str] = &[
@@ -63,6 +63,16 @@ const NEED_AN_ID: &[&str] = &[
     "unreal_report",
     "user_report",
 ];
+
+/// A file that goes with an event.
+const ATTACHMENT: &str = "attachment";
+
+/// Largest file, and how many of them an envelope may have.
+const MAX_FILE_BYTES: usize = 20 * 1024 * 1024;
+const MAX_FILES: usize = 30;
+
+/// Largest container of logs or spans.
+const MAX_CONTAINER_BYTES: usize = 12 * 1024 * 1024;
 
 /// A container of more items than this is counted as one of so many: nobody's word alone fills the ledger.
 const MAX_COUNTED: u64 = 10_000;
@@ -156,11 +166,13 @@ async fn take_items(
     let mut needs_id = false;
     let mut takes_any = false;
     let mut event_is_held_back: Option<&'static str> = None;
+    let (mut kept, mut too_large, mut files) = (Vec::new(), false, 0);
     for item in items {
         let name = item.item_type.as_str();
         needs_id |= NEED_AN_ID.contains(&name);
         let is_event = matches!(name, "event" | "security") && event.is_none();
-        let (given, other_kind) = if is_event { look_at(&item.payload) } else { (None, None) };
+        let (given, other_kind) =
+            if is_event || matches!(name, "feedback" | "transaction") { look_at(&item.payload) } else { (None, None) };
         id = id.or(given);
         let category = other_kind.unwrap_or_else(|| Category::of_item_type(name));
         if let Some(reason) = event_is_held_back.filter(|_| DEPENDENT.contains(&name)) {
@@ -171,6 +183,19 @@ async fn take_items(
             if is_event {
                 event_is_held_back = Some(reason);
             }
+            continue;
+        }
+        if let Some(item_type) = kept_type(name, other_kind) {
+            files += usize::from(item_type == ATTACHMENT);
+            if item.payload.len() > max_bytes(item_type) || files > MAX_FILES {
+                too_large = true;
+                reception.drop(category, "too_large", 1);
+                continue;
+            }
+            takes_any = true;
+            TOTALS.other_item();
+            reception.count(category, Outcome::Accepted, "", 1);
+            kept.push((item_type, if item_type == ATTACHMENT { with_header(&item) } else { item.payload }));
             continue;
         }
         takes_any = true;
@@ -196,16 +221,56 @@ async fn take_items(
         }
         _ => None,
     };
-    let has_event = event.is_some();
+    let items = kept.into_iter().map(|(item_type, payload)| {
+        let event_id = id.filter(|_| NEED_AN_ID.contains(&item_type));
+        IncomingItem { item_type, event_id, sent_at: header.sent_at, payload }
+    });
+    let (items, has_event) = (items.collect(), event.is_some());
     if let (false, Some(id)) = (has_event, id) {
         reception.name_made(id);
     }
     let limits = reception.limits.clone();
-    accept(edge, reception, event).await?;
+    accept_all(edge, reception, event, items).await?;
+    if too_large && !takes_any {
+        return Err(Refusal::too_large("an item is too large", MAX_EVENT_BYTES));
+    }
     if has_event {
         TOTALS.event();
     }
     Ok(Accepted::Envelope(id, limits))
+}
+
+/// Bytes that an item of a kept type may have.
+fn max_bytes(item_type: &str) -> usize {
+    match item_type {
+        ATTACHMENT => MAX_FILE_BYTES,
+        "log" | "span" => MAX_CONTAINER_BYTES,
+        _ => MAX_EVENT_BYTES,
+    }
+}
+
+/// A file's bytes behind what its item's header says of it, one line.
+fn with_header(item: &Item) -> Bytes {
+    let ItemHeader { content_type, filename, attachment_type, item_count: _ } = &item.header;
+    let header = serde_json::json!({
+        "content_type": content_type, "filename": filename, "attachment_type": attachment_type,
+    });
+    let header = header.to_string();
+    let mut bytes = BytesMut::with_capacity(header.len() + 1 + item.payload.len());
+    bytes.put_slice(header.as_bytes());
+    bytes.put_u8(b'\n');
+    bytes.put_slice(&item.payload);
+    bytes.freeze()
+}
+
+/// The type that an item beside events is kept as; an event that calls itself feedback or a transaction is that.
+fn kept_type(name: &str, other_kind: Option<Category>) -> Option<&'static str> {
+    let name = match other_kind {
+        Some(Category::Feedback) if name == "event" => "feedback",
+        Some(Category::Transaction) if name == "event" => "transaction",
+        _ => name,
+    };
+    StampedItem::kept(name)
 }
 
 /// How many things of its kind an item stands for.

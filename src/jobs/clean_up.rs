@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::time::sleep;
@@ -14,8 +14,10 @@ use crate::app::App;
 use crate::config::Config;
 use crate::retention::{Kept, start_of};
 use crate::store::outcome::{self, Counted};
+use crate::store::partition::Table;
 use crate::store::{
-    self, canary_run, issue_expiry, job_run, partition, payload_dictionary, rejected_item, session, settled_ingest,
+    self, canary_run, issue_expiry, job_run, kept_item, partition, payload_dictionary, rejected_item, session,
+    settled_ingest,
 };
 
 /// The job's name in the beat table.
@@ -39,8 +41,9 @@ const DROP_PAUSE: Duration = Duration::from_secs(2);
 /// What a rule has removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removed {
-    /// Of what: `event_days`, `issues`, `issue_hours`, `issue_tags`, `issue_users`, `payload_dictionaries`,
-    /// `outcome_counts`, `transaction_counts`, `sessions`, `settled_receptions`, `rejected_items`, `canaries`, `files`.
+    /// Of what: `event_days`, `log_days`, `span_days`, `attachment_days`, `issues`, `issue_hours`, `issue_tags`, `issue_users`, `payload_dictionaries`,
+    /// `outcome_counts`, `transaction_counts`, `sessions`, `settled_receptions`, `rejected_items`, `release_sessions`,
+    /// `release_session_counts`, `check_ins`, `user_feedback`, `canaries`, `files`.
     pub what: &'static str,
     /// How many.
     pub removed: u64,
@@ -93,7 +96,15 @@ pub fn sum_up(all: &[Removed]) -> anyhow::Result<()> {
 /// Applies every rule to the database.
 pub async fn remove_all(db: &PgPool, config: &Config) -> Vec<Removed> {
     let kept = Kept::at(Utc::now(), config);
-    let mut all = vec![row("event_days", drop_days(db, &kept).await)];
+    let mut all = Vec::new();
+    for (what, table, from) in [
+        ("event_days", Table::Event, kept.events_from),
+        ("log_days", Table::LogRecord, kept.events_from),
+        ("span_days", Table::Span, kept.transactions_from),
+        ("attachment_days", Table::Attachment, kept.files_from.date_naive()),
+    ] {
+        all.push(row(what, drop_days(db, table, from).await));
+    }
     all.extend(remove_what_hangs_on_events(db, &kept).await);
     for (what, counted, from) in [
         ("outcome_counts", Counted::Others, kept.events_from),
@@ -108,20 +119,30 @@ pub async fn remove_all(db: &PgPool, config: &Config) -> Vec<Removed> {
     all.push(row("settled_receptions", receptions));
     let rejected = in_batches(|| rejected_item::delete_before(db, kept.events_from, BATCH)).await;
     all.push(row("rejected_items", rejected));
+    let from = start_of(kept.events_from);
+    for (what, kind) in [
+        ("release_sessions", kept_item::Kind::Sessions),
+        ("release_session_counts", kept_item::Kind::SessionCounts),
+        ("check_ins", kept_item::Kind::CheckIns),
+        ("user_feedback", kept_item::Kind::Feedback),
+    ] {
+        all.push(row(what, in_batches(|| kept_item::delete_before(db, kind, from, BATCH)).await));
+    }
     let canaries = in_batches(|| canary_run::delete_before(db, start_of(day), BATCH)).await;
     all.push(row("canaries", canaries));
     all
 }
 
-async fn drop_days(db: &PgPool, kept: &Kept) -> Done {
-    let days = match partition::list(db).await {
-        Ok(days) => kept.expired_days(&days),
+async fn drop_days(db: &PgPool, table: Table, from: NaiveDate) -> Done {
+    let days = match partition::list(db, table).await {
+        Ok(days) => days,
         Err(error) => return (0, Err(error)),
     };
     let mut dropped = 0;
-    for day in days {
+    // The oldest first.
+    for day in days.range(..from) {
         let mut tries = 1;
-        while let Err(error) = partition::remove(db, day, LOCK_WAIT).await {
+        while let Err(error) = partition::remove(db, table, *day, LOCK_WAIT).await {
             if tries == DROP_TRIES || !error.is_retryable() {
                 return (dropped, Err(error));
             }
@@ -135,7 +156,7 @@ async fn drop_days(db: &PgPool, kept: &Kept) -> Done {
 
 /// As seen from the events that are still there, whatever should have gone.
 async fn remove_what_hangs_on_events(db: &PgPool, kept: &Kept) -> Vec<Removed> {
-    let days = match partition::list(db).await {
+    let days = match partition::list(db, Table::Event).await {
         Ok(days) => days,
         Err(error) => return vec![row("issues", (0, Err(error)))],
     };

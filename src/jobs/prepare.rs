@@ -6,10 +6,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::hang_guard::{Patience, Progress, guard};
+use crate::process::item::{self, Unkept};
 use crate::process::{Incoming, process};
 use crate::protocol::{Stamp, StampedItem, Tally};
 use crate::queue::Entry;
 use crate::store::event_batch::NewEvent;
+use crate::store::kept_item::NewItem;
 use crate::store::payload;
 use crate::store::payload_dictionary::EncoderSet;
 
@@ -42,10 +44,18 @@ pub(super) struct Canary {
     pub(super) stamp: Stamp,
 }
 
+/// An item beside events, with the entry it came in.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) entry: Entry,
+    pub(super) item: NewItem,
+}
+
 /// What a batch of entries holds.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<Prepared>,
+    pub(super) items: Vec<Kept>,
     pub(super) tallies: Vec<Counted>,
     pub(super) canaries: Vec<Canary>,
     /// Entries that can never be stored.
@@ -65,7 +75,8 @@ impl Unusable {
     /// One that must not be processed (again).
     fn unread(entry: Entry, reason: String) -> Self {
         let stamp = StampedItem::decode(&entry.data).ok().map(|item| item.stamp);
-        Self { stamp: stamp.filter(|stamp| stamp.item_type == StampedItem::EVENT), entry, reason }
+        let is_sent = |stamp: &Stamp| stamp.item_type == StampedItem::EVENT || StampedItem::is_kept(&stamp.item_type);
+        Self { stamp: stamp.filter(is_sent), entry, reason }
     }
 }
 
@@ -85,6 +96,7 @@ pub(super) async fn prepare(mut entries: Vec<Entry>, encoders: &EncoderSet) -> B
     for (done, hung) in join_all(running).await {
         let done = done.unwrap_or_default();
         batch.events.extend(done.events);
+        batch.items.extend(done.items);
         batch.tallies.extend(done.tallies);
         batch.canaries.extend(done.canaries);
         batch.unusable.extend(done.unusable);
@@ -129,6 +141,18 @@ fn prepare_entry(entry: Entry, encoders: &EncoderSet, batch: &mut Batch) {
                 batch.unusable.push(Unusable { entry, reason: format!("a malformed tally: {error}"), stamp: None });
             }
         },
+        kept if StampedItem::is_kept(kept) => {
+            let read = catch_unwind(AssertUnwindSafe(|| item::read(&stamp, &payload)));
+            let item = match read.unwrap_or_else(|_| Err(Unkept::Rejected("reading it panicked".to_owned()))) {
+                Ok(item) => Ok(item),
+                Err(Unkept::Filtered(reason)) => Err(reason),
+                Err(Unkept::Rejected(reason)) => {
+                    batch.unusable.push(Unusable { entry, reason, stamp: Some(stamp) });
+                    return;
+                }
+            };
+            batch.items.push(Kept { entry, item: NewItem { stamp, item } });
+        }
         StampedItem::CANARY => batch.canaries.push(Canary { entry, stamp }),
         other => {
             let reason = format!("no job for items of type {other:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::{sleep, timeout};
 
-use super::prepare::{Batch, Canary, Counted, Prepared, Unusable};
+use super::prepare::{self, Batch, Canary, Counted, Prepared, Unusable};
 use crate::app::App;
 use crate::protocol::{Category, Stamp, Tally};
 use crate::queue::{Entry, Settler};
@@ -15,6 +15,7 @@ use crate::retention::Kept;
 use crate::shutdown::Shutdown;
 use crate::store::canary_run::{self, CanaryRun};
 use crate::store::event_batch::{self, BatchReport, NewEvent};
+use crate::store::kept_item::{self, NewItem};
 use crate::store::rejected_item::{self, RejectedItem};
 use crate::store::{self, StoreError, outcome};
 
@@ -86,6 +87,9 @@ impl Writer {
                 return;
             }
         }
+        if !self.write_items(batch.items).await {
+            return;
+        }
         let kept = Kept::at(Utc::now(), &self.app.config);
         let (late, events) = batch.events.into_iter().partition(|one| kept.has_expired(one.event.received_on));
         if !self.settle_late(late).await {
@@ -114,6 +118,37 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Stores items beside events; false when the process ends first.
+    async fn write_items(&self, items: Vec<prepare::Kept>) -> bool {
+        // Parts still to be written, the next one last.
+        let mut parts = vec![items];
+        while let Some(part) = parts.pop() {
+            let (entries, items): (Vec<Entry>, Vec<NewItem>) =
+                part.into_iter().map(|prepare::Kept { entry, item }| (entry, item)).unzip();
+            if items.is_empty() {
+                continue;
+            }
+            match self.insist("an item", || kept_item::write(&self.app.db, &items)).await {
+                Insisted::Done => self.acknowledge(entries).await,
+                Insisted::GivenUp => return false,
+                Insisted::Impossible(reason) => {
+                    if let ([entry], [item]) = (entries.as_slice(), items.as_slice()) {
+                        if !self.reject(entry, &reason, Some(rejected(&item.stamp, &reason))).await {
+                            return false;
+                        }
+                        continue;
+                    }
+                    tracing::warn!(reason, items = items.len(), "a batch is taken apart to find the item at fault");
+                    let mut first: Vec<prepare::Kept> =
+                        entries.into_iter().zip(items).map(|(entry, item)| prepare::Kept { entry, item }).collect();
+                    parts.push(first.split_off(first.len() / 2));
+                    parts.push(first);
+                }
+            }
+        }
+        true
     }
 
     /// Stores what is ours: the edge's counts and the canaries; false when the process ends first.

@@ -4,6 +4,7 @@ mod csp;
 mod derived_tags;
 mod grouping;
 mod in_app;
+pub mod item;
 mod lenient_json;
 mod normalise;
 mod scrub;

@@ -78,10 +78,23 @@ impl Stamp {
 impl StampedItem {
     /// The type of an error event.
     pub const EVENT: &str = "event";
+    /// The types of items beside events that are kept.
+    const KEPT: &[&str] =
+        &["session", "sessions", "check_in", "user_report", "feedback", "log", "span", "transaction", "attachment"];
     /// The type of what the edge has counted; the payload is a [`Tally`](super::Tally).
     pub const TALLY: &str = "tally";
     /// The type of an item of our own that shows how long the way to the database takes; it has no payload.
     pub const CANARY: &str = "canary";
+
+    /// The name of a type of items beside events, if they are kept.
+    pub fn kept(item_type: &str) -> Option<&'static str> {
+        Self::KEPT.iter().copied().find(|name| *name == item_type)
+    }
+
+    /// True for the types of items beside events that are kept.
+    pub fn is_kept(item_type: &str) -> bool {
+        Self::kept(item_type).is_some()
+    }
 
     /// One version byte, the stamp as one line of JSON, the payload as it is.
     pub fn encode(&self) -> Bytes {

@@ -46,11 +46,6 @@ impl Kept {
         day < self.events_from
     }
 
-    /// The days among those with a partition whose events go, the oldest first.
-    pub fn expired_days(&self, days: &BTreeSet<NaiveDate>) -> Vec<NaiveDate> {
-        days.range(..self.events_from).copied().collect()
-    }
-
     /// From when on issues and what is counted for them are kept, while the events of `days` are there: nothing is
     /// taken from under an event whose day could not be dropped yet.
     pub fn issues_from(&self, days: &BTreeSet<NaiveDate>) -> DateTime<Utc> {
@@ -105,7 +100,7 @@ mod tests {
         assert_eq!(kept.files_from, at("2026-10-21T12:00:00Z"));
         // The last moment of a day is 90 whole days back when the day goes.
         let kept = Kept::at(at("2026-11-21T00:00:00Z"), &config);
-        assert_eq!(kept.expired_days(&[day("2026-08-22"), day("2026-08-23")].into()), [day("2026-08-22")]);
+        assert_eq!(kept.events_from, day("2026-08-23"));
     }
 
     #[test]

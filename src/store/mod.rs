@@ -20,6 +20,7 @@ pub mod issue_stats;
 pub mod issue_status;
 pub mod issue_tags;
 pub mod job_run;
+pub mod kept_item;
 pub mod ledger;
 pub mod member;
 pub mod notice;

@@ -89,7 +89,7 @@ async fn the_first_migrate_sets_up_what_is_needed_and_the_second_nothing() {
     let admin = user::find_by_email(pool, "admin@localhost").await.unwrap().unwrap();
     let role = member::find_role(pool, project.organization_id, admin.id).await.unwrap();
     assert_eq!((admin.is_superuser, role), (true, Some(member::Role::Owner)));
-    assert_eq!(partition::list(pool).await.unwrap().len(), 9);
+    assert_eq!(partition::list(pool, partition::Table::Event).await.unwrap().len(), 9);
 
     let before = instance.ok(&["key", "list", "--json"]);
     std::fs::remove_file(&file).unwrap();

@@ -26,6 +26,8 @@ mod ingest;
 #[cfg(test)]
 mod ingest_keys;
 #[cfg(test)]
+mod items;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod limits;

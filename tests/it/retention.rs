@@ -117,7 +117,7 @@ async fn events_go_by_the_day_and_take_with_them_what_hangs_on_them() {
         ("outcome_counts", 3),
     ];
     assert_eq!(removed, expected);
-    assert_eq!(partition::list(pool).await.unwrap(), [days_ago(7), today()].into());
+    assert_eq!(partition::list(pool, partition::Table::Event).await.unwrap(), [days_ago(7), today()].into());
     assert_eq!(number(pool, "select count(*) from event").await, 4);
     assert_eq!(number(pool, "select count(*) from issue_tag where value = 'behind'").await, 1);
     let titles = texts(pool, "select title from issue order by title").await;
@@ -251,7 +251,7 @@ async fn an_issue_with_very_many_users_and_hours_goes_piece_by_piece() {
     .execute(pool)
     .await
     .unwrap();
-    partition::remove(pool, days_ago(8), Duration::from_secs(1)).await.unwrap();
+    partition::remove(pool, partition::Table::Event, days_ago(8), Duration::from_secs(1)).await.unwrap();
 
     let before = days_ago(7).and_hms_opt(0, 0, 0).unwrap().and_utc();
     let mut left = Vec::new();
@@ -303,7 +303,7 @@ async fn an_event_that_comes_after_its_day_is_settled_as_expired_once() {
     .unwrap();
     let expected = [("filtered", "expired", 1), ("stored", "", 1)];
     assert_eq!(outcomes, expected.map(|(outcome, reason, n)| (outcome.to_owned(), reason.to_owned(), n)));
-    let days = partition::list(pool).await.unwrap();
+    let days = partition::list(pool, partition::Table::Event).await.unwrap();
     assert!(!days.contains(&days_ago(30)) && days.contains(&days_ago(5)), "{days:?}");
     assert_eq!(app.queued_events().await, 0);
 }

@@ -272,7 +272,10 @@ async fn partitions_are_made_once_whoever_asks() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-    assert_eq!(partition::list(pool).await.unwrap(), first.iter_days().take(4).collect::<BTreeSet<_>>());
+    assert_eq!(
+        partition::list(pool, partition::Table::Event).await.unwrap(),
+        first.iter_days().take(4).collect::<BTreeSet<_>>()
+    );
 }
 
 /// A small generator: the same numbers each time.

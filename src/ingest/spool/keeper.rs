@@ -228,7 +228,7 @@ impl Keeper {
         let tallies = self.shared.shelf().tallies();
         for (id, tally) in tallies {
             let entry = tally_entry(id, &tally);
-            if append(&self.orders, entry.clone(), Tally::default()).await.is_ok() {
+            if append(&self.orders, vec![entry.clone()], Tally::default()).await.is_ok() {
                 self.shared.shelf().tally_kept(id);
                 continue;
             }

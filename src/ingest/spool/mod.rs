@@ -128,12 +128,12 @@ impl Spool {
         Ok(Self { orders, shared, max_bytes: config.spool_max_bytes, keeper })
     }
 
-    /// Returns when `entry` (if it is not empty) and its counts are in a segment, both or neither.
-    pub(super) async fn append(&self, entry: Bytes, tally: Tally) -> Result<(), SpoolError> {
+    /// Returns when `entries` (if there are any) and their counts are in a segment, all of it or nothing.
+    pub(super) async fn append(&self, entries: Vec<Bytes>, tally: Tally) -> Result<(), SpoolError> {
         if let Some(retry_after) = self.refuses_for() {
             return Err(SpoolError::Full(retry_after));
         }
-        match append(&self.orders, entry, tally).await {
+        match append(&self.orders, entries, tally).await {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 self.shared.space.ran_full();
@@ -176,13 +176,14 @@ impl Spool {
     }
 }
 
-async fn append(orders: &mpsc::Sender<Order>, entry: Bytes, tally: Tally) -> io::Result<()> {
+async fn append(orders: &mpsc::Sender<Order>, entries: Vec<Bytes>, tally: Tally) -> io::Result<()> {
     let (done, answer) = oneshot::channel();
     let gone = || io::Error::other("its writer has ended");
     let written = async {
-        let kib = u32::try_from(entry.len().div_ceil(1024).min(MAX_WAITING_KIB)).unwrap_or(1);
+        let bytes: usize = entries.iter().map(Bytes::len).sum();
+        let kib = u32::try_from(bytes.div_ceil(1024).min(MAX_WAITING_KIB)).unwrap_or(1);
         let room = ROOM.acquire_many(kib).await.map_err(|_| gone())?;
-        orders.send(Order::Append(Append { entry, tally, done, _room: room })).await.map_err(|_| gone())?;
+        orders.send(Order::Append(Append { entries, tally, done, _room: room })).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     };
     match timeout(APPEND_LIMIT, written).await {

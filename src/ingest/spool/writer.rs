@@ -23,11 +23,11 @@ pub(super) enum Order {
     Close,
 }
 
-/// What belongs together: both are written or neither.
+/// What belongs together: all of it is written or nothing.
 pub(super) struct Append {
-    /// An entry for the queue; empty: there is only something to count.
-    pub(super) entry: Bytes,
-    /// What is to be counted, the entry included.
+    /// Entries for the queue; none: there is only something to count.
+    pub(super) entries: Vec<Bytes>,
+    /// What is to be counted, the entries included.
     pub(super) tally: Tally,
     /// Where to say how it went.
     pub(super) done: oneshot::Sender<io::Result<()>>,
@@ -58,7 +58,7 @@ pub(super) fn run(directory: PathBuf, is_synced: bool, shared: Arc<Shared>, mut 
         while bytes < BATCH_BYTES {
             match orders.try_recv() {
                 Ok(Order::Append(append)) => {
-                    bytes += append.entry.len();
+                    bytes += append.entries.iter().map(Bytes::len).sum::<usize>();
                     batch.push(append);
                 }
                 Ok(close) => {
@@ -115,7 +115,11 @@ impl Writer {
         for append in batch {
             if let Some(marker) = marker {
                 let counts = if append.tally.is_empty() { Bytes::new() } else { append.tally.encode() };
-                marker.write(&mut self.buffer, &counts, &append.entry);
+                let mut entries = append.entries.iter().map(Bytes::as_ref);
+                marker.write(&mut self.buffer, &counts, entries.next().unwrap_or_default());
+                for entry in entries {
+                    marker.write(&mut self.buffer, &[], entry);
+                }
             }
             tally.merge(append.tally);
             waiting.push(append.done);

@@ -86,7 +86,7 @@ pub(super) fn platform(value: Option<&Value>) -> String {
 }
 
 /// A release's version, if it can be one.
-pub(super) fn release(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<String> {
+pub(in crate::process) fn release(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<String> {
     let text = errors.word(at, value, usize::MAX)?;
     let is_valid = text.chars().count() <= MAX_RELEASE
         && !text.contains(['/', '\\', '\n', '\r', '\t', '\u{c}'])
@@ -96,7 +96,7 @@ pub(super) fn release(errors: &mut Errors, at: &Path<'_>, value: Value) -> Optio
 }
 
 /// An environment's name, if it can be one.
-pub(super) fn environment(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<String> {
+pub(in crate::process) fn environment(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<String> {
     let text = errors.word(at, value, usize::MAX)?;
     let is_valid = text.chars().count() <= MAX_ENVIRONMENT
         && !text.contains(['/', '\n', '\r'])

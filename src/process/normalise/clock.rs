@@ -14,14 +14,14 @@ const MAX_FUTURE: TimeDelta = TimeDelta::minutes(1);
 const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
 /// The client's clock as seen from ours.
-pub(super) struct Clock {
+pub(in crate::process) struct Clock {
     received: DateTime<Utc>,
     /// Added to every time of the client.
     shift: TimeDelta,
 }
 
 impl Clock {
-    pub(super) fn new(stamp: &Stamp) -> Self {
+    pub(in crate::process) fn new(stamp: &Stamp) -> Self {
         let received = stamp.received_at.trunc_subsecs(6);
         let drift = stamp.sent_at.map_or(TimeDelta::zero(), |sent_at| received - sent_at);
         let shift = if drift.abs() > TOLERATED_DRIFT { drift } else { TimeDelta::zero() };
@@ -29,12 +29,12 @@ impl Clock {
     }
 
     /// When the server got the event, in whole microseconds.
-    pub(super) fn received(&self) -> DateTime<Utc> {
+    pub(in crate::process) fn received(&self) -> DateTime<Utc> {
         self.received
     }
 
     /// A time of the client's, corrected.
-    pub(super) fn time(&self, errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<DateTime<Utc>> {
+    pub(in crate::process) fn time(&self, errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<DateTime<Utc>> {
         if value.is_null() {
             return None;
         }
@@ -46,7 +46,7 @@ impl Clock {
     }
 
     /// The event's own time, which is that of its receipt if the client's cannot be true.
-    pub(super) fn event_time(&self, errors: &mut Errors, at: &Path<'_>, value: Value) -> DateTime<Utc> {
+    pub(in crate::process) fn event_time(&self, errors: &mut Errors, at: &Path<'_>, value: Value) -> DateTime<Utc> {
         let sent = value.clone();
         let Some(time) = self.time(errors, at, value) else { return self.received };
         if !self.shift.is_zero() {

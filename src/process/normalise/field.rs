@@ -15,7 +15,7 @@ const ELLIPSIS: &str = "...";
 
 /// Where in the payload we are. Made on the stack, written out only for an error.
 #[derive(Clone, Copy)]
-pub(super) enum Path<'a> {
+pub(in crate::process) enum Path<'a> {
     /// The event.
     Root,
     /// A member of an object.
@@ -25,11 +25,11 @@ pub(super) enum Path<'a> {
 }
 
 impl Path<'_> {
-    pub(super) fn key<'a>(&'a self, key: &'a str) -> Path<'a> {
+    pub(in crate::process) fn key<'a>(&'a self, key: &'a str) -> Path<'a> {
         Path::Key(self, key)
     }
 
-    pub(super) fn index(&self, index: usize) -> Path<'_> {
+    pub(in crate::process) fn index(&self, index: usize) -> Path<'_> {
         Path::Index(self, index)
     }
 }
@@ -51,20 +51,20 @@ impl fmt::Display for Path<'_> {
 
 /// What was wrong so far, and the readers that add to it.
 #[derive(Default)]
-pub(super) struct Errors {
-    pub(super) list: Vec<EventError>,
+pub(in crate::process) struct Errors {
+    pub(in crate::process) list: Vec<EventError>,
 }
 
 impl Errors {
     /// Notes that a field was dropped or changed.
-    pub(super) fn note(&mut self, kind: &str, at: &Path<'_>, value: Option<Value>) {
+    pub(in crate::process) fn note(&mut self, kind: &str, at: &Path<'_>, value: Option<Value>) {
         if self.list.len() < MAX_ERRORS {
             self.list.push(EventError { kind: kind.to_owned(), name: Some(at.to_string()), value });
         }
     }
 
     /// Notes a value of the wrong form; only short ones are kept.
-    pub(super) fn invalid(&mut self, at: &Path<'_>, value: Value) {
+    pub(in crate::process) fn invalid(&mut self, at: &Path<'_>, value: Value) {
         let kept = match value {
             Value::String(text) => Some(Value::String(cut(text, MAX_ERROR_VALUE))),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
@@ -74,7 +74,7 @@ impl Errors {
     }
 
     /// A text of at most `limit` characters; numbers are written out.
-    pub(super) fn text(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Option<String> {
+    pub(in crate::process) fn text(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Option<String> {
         match value {
             Value::Null => None,
             Value::String(text) => Some(cut(text, limit)),
@@ -87,7 +87,7 @@ impl Errors {
     }
 
     /// As [`Self::text`], white space around it taken off; nothing left is nothing.
-    pub(super) fn word(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Option<String> {
+    pub(in crate::process) fn word(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Option<String> {
         let text = self.text(at, value, usize::MAX)?;
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -96,7 +96,7 @@ impl Errors {
         Some(cut(if trimmed.len() == text.len() { text } else { trimmed.to_owned() }, limit))
     }
 
-    pub(super) fn flag(&mut self, at: &Path<'_>, value: Value) -> Option<bool> {
+    pub(in crate::process) fn flag(&mut self, at: &Path<'_>, value: Value) -> Option<bool> {
         match value {
             Value::Null => None,
             Value::Bool(flag) => Some(flag),
@@ -108,7 +108,7 @@ impl Errors {
     }
 
     /// A whole number that is not negative, also as text.
-    pub(super) fn unsigned(&mut self, at: &Path<'_>, value: Value) -> Option<u64> {
+    pub(in crate::process) fn unsigned(&mut self, at: &Path<'_>, value: Value) -> Option<u64> {
         let number = match &value {
             Value::Null => return None,
             Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
@@ -122,7 +122,7 @@ impl Errors {
     }
 
     /// A whole number.
-    pub(super) fn signed(&mut self, at: &Path<'_>, value: Value) -> Option<i64> {
+    pub(in crate::process) fn signed(&mut self, at: &Path<'_>, value: Value) -> Option<i64> {
         match value {
             Value::Null => None,
             Value::Number(ref number) if number.is_i64() => number.as_i64(),
@@ -134,7 +134,7 @@ impl Errors {
     }
 
     /// An object; PHP writes an empty one as `[]`.
-    pub(super) fn object(&mut self, at: &Path<'_>, value: Value) -> Option<Map<String, Value>> {
+    pub(in crate::process) fn object(&mut self, at: &Path<'_>, value: Value) -> Option<Map<String, Value>> {
         match value {
             Value::Null => None,
             Value::Object(map) => Some(map),
@@ -146,7 +146,7 @@ impl Errors {
         }
     }
 
-    pub(super) fn list(&mut self, at: &Path<'_>, value: Value) -> Vec<Value> {
+    pub(in crate::process) fn list(&mut self, at: &Path<'_>, value: Value) -> Vec<Value> {
         match value {
             Value::Null => Vec::new(),
             Value::Array(list) => list,
@@ -158,7 +158,7 @@ impl Errors {
     }
 
     /// `{"values": […]}`, the list alone, or one member alone.
-    pub(super) fn values(&mut self, at: &Path<'_>, value: Value) -> Vec<Value> {
+    pub(in crate::process) fn values(&mut self, at: &Path<'_>, value: Value) -> Vec<Value> {
         match value {
             Value::Object(mut map) if map.contains_key("values") => {
                 let values = map.remove("values").unwrap_or_default();
@@ -171,7 +171,7 @@ impl Errors {
     }
 
     /// Members that are texts of at most `limit` characters.
-    pub(super) fn texts(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Vec<String> {
+    pub(in crate::process) fn texts(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Vec<String> {
         let list = self.list(at, value);
         list.into_iter().enumerate().filter_map(|(index, member)| self.text(&at.index(index), member, limit)).collect()
     }

@@ -1,12 +1,12 @@
 //! JSON -> the normalised event. Tolerant: a field that cannot be kept is dropped with a line in `errors`, never the event.
 
-mod attribute;
+pub(super) mod attribute;
 mod breadcrumb;
-mod clock;
+pub(super) mod clock;
 mod context;
 mod databag;
 mod exception;
-mod field;
+pub(super) mod field;
 mod logentry;
 mod request;
 mod stacktrace;
