@@ -251,7 +251,7 @@ fn max_bytes(item_type: &str) -> usize {
 
 /// A file's bytes behind what its item's header says of it, one line.
 fn with_header(item: &Item) -> Bytes {
-    let ItemHeader { content_type, filename, attachment_type, item_count: _ } = &item.header;
+    let ItemHeader { content_type, filename, attachment_type, .. } = &item.header;
     let header = serde_json::json!({
         "content_type": content_type, "filename": filename, "attachment_type": attachment_type,
     });

@@ -112,7 +112,7 @@ fn numbers_of_sessions_are_limited_and_empty_ones_left_out() {
             { "started": "2026-11-20T11:58:00Z", "exited": 0 },
             { "started": "2026-11-01T11:58:00Z", "exited": 1 },
             "no object",
-            { "started": "2026-11-20T11:58:30Z", "did": "u", "errored": 1_e30 },
+            { "started": "2026-11-20T11:58:30Z", "did": "u", "errored": 5_000_000_000_u64 },
         ],
     });
     let Ok(KeptItem::SessionCounts(counts)) = read_as("sessions", &payload) else { panic!() };
