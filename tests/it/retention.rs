@@ -109,6 +109,10 @@ async fn events_go_by_the_day_and_take_with_them_what_hangs_on_them() {
     let expected = [
         // Forty, ten and eight days ago.
         ("event_days", 3),
+        // Each day is made for all that comes by the day.
+        ("log_days", 3),
+        ("span_days", 3),
+        ("attachment_days", 3),
         ("issues", 1),
         ("issue_hours", 4),
         // Two of the first issue, and what the second had forty days ago and not since.

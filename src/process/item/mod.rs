@@ -19,6 +19,7 @@ use super::lenient_json;
 use super::normalise::attribute;
 use super::normalise::clock::Clock;
 use super::normalise::field::{Errors, Path};
+use super::scrub::{ScrubRules, scrub_item};
 use crate::ids::ProjectId;
 use crate::protocol::kept_item::UserHash;
 use crate::protocol::{KeptItem, Stamp};
@@ -45,7 +46,7 @@ pub fn read(stamp: &Stamp, payload: &Bytes) -> Result<KeptItem, Unkept> {
     let object = lenient_json::parse_object(&payload)
         .map_err(|error| Unkept::Rejected(format!("the {} is not a JSON object: {error}", stamp.item_type)))?;
     let fields = Fields { object, clock: Clock::new(stamp), stamp };
-    match stamp.item_type.as_str() {
+    let mut item = match stamp.item_type.as_str() {
         "session" => session::update(fields).map(KeptItem::Session),
         "sessions" => session::counts(fields).map(KeptItem::SessionCounts),
         "check_in" => check_in::check_in(fields).map(KeptItem::CheckIn),
@@ -56,7 +57,9 @@ pub fn read(stamp: &Stamp, payload: &Bytes) -> Result<KeptItem, Unkept> {
         "span" => span::spans(fields).map(KeptItem::Spans),
         "transaction" => transaction::spans(fields).map(KeptItem::Spans),
         other => Err(Unkept::Rejected(format!("no reader for items of type {other:?}"))),
-    }
+    }?;
+    scrub_item(&mut item, &ScrubRules::default());
+    Ok(item)
 }
 
 /// An object being read. What does not fit counts as absent: there is nowhere to note it.

@@ -190,6 +190,27 @@ fn what_users_write_needs_a_message() {
     assert_eq!(one.event_id.unwrap().to_string(), "0123456789abcdef0123456789abcdef");
 }
 
+#[test]
+fn secrets_are_taken_out_here_too() {
+    let log = json!({ "items": [{
+        "body": "login failed: password=hunter2hunter2", "attributes": {
+            "db.password": { "type": "string", "value": "s3cr3t-value" }, "user.id": { "type": "string", "value": "7" } },
+    }] });
+    let Ok(KeptItem::Logs(records)) = read_as("log", &log) else { panic!() };
+    let text = format!("{records:?}");
+    assert!(!text.contains("hunter2") && !text.contains("s3cr3t-value"), "{text}");
+    assert_eq!(records[0].attributes["user.id"], "7");
+    let span = json!({
+        "trace_id": "0123456789abcdef0123456789abcdef", "span_id": "0123456789abcdef", "op": "http.client",
+        "description": "GET https://u:p4ssw0rdp4ss@example.com/", "start_timestamp": "2026-11-20T11:59:59Z",
+        "timestamp": "2026-11-20T12:00:00Z", "data": { "authorization": "Bearer abcdefghijklmnop" },
+    });
+    let Ok(KeptItem::Spans(spans)) = read_as("span", &span) else { panic!() };
+    let text = format!("{spans:?}");
+    assert!(!text.contains("p4ssw0rd") && !text.contains("abcdefghijklmnop"), "{text}");
+    assert_eq!((spans[0].duration_ms, spans[0].span_id), (1_000.0, 0x0123_4567_89ab_cdef));
+}
+
 proptest::proptest! {
     #[test]
     fn whatever_is_sent_is_read_or_refused(

@@ -7,6 +7,7 @@
 mod address;
 mod assignment;
 mod event;
+mod item;
 mod name;
 mod number;
 mod remark;
@@ -18,6 +19,7 @@ mod value;
 pub use self::rules::ScrubRules;
 
 pub(super) use self::event::scrub;
+pub(super) use self::item::scrub_item;
 
 /// Stands where a secret was.
 const FILTERED: &str = "[Filtered]";
