@@ -67,12 +67,14 @@ const NEED_AN_ID: &[&str] = &[
 /// A file that goes with an event.
 const ATTACHMENT: &str = "attachment";
 
-/// Largest file, and how many of them an envelope may have.
-const MAX_FILE_BYTES: usize = 20 * 1024 * 1024;
+/// Largest file, how many of them an envelope may have, and how large they may be together. Below what a frame of the spool
+/// holds, and what a Redis of 32 MB takes beside all else.
+const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 const MAX_FILES: usize = 30;
+const MAX_FILES_BYTES: usize = 16 * 1024 * 1024;
 
-/// Largest container of logs or spans.
-const MAX_CONTAINER_BYTES: usize = 12 * 1024 * 1024;
+/// Largest container of logs or spans: as a file.
+const MAX_CONTAINER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A container of more items than this is counted as one of so many: nobody's word alone fills the ledger.
 const MAX_COUNTED: u64 = 10_000;
@@ -166,7 +168,7 @@ async fn take_items(
     let mut needs_id = false;
     let mut takes_any = false;
     let mut event_is_held_back: Option<&'static str> = None;
-    let (mut kept, mut too_large, mut files) = (Vec::new(), false, 0);
+    let (mut kept, mut too_large, mut files, mut file_bytes) = (Vec::new(), false, 0, 0);
     for item in items {
         let name = item.item_type.as_str();
         needs_id |= NEED_AN_ID.contains(&name);
@@ -186,8 +188,12 @@ async fn take_items(
             continue;
         }
         if let Some(item_type) = kept_type(name, other_kind) {
-            files += usize::from(item_type == ATTACHMENT);
-            if item.payload.len() > max_bytes(item_type) || files > MAX_FILES {
+            let is_too_large = item.payload.len() > max_bytes(item_type);
+            if item_type == ATTACHMENT && !is_too_large {
+                files += 1;
+                file_bytes += item.payload.len();
+            }
+            if is_too_large || files > MAX_FILES || file_bytes > MAX_FILES_BYTES {
                 too_large = true;
                 reception.drop(category, "too_large", 1);
                 continue;
@@ -232,7 +238,7 @@ async fn take_items(
     let limits = reception.limits.clone();
     accept_all(edge, reception, event, items).await?;
     if too_large && !takes_any {
-        return Err(Refusal::too_large("an item is too large", MAX_EVENT_BYTES));
+        return Err(Refusal::too_large("an item is too large", MAX_FILE_BYTES));
     }
     if has_event {
         TOTALS.event();

@@ -291,3 +291,26 @@ async fn files_are_stored_with_their_event() {
     app.drain().await;
     assert_eq!(rows(&app, "select 1 from attachment where size = 1").await.len(), 30);
 }
+
+#[tokio::test]
+async fn the_largest_file_comes_through_and_a_larger_one_is_refused() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let largest = 4 * 1024 * 1024;
+    let envelope = |sizes: &[usize]| {
+        let mut body = b"{}\n".to_vec();
+        for size in sizes {
+            body.extend(format!("{{\"type\":\"attachment\",\"length\":{size}}}\n").into_bytes());
+            body.extend(vec![b'x'; *size]);
+            body.push(b'\n');
+        }
+        body
+    };
+    app.client().post(&path, &[], envelope(&[largest + 1])).await.expect(413);
+    // What is too large costs no other.
+    app.client().post(&path, &[], envelope(&[largest, largest + 1, 7])).await.expect(200);
+    app.client().post(&path, &[], envelope(&[largest; 4])).await.expect(200);
+    app.drain().await;
+    let sizes = "select size, count(*) as n from attachment group by size order by size";
+    assert_eq!(rows(&app, sizes).await, [json!({ "size": 7, "n": 1 }), json!({ "size": largest, "n": 5 })]);
+}

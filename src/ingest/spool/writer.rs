@@ -126,12 +126,12 @@ impl Writer {
         }
         let (segment, length) = opened?;
         let mut file = segment.file();
+        let grown = length + self.buffer.len() as u64;
         let written =
             file.write_all(&self.buffer).and_then(|()| if self.is_synced { file.sync_data() } else { Ok(()) });
         if self.buffer.capacity() > 2 * BATCH_BYTES {
             self.buffer = Vec::new();
         }
-        let written = written.and_then(|()| if self.is_synced { file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
             // What is half written was promised to nobody. If it cannot be taken back, or nobody knows what of it is on the
             // disk, nothing more goes behind it.
@@ -140,9 +140,8 @@ impl Writer {
             }
             return Err(error);
         }
-        let length = length + self.buffer.len() as u64;
-        self.open = Some((segment, length));
-        Ok(length)
+        self.open = Some((segment, grown));
+        Ok(grown)
     }
 
     fn segment(&mut self) -> io::Result<(Arc<Segment>, u64)> {
