@@ -3,21 +3,22 @@
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::accept::{IncomingEvent, IncomingItem, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept_all, refuse_limited};
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept_all, refuse_limited};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
 use super::edge::Edge;
 use super::head::{self, PayloadId};
+use super::kept::{self, KeptItems};
 use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
 use super::{body, client_report, decompress, security};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Dsn, Envelope, Item, ItemHeader, Outcome, PublicKey, StampedItem, parse_envelope};
+use crate::protocol::{Category, Dsn, Envelope, Item, Outcome, PublicKey, parse_envelope};
 
 /// Types of items that are accepted and counted, and not kept.
 const KNOWN_TYPES: &[&str] = &[
@@ -50,7 +51,7 @@ const KNOWN_TYPES: &[&str] = &[
 ];
 
 /// Items whose envelope needs an event id: one is made and told if the sender gave none.
-const NEED_AN_ID: &[&str] = &[
+pub(super) const NEED_AN_ID: &[&str] = &[
     "attachment",
     "event",
     "feedback",
@@ -63,18 +64,6 @@ const NEED_AN_ID: &[&str] = &[
     "unreal_report",
     "user_report",
 ];
-
-/// A file that goes with an event.
-const ATTACHMENT: &str = "attachment";
-
-/// Largest file, how many of them an envelope may have, and how large they may be together. Below what a frame of the spool
-/// holds, and what a Redis of 32 MB takes beside all else.
-const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
-const MAX_FILES: usize = 30;
-const MAX_FILES_BYTES: usize = 16 * 1024 * 1024;
-
-/// Largest container of logs or spans: as a file.
-const MAX_CONTAINER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A container of more items than this is counted as one of so many: nobody's word alone fills the ledger.
 const MAX_COUNTED: u64 = 10_000;
@@ -168,7 +157,7 @@ async fn take_items(
     let mut needs_id = false;
     let mut takes_any = false;
     let mut event_is_held_back: Option<&'static str> = None;
-    let (mut kept, mut too_large, mut files, mut file_bytes) = (Vec::new(), false, 0, 0);
+    let mut kept = KeptItems::default();
     for item in items {
         let name = item.item_type.as_str();
         needs_id |= NEED_AN_ID.contains(&name);
@@ -187,21 +176,14 @@ async fn take_items(
             }
             continue;
         }
-        if let Some(item_type) = kept_type(name, other_kind) {
-            let is_too_large = item.payload.len() > max_bytes(item_type);
-            if item_type == ATTACHMENT && !is_too_large {
-                files += 1;
-                file_bytes += item.payload.len();
-            }
-            if is_too_large || files > MAX_FILES || file_bytes > MAX_FILES_BYTES {
-                too_large = true;
+        if let Some(item_type) = kept::type_of(name, other_kind) {
+            if !kept.take(item_type, item) {
                 reception.drop(category, "too_large", 1);
                 continue;
             }
             takes_any = true;
             TOTALS.other_item();
             reception.count(category, Outcome::Accepted, "", 1);
-            kept.push((item_type, if item_type == ATTACHMENT { with_header(&item) } else { item.payload }));
             continue;
         }
         takes_any = true;
@@ -227,56 +209,21 @@ async fn take_items(
         }
         _ => None,
     };
-    let items = kept.into_iter().map(|(item_type, payload)| {
-        let event_id = id.filter(|_| NEED_AN_ID.contains(&item_type));
-        IncomingItem { item_type, event_id, sent_at: header.sent_at, payload }
-    });
-    let (items, has_event) = (items.collect(), event.is_some());
+    let has_event = event.is_some();
     if let (false, Some(id)) = (has_event, id) {
         reception.name_made(id);
     }
     let limits = reception.limits.clone();
+    let refusal = kept.refusal().filter(|_| !takes_any);
+    let items = kept.into_incoming(id, header.sent_at);
     accept_all(edge, reception, event, items).await?;
-    if too_large && !takes_any {
-        return Err(Refusal::too_large("an item is too large", MAX_FILE_BYTES));
+    if let Some(refusal) = refusal {
+        return Err(refusal);
     }
     if has_event {
         TOTALS.event();
     }
     Ok(Accepted::Envelope(id, limits))
-}
-
-/// Bytes that an item of a kept type may have.
-fn max_bytes(item_type: &str) -> usize {
-    match item_type {
-        ATTACHMENT => MAX_FILE_BYTES,
-        "log" | "span" => MAX_CONTAINER_BYTES,
-        _ => MAX_EVENT_BYTES,
-    }
-}
-
-/// A file's bytes behind what its item's header says of it, one line.
-fn with_header(item: &Item) -> Bytes {
-    let ItemHeader { content_type, filename, attachment_type, .. } = &item.header;
-    let header = serde_json::json!({
-        "content_type": content_type, "filename": filename, "attachment_type": attachment_type,
-    });
-    let header = header.to_string();
-    let mut bytes = BytesMut::with_capacity(header.len() + 1 + item.payload.len());
-    bytes.put_slice(header.as_bytes());
-    bytes.put_u8(b'\n');
-    bytes.put_slice(&item.payload);
-    bytes.freeze()
-}
-
-/// The type that an item beside events is kept as; an event that calls itself feedback or a transaction is that.
-fn kept_type(name: &str, other_kind: Option<Category>) -> Option<&'static str> {
-    let name = match other_kind {
-        Some(Category::Feedback) if name == "event" => "feedback",
-        Some(Category::Transaction) if name == "event" => "transaction",
-        _ => name,
-    };
-    StampedItem::kept(name)
 }
 
 /// How many things of its kind an item stands for.

@@ -21,6 +21,7 @@ mod decompress;
 mod edge;
 mod envelope;
 mod head;
+mod kept;
 mod key_cache;
 mod limit;
 mod reply;

@@ -34,4 +34,4 @@ mod captures;
 mod fuzz;
 mod grouping_pairs;
 mod normalised;
-mod timing;
+pub(super) mod timing;

@@ -1,25 +1,8 @@
 //! What scrubbing costs: `cargo test --release --lib scrub::tests::timing -- --ignored --nocapture`.
 
-use std::time::{Duration, Instant};
-
 use crate::process::tests::stamp;
+use crate::process::tests::timing::median;
 use crate::process::{Incoming, ScrubRules, process_with};
-
-/// The median of many runs.
-fn median(body: &[u8], rules: &ScrubRules) -> Duration {
-    let stamp = stamp();
-    let mut runs: Vec<Duration> = (0..2000)
-        .map(|_| {
-            let start = Instant::now();
-            let processed = process_with(Incoming { stamp: &stamp, payload: body }, rules).unwrap();
-            let taken = start.elapsed();
-            drop(processed);
-            taken
-        })
-        .collect();
-    runs.sort();
-    runs[runs.len() / 2]
-}
 
 #[test]
 #[ignore = "a measurement; means something only in a release build"]
@@ -28,8 +11,9 @@ fn timing_with_and_without() {
         ("3k", &include_bytes!("../../../../benches/corpus/event-3k.json")[..]),
         ("25k", &include_bytes!("../../../../benches/corpus/event-25k.json")[..]),
     ] {
-        let without = median(body, &ScrubRules::default().without_defaults());
-        let with = median(body, &ScrubRules::default());
+        let (stamp, off, on) = (stamp(), ScrubRules::default().without_defaults(), ScrubRules::default());
+        let timed = |rules| median(|| process_with(Incoming { stamp: &stamp, payload: body }, rules).unwrap());
+        let (without, with) = (timed(&off), timed(&on));
         println!("{name}: {without:?} without scrubbing, {with:?} with it");
         assert!(with < without * 2, "{name}: scrubbing took more than everything else");
     }

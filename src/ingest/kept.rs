@@ -1,0 +1,97 @@
+//! Items beside events that are kept: which those are, and how large they may be.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+
+use super::accept::{IncomingItem, MAX_EVENT_BYTES};
+use super::envelope::NEED_AN_ID;
+use super::reply::Refusal;
+use crate::ids::EventId;
+use crate::protocol::{Category, Item, ItemHeader, StampedItem};
+
+/// A file that goes with an event.
+const ATTACHMENT: &str = "attachment";
+
+/// Largest file, how many of them an envelope may have, and how large they may be together. Below what a frame of the spool
+/// holds, and what a Redis of 32 MB takes beside all else.
+const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+const MAX_FILES: usize = 30;
+const MAX_FILES_BYTES: usize = 16 * 1024 * 1024;
+
+/// Largest container of logs or spans: as a file.
+const MAX_CONTAINER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Those of one envelope, as far as they are not too large.
+#[derive(Default)]
+pub(super) struct KeptItems {
+    items: Vec<(&'static str, Bytes)>,
+    files: usize,
+    file_bytes: usize,
+    /// The limit that the last one was over.
+    exceeded: Option<usize>,
+}
+
+impl KeptItems {
+    /// Takes one in; false when it is too large, or one file too many.
+    pub(super) fn take(&mut self, item_type: &'static str, item: Item) -> bool {
+        let limit = max_bytes(item_type);
+        let is_too_large = item.payload.len() > limit;
+        if item_type == ATTACHMENT && !is_too_large {
+            self.files += 1;
+            self.file_bytes += item.payload.len();
+        }
+        if is_too_large || self.files > MAX_FILES || self.file_bytes > MAX_FILES_BYTES {
+            self.exceeded = Some(limit);
+            return false;
+        }
+        self.items.push((item_type, if item_type == ATTACHMENT { with_header(&item) } else { item.payload }));
+        true
+    }
+
+    /// The answer if nothing else was taken in, when something was too large.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.exceeded.map(|limit| Refusal::too_large("an item is too large", limit))
+    }
+
+    /// On their way in; `id` is the envelope's.
+    pub(super) fn into_incoming(self, id: Option<EventId>, sent_at: Option<DateTime<Utc>>) -> Vec<IncomingItem> {
+        let incoming = |(item_type, payload)| {
+            let event_id = id.filter(|_| NEED_AN_ID.contains(&item_type));
+            IncomingItem { item_type, event_id, sent_at, payload }
+        };
+        self.items.into_iter().map(incoming).collect()
+    }
+}
+
+/// The type that an item beside events is kept as; an event that calls itself feedback or a transaction is that.
+pub(super) fn type_of(name: &str, other_kind: Option<Category>) -> Option<&'static str> {
+    let name = match other_kind {
+        Some(Category::Feedback) if name == "event" => "feedback",
+        Some(Category::Transaction) if name == "event" => "transaction",
+        _ => name,
+    };
+    StampedItem::kept(name)
+}
+
+/// Bytes that an item of a kept type may have.
+fn max_bytes(item_type: &str) -> usize {
+    match item_type {
+        ATTACHMENT => MAX_FILE_BYTES,
+        "log" | "span" => MAX_CONTAINER_BYTES,
+        _ => MAX_EVENT_BYTES,
+    }
+}
+
+/// A file's bytes behind what its item's header says of it, one line.
+fn with_header(item: &Item) -> Bytes {
+    let ItemHeader { content_type, filename, attachment_type, .. } = &item.header;
+    let header = serde_json::json!({
+        "content_type": content_type, "filename": filename, "attachment_type": attachment_type,
+    });
+    let header = header.to_string();
+    let mut bytes = BytesMut::with_capacity(header.len() + 1 + item.payload.len());
+    bytes.put_slice(header.as_bytes());
+    bytes.put_u8(b'\n');
+    bytes.put_slice(&item.payload);
+    bytes.freeze()
+}
