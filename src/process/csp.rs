@@ -116,6 +116,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::process::grouping;
+    use crate::process::tests::{event, stamp};
+    use crate::protocol::parse_security_reports;
+    use crate::protocol::security_report::Origin;
 
     fn report(value: Value) -> Map<String, Value> {
         let Value::Object(map) = value else { panic!("an object") };
@@ -156,6 +160,25 @@ mod tests {
         ] {
             let target = target(&report(json!({"effective-directive": directive, "blocked-uri": uri})));
             assert_eq!(target, wanted, "{directive} {uri}");
+        }
+    }
+
+    #[test]
+    fn reports_of_chromium_are_described_and_grouped() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/security");
+        for (file, title, culprit, target) in [
+            ("chromium-csp-img.http", "Blocked 'image' from '127.0.0.1:9'", "img-src", "127.0.0.1:9"),
+            ("chromium-csp-inline.http", "Blocked unsafe inline 'script'", "script-src-elem", "inline"),
+        ] {
+            let request = std::fs::read_to_string(folder.join(file)).unwrap();
+            let (_, body) = request.split_once("\n\n").unwrap();
+            let violation = parse_security_reports(body.as_bytes()).unwrap().violations.remove(0);
+            let payload = violation.into_event(Origin::default(), "2026-11-20T12:00:00Z".parse().unwrap());
+            let event = event(&serde_json::from_slice(&payload).unwrap());
+            assert_eq!((event.title.as_str(), event.culprit.as_str()), (title, culprit));
+            assert_eq!(grouping::texts(&event), ["csp", culprit, target]);
+            assert_eq!(event.user.unwrap().ip_address, stamp().client_ip, "the browser's own");
+            assert_eq!(event.errors, [], "{file}");
         }
     }
 
