@@ -26,15 +26,20 @@ fn is_loopback(host_name: &str) -> bool {
 
 /// Paths that answer under any name: health probes, the metrics (which have a lock of their own, and are fetched by the
 /// names of networks and containers), and the ingest endpoints (`/api/NUMBER/...`, `/api/store/`, the tunnel, which pages
-/// reach by their own name), whose callers prove themselves by their key.
+/// reach by their own name, and what users report), whose callers prove themselves by their key.
 pub(super) fn is_exempt(path: &str) -> bool {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     match segments.next() {
         Some("_health" | "livez" | "readyz" | "metrics" | "tunnel") => true,
         Some("api") => {
-            let is_ingest =
-                |next: &str| matches!(next, "store" | "tunnel") || (next != "0" && next.parse::<u64>().is_ok());
-            segments.next().is_some_and(is_ingest)
+            let is_ingest = |next: &str| {
+                matches!(next, "embed" | "store" | "tunnel") || (next != "0" && next.parse::<u64>().is_ok())
+            };
+            match segments.next() {
+                // `/api/0/projects/ORGANIZATION/PROJECT/user-feedback/`
+                Some("0") => segments.next() == Some("projects") && segments.nth(2) == Some("user-feedback"),
+                next => next.is_some_and(is_ingest),
+            }
         }
         _ => false,
     }
@@ -84,10 +89,19 @@ mod tests {
 
     #[test]
     fn health_and_ingest_answer_under_any_name() {
-        for path in ["/_health/", "/livez", "/api/7/envelope/", "/api/store/", "/api/tunnel/", "/tunnel"] {
+        for path in [
+            "/_health/",
+            "/livez",
+            "/api/7/envelope/",
+            "/api/store/",
+            "/api/tunnel/",
+            "/tunnel",
+            "/api/embed/error-page/",
+            "/api/0/projects/acme/web/user-feedback/",
+        ] {
             assert!(is_exempt(path), "{path}");
         }
-        for path in ["/", "/api/0/projects/", "/login/", "/api/"] {
+        for path in ["/", "/api/0/projects/", "/api/0/projects/acme/user-feedback/", "/login/", "/api/"] {
             assert!(!is_exempt(path), "{path}");
         }
     }

@@ -38,7 +38,8 @@ impl ClientInfo {
     /// Works out the caller from the connection's `peer` and what a trusted peer says of it.
     ///
     /// `X-Forwarded-For` is read from the right, skipping trusted proxies: everything left of the first
-    /// address that is not trusted could have been written by the client itself.
+    /// address that is not trusted could have been written by the client itself. Where it says nothing, `X-Real-IP`
+    /// counts, and then `Forwarded` (RFC 7239), read the same way.
     pub fn resolve(peer: IpAddr, headers: &HeaderMap, uri: &Uri, config: &Config) -> Self {
         let peer = peer.to_canonical();
         let own_host = || {
@@ -54,7 +55,11 @@ impl ClientInfo {
             |name| text(name).and_then(|value| value.split(',').next()).map(str::trim).filter(|v| !v.is_empty());
         let connecting = first("cf-connecting-ip").and_then(parse_address);
         Self {
-            ip: connecting.or_else(|| forwarded_for(headers, config)).unwrap_or(peer),
+            ip: connecting
+                .or_else(|| nearest(x_forwarded_for(headers), config))
+                .or_else(|| first("x-real-ip").and_then(parse_address))
+                .or_else(|| nearest(forwarded(headers), config))
+                .unwrap_or(peer),
             peer,
             is_secure: first("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
             host: first("x-forwarded-host").map_or_else(own_host, str::to_owned),
@@ -91,18 +96,37 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {
-    let mut leftmost_trusted = None;
-    for value in headers.get_all("x-forwarded-for").iter().rev() {
-        for part in value.to_str().ok()?.split(',').rev() {
-            let Some(address) = parse_address(part.trim()) else { return leftmost_trusted };
-            if !config.trusts(address) {
-                return Some(address);
-            }
-            leftmost_trusted = Some(address);
+/// The first of `addresses`, the nearest ones first, that is no trusted proxy's; else the farthest of those. What cannot
+/// be read hides all behind it.
+fn nearest(addresses: impl Iterator<Item = Option<IpAddr>>, config: &Config) -> Option<IpAddr> {
+    let mut farthest_trusted = None;
+    for address in addresses {
+        let Some(address) = address else { return farthest_trusted };
+        if !config.trusts(address) {
+            return Some(address);
         }
+        farthest_trusted = Some(address);
     }
-    leftmost_trusted
+    farthest_trusted
+}
+
+fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let values = headers.get_all("x-forwarded-for").iter().rev();
+    values.flat_map(|value| value.to_str().unwrap_or_default().split(',').rev().map(|part| parse_address(part.trim())))
+}
+
+/// The `for` of each proxy's element in `Forwarded`: `for=192.0.2.60;proto=https, for="[2001:db8::1]:4711"`. An element
+/// without one, or with a name that stands for an address, cannot be read.
+fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let values = headers.get_all(header::FORWARDED).iter().rev();
+    values.flat_map(|value| {
+        // A quoted comma occurs in no address.
+        value.to_str().unwrap_or_default().split(',').rev().map(|element| {
+            let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+            let (_, address) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+            parse_address(address.trim().trim_matches('"'))
+        })
+    })
 }
 
 /// Every address that a request says it has come through, as far as its headers name any: the list of
@@ -172,6 +196,30 @@ mod tests {
         assert_eq!(ip(&[("x-forwarded-for", "unknown, 10.0.0.2")]), "10.0.0.2");
         assert_eq!(ip(&[("x-forwarded-for", "garbage")]), "127.0.0.1");
         assert_eq!(ip(&[("cf-connecting-ip", "203.0.113.8"), ("x-forwarded-for", "10.9.9.9")]), "203.0.113.8");
+    }
+
+    #[test]
+    fn x_real_ip_and_forwarded_count_where_x_forwarded_for_is_silent() {
+        let ip = |headers: &[(&'static str, &str)]| resolve("127.0.0.1", headers).ip.to_string();
+        let (real, forwarded) = (("x-real-ip", "203.0.113.7"), ("forwarded", "for=203.0.113.8"));
+        assert_eq!(ip(&[forwarded, real, ("x-forwarded-for", "203.0.113.6")]), "203.0.113.6");
+        assert_eq!(ip(&[forwarded, real]), "203.0.113.7");
+        assert_eq!(ip(&[forwarded, ("x-real-ip", "unknown")]), "203.0.113.8");
+        for (value, wanted) in [
+            ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
+            ("For=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
+            ("for=\"192.0.2.43:80\"", "192.0.2.43"),
+            ("for=6.6.6.6, for=192.0.2.43;secret=x, proto=https;for=10.0.0.2", "192.0.2.43"),
+            ("for=192.0.2.43, for=_hidden, for=10.0.0.2", "10.0.0.2"),
+            ("for=unknown", "127.0.0.1"),
+            ("proto=https", "127.0.0.1"),
+            ("for=\"", "127.0.0.1"),
+        ] {
+            assert_eq!(ip(&[("forwarded", value)]), wanted, "{value}");
+        }
+        let two = [("forwarded", "for=6.6.6.6, for=203.0.113.5"), ("forwarded", "for=10.0.0.2")];
+        assert_eq!(ip(&two), "203.0.113.5");
+        assert_eq!(resolve("203.0.113.9", &[real, forwarded]).ip.to_string(), "203.0.113.9");
     }
 
     #[test]

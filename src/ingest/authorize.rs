@@ -35,8 +35,18 @@ pub(super) async fn authorize_head(
     head: &Parts,
     project: Option<ProjectId>,
 ) -> Result<Known, Refusal> {
-    let Credentials::Key(key) = Credentials::of_request(&head.headers, &head.uri)? else {
-        return Err(Refusal::unauthorized("missing authorization information"));
-    };
+    let key = Credentials::key(&head.headers, &head.uri, None)?;
     authorize(app, edge, &key, project).await
+}
+
+/// As [`authorize_head`], where the path may name the key, too.
+pub(super) async fn authorize_by_path(
+    app: &App,
+    edge: &Edge,
+    head: &Parts,
+    key: Option<&str>,
+    project: ProjectId,
+) -> Result<Known, Refusal> {
+    let key = Credentials::key(&head.headers, &head.uri, key)?;
+    authorize(app, edge, &key, Some(project)).await
 }

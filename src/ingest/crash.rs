@@ -1,20 +1,21 @@
 //! `POST /api/{project}/minidump/` and `/unreal/{key}/`: what crash reporters send. Each becomes a fatal event; the files
-//! are counted, and nothing keeps them.
+//! are kept with it, as far as they are not too large.
 //!
 //! Crash reporters try for ever what is answered 429, so nothing here is: what a limit holds back is counted, and
 //! answered as if it was kept.
 
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use super::accept::{IncomingEvent, NOT_KEPT, Reception, accept};
-use super::authorize::{authorize, authorize_head};
+use super::accept::{IncomingEvent, Reception, accept_all};
+use super::authorize::{authorize_by_path, authorize_head};
 use super::counters::TOTALS;
 use super::edge::Edge;
+use super::files::{content_type, file};
+use super::kept::{ATTACHMENT, KeptItems};
 use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
 use super::{body, decompress};
@@ -22,8 +23,8 @@ use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
 use crate::protocol::{
-    Category, Crash, Outcome, Part, PublicKey, boundary_of, crash_event, event_of_form, parse_multipart, read_msgpack,
-    read_msgpack_stream,
+    Category, Crash, Item, ItemHeader, Outcome, Part, boundary_of, crash_event, event_of_form, parse_multipart,
+    read_msgpack, read_msgpack_stream,
 };
 
 /// The field of the form that holds the dump.
@@ -39,6 +40,14 @@ const BREADCRUMB_FILE_2: &str = "__sentry-breadcrumb2";
 /// How a minidump begins, or one that is packed: gzip, xz, bzip2, zstd.
 const MAGIC: &[&[u8]] = &[b"MDMP", b"PMDM", b"\x1f\x8b", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd"];
 
+/// What a minidump is among an event's files, and what it is called if nobody says.
+const MINIDUMP_KIND: &str = "event.minidump";
+const MINIDUMP_TYPE: &str = "application/x-dmp";
+const MINIDUMP_NAME: &str = "minidump.dmp";
+
+/// What the archive of Unreal Engine is called, which is named nowhere.
+const UNREAL_NAME: &str = "unreal_crash";
+
 const INVALID: &str = "invalid minidump";
 
 /// Characters of the name that Unreal Engine gives a user.
@@ -48,7 +57,7 @@ const MAX_USER: usize = 128;
 #[derive(Debug, Default)]
 struct Found {
     event: Map<String, Value>,
-    files: u64,
+    files: Vec<Item>,
 }
 
 /// Takes a minidump in, alone or in a form.
@@ -61,7 +70,7 @@ pub(super) async fn receive_minidump(
     let (head, body) = request.into_parts();
     let known = match authorize_head(app, edge, &head, Some(project)).await {
         Ok(known) => known,
-        Err(refusal) => return Err(body::refuse(&head.headers, body, never_429(refusal)).await),
+        Err(refusal) => return Err(body::refuse(&head.headers, body, refusal.never_429()).await),
     };
     let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
     let plain = decompress::decompress(&head.headers, body).await?;
@@ -81,13 +90,9 @@ pub(super) async fn receive_unreal(
     request: Request,
 ) -> Result<Accepted, Refusal> {
     let (head, body) = request.into_parts();
-    let admitted = match PublicKey::parse(key) {
-        Some(key) => authorize(app, edge, &key, Some(project)).await,
-        None => Err(Refusal::bad_request("invalid project key", "a key is 32 hexadecimal digits")),
-    };
-    let known = match admitted {
+    let known = match authorize_by_path(app, edge, &head, Some(key), project).await {
         Ok(known) => known,
-        Err(refusal) => return Err(body::refuse(&head.headers, body, never_429(refusal)).await),
+        Err(refusal) => return Err(body::refuse(&head.headers, body, refusal.never_429()).await),
     };
     let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
     if body.is_empty() {
@@ -97,43 +102,31 @@ pub(super) async fn receive_unreal(
     if let Some(user) = user_of_query(head.uri.query().unwrap_or_default()) {
         event.insert("user".to_owned(), json!({ "id": user }));
     }
-    keep(edge, &known, &head, Crash::Unreal, Found { event, files: 1 }).await
+    let files = vec![crash_file(UNREAL_NAME, None, None, body)];
+    keep(edge, &known, &head, Crash::Unreal, Found { event, files }).await
 }
 
 async fn keep(edge: &Edge, known: &Known, head: &Parts, crash: Crash, found: Found) -> Result<Accepted, Refusal> {
     let mut reception = Reception::now(known.project_id, &head.headers, head.extensions.get::<ClientInfo>());
     let given = found.event.get("event_id").and_then(Value::as_str).and_then(EventId::parse);
     let event_id = given.filter(|id| !id.0.is_nil()).unwrap_or_else(EventId::random);
-    let mut event = None;
+    let (mut event, mut kept) = (None, KeptItems::default());
     if let Err(reason) = reception.admit(edge, known, Category::Error, 1) {
         // Its files go with it.
-        reception.count(Category::Attachment, Outcome::RateLimited, reason, found.files);
+        let files = u64::try_from(found.files.len()).unwrap_or(u64::MAX);
+        reception.count(Category::Attachment, Outcome::RateLimited, reason, files);
     } else {
-        if reception.admit(edge, known, Category::Attachment, found.files).is_ok() {
-            reception.drop(Category::Attachment, NOT_KEPT, found.files);
-        }
+        kept.take_files(edge, known, &mut reception, found.files);
         let payload = Value::Object(crash_event(crash, found.event)).to_string().into();
         event = Some(IncomingEvent { event_id, sent_at: None, payload });
     }
     let has_event = event.is_some();
-    accept(edge, reception, event).await.map_err(never_429)?;
+    let files = kept.into_incoming(Some(event_id), None);
+    accept_all(edge, reception, event, files).await.map_err(Refusal::never_429)?;
     if has_event {
         TOTALS.event();
     }
     Ok(Accepted::Crash(event_id))
-}
-
-/// Without room, a crash reporter is told that we are away.
-fn never_429(refusal: Refusal) -> Refusal {
-    if refusal.status() == StatusCode::TOO_MANY_REQUESTS {
-        return Refusal::unavailable("no room to keep events at the moment");
-    }
-    refusal
-}
-
-fn content_type(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default().to_owned()
 }
 
 fn read_minidump(content_type: &str, body: &Bytes) -> Result<Found, Refusal> {
@@ -143,7 +136,7 @@ fn read_minidump(content_type: &str, body: &Bytes) -> Result<Found, Refusal> {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if matches!(essence.as_str(), "application/octet-stream" | "application/x-dmp") {
         check_magic(body)?;
-        return Ok(Found { event: Map::new(), files: 1 });
+        return Ok(Found { event: Map::new(), files: vec![minidump(None, body.clone())] });
     }
     let no_form = || Refusal::bad_request("invalid multipart", "the body is neither a form nor a minidump by its type");
     let boundary = boundary_of(content_type).ok_or_else(no_form)?;
@@ -155,7 +148,7 @@ fn read_minidump(content_type: &str, body: &Bytes) -> Result<Found, Refusal> {
     let mut known = Map::new();
     let mut breadcrumbs = Vec::new();
     let mut fields = Vec::new();
-    let mut files = 0;
+    let mut files = Vec::new();
     for part in parts {
         match part.filename.as_deref().unwrap_or(&part.name) {
             EVENT_FILE => {
@@ -164,7 +157,8 @@ fn read_minidump(content_type: &str, body: &Bytes) -> Result<Found, Refusal> {
                 }
             }
             BREADCRUMB_FILE_1 | BREADCRUMB_FILE_2 => breadcrumbs.extend(read_msgpack_stream(&part.content)),
-            _ if part.filename.is_some() || part.name == MINIDUMP_FIELD => files += 1,
+            _ if part.name == MINIDUMP_FIELD => files.push(minidump(part.filename, unnested(part.content))),
+            _ if part.filename.is_some() => files.push(file(part)),
             _ => fields.push((part.name, String::from_utf8_lossy(&part.content).into_owned())),
         }
     }
@@ -174,6 +168,35 @@ fn read_minidump(content_type: &str, body: &Bytes) -> Result<Found, Refusal> {
         known.insert("breadcrumbs".to_owned(), Value::Array(breadcrumbs));
     }
     Ok(Found { event: event_of_form(known, fields), files })
+}
+
+fn minidump(filename: Option<String>, content: Bytes) -> Item {
+    let name = filename.filter(|name| !name.is_empty()).unwrap_or_else(|| MINIDUMP_NAME.to_owned());
+    crash_file(&name, Some(MINIDUMP_TYPE), Some(MINIDUMP_KIND), content)
+}
+
+fn crash_file(name: &str, content_type: Option<&str>, kind: Option<&str>, payload: Bytes) -> Item {
+    let header = ItemHeader {
+        filename: Some(name.to_owned()),
+        content_type: content_type.map(str::to_owned),
+        attachment_type: kind.map(str::to_owned),
+        ..ItemHeader::default()
+    };
+    Item { item_type: ATTACHMENT.to_owned(), header, payload }
+}
+
+/// True for an item of an envelope that is a crash's dump: without an event beside it, one is made.
+pub(super) fn kind_of_item(item: &Item) -> Option<Crash> {
+    match (item.item_type.as_str(), item.header.attachment_type.as_deref()) {
+        ("unreal_report", _) => Some(Crash::Unreal),
+        (ATTACHMENT, Some(MINIDUMP_KIND)) => Some(Crash::Minidump),
+        _ => None,
+    }
+}
+
+/// The event of a crash that came without one.
+pub(super) fn event_without_details(crash: Crash) -> Bytes {
+    Value::Object(crash_event(crash, Map::new())).to_string().into()
 }
 
 /// When a breadcrumb was left: all are written in one form, which sorts as it is.
@@ -217,17 +240,30 @@ mod tests {
         found.map_err(|refusal| refusal.status().as_u16())
     }
 
+    fn names(files: &[Item]) -> Vec<(&str, Option<&str>, &str)> {
+        files
+            .iter()
+            .map(|file| {
+                let ItemHeader { filename, attachment_type, .. } = &file.header;
+                (filename.as_deref().unwrap(), attachment_type.as_deref(), str::from_utf8(&file.payload).unwrap())
+            })
+            .collect()
+    }
+
     #[test]
     fn a_minidump_comes_alone_in_a_form_or_in_a_form_in_a_form() {
-        assert_eq!(read("application/x-dmp", "MDMP…").unwrap().files, 1);
+        let alone = read("application/x-dmp", "MDMP…").unwrap().files;
+        assert_eq!(names(&alone), [("minidump.dmp", Some("event.minidump"), "MDMP…")]);
         let form = format!(
             "{DUMP}MDMP\r\n--B\r\nContent-Disposition: form-data; name=\"sentry[release]\"\r\n\r\n1.0\r\n--B\r\n\
              Content-Disposition: form-data; name=\"log\"; filename=\"a.log\"\r\n\r\nlines\r\n--B--\r\n"
         );
         let found = read("multipart/form-data; boundary=B", &form).unwrap();
-        assert_eq!((found.files, Value::Object(found.event)), (2, json!({"release": "1.0"})));
+        let files = [("a.dmp", Some("event.minidump"), "MDMP"), ("a.log", None, "lines")];
+        assert_eq!((names(&found.files), Value::Object(found.event)), (files.to_vec(), json!({"release": "1.0"})));
         let inner = "--C\r\nContent-Disposition: form-data; name=\"upload_file_minidump\"\r\n\r\nMDMP\r\n--C--";
-        assert_eq!(read("multipart/form-data; boundary=B", &format!("{DUMP}{inner}\r\n--B--")).unwrap().files, 1);
+        let nested = read("multipart/form-data; boundary=B", &format!("{DUMP}{inner}\r\n--B--")).unwrap().files;
+        assert_eq!(names(&nested), [("a.dmp", Some("event.minidump"), "MDMP")]);
     }
 
     #[test]
@@ -247,7 +283,10 @@ mod tests {
         ];
         let found = read_minidump("multipart/form-data; boundary=B", &body.concat().into()).unwrap();
         let times = ["2024", "2025", "2026"].map(|time| json!({"timestamp": time}));
-        assert_eq!((found.files, Value::Object(found.event)), (1, json!({"release": "1.0", "breadcrumbs": times})));
+        assert_eq!(
+            (found.files.len(), Value::Object(found.event)),
+            (1, json!({"release": "1.0", "breadcrumbs": times}))
+        );
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! Finds the project key among the many places where clients put it.
+//!
+//! The forms are numbered as in the tests; the sixth, a DSN in an envelope's header, is the envelope's to read.
 
 use axum::http::{HeaderMap, Uri, header};
 use base64::Engine;
@@ -6,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded;
 
 use super::reply::Refusal;
-use crate::protocol::{PublicKey, parse_sentry_auth};
+use crate::protocol::{Dsn, PublicKey, parse_sentry_auth};
 
 /// What a request's head says of its sender.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    /// Looks at, in this order: `X-Sentry-Auth`, `Authorization` (`Sentry` or `Basic`), the query. The first
+    /// Looks at, in this order: `X-Sentry-Auth`, `Authorization` (`Sentry`, `Basic` or `DSN`), the query. The first
     /// that yields a key decides; keys that differ are refused.
     pub(super) fn of_request(headers: &HeaderMap, uri: &Uri) -> Result<Self, Refusal> {
         let texts = |name: &'static str| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
@@ -32,7 +34,7 @@ impl Credentials {
         let of_authorization = texts(header::AUTHORIZATION.as_str()).map(key_of_authorization);
         for key in of_header.chain(of_authorization).chain(of_query).flatten() {
             match &found {
-                Some(first) if *first != key => return Err(Refusal::unauthorized("credentials contradict each other")),
+                Some(first) if *first != key => return Err(contradiction()),
                 _ => found = Some(key),
             }
         }
@@ -40,13 +42,31 @@ impl Credentials {
             return Ok(Self::Key(key));
         }
         if names_a_key || texts("x-sentry-auth").any(|text| text.contains("_key=")) {
-            return Err(Refusal::bad_request("invalid project key", "a key is 32 hexadecimal digits"));
+            return Err(no_key());
         }
         if headers.contains_key("x-sentry-auth") {
             return Err(Refusal::unauthorized("invalid X-Sentry-Auth header"));
         }
         Ok(Self::None)
     }
+
+    /// The key of a request whose path may name one, too.
+    pub(super) fn key(headers: &HeaderMap, uri: &Uri, of_path: Option<&str>) -> Result<PublicKey, Refusal> {
+        let of_path = of_path.map(|text| PublicKey::parse(text).ok_or_else(no_key)).transpose()?;
+        match (of_path, Self::of_request(headers, uri)?) {
+            (Some(one), Self::Key(other)) if one != other => Err(contradiction()),
+            (Some(key), _) | (None, Self::Key(key)) => Ok(key),
+            (None, Self::None) => Err(Refusal::unauthorized("missing authorization information")),
+        }
+    }
+}
+
+fn contradiction() -> Refusal {
+    Refusal::unauthorized("credentials contradict each other")
+}
+
+fn no_key() -> Refusal {
+    Refusal::bad_request("invalid project key", "a key is 32 hexadecimal digits")
 }
 
 fn keys_of_query(query: &str) -> impl Iterator<Item = String> {
@@ -61,6 +81,9 @@ fn key_of_authorization(value: &str) -> Option<PublicKey> {
         let decoded = STANDARD.decode(rest.trim()).ok()?;
         // The key is the user; what follows a colon is a password or a flag.
         return PublicKey::parse(std::str::from_utf8(&decoded).ok()?);
+    }
+    if scheme.eq_ignore_ascii_case("dsn") {
+        return Dsn::parse(rest).map(|dsn| dsn.public_key);
     }
     parse_sentry_auth(value).map(|auth| auth.key)
 }
@@ -130,6 +153,35 @@ mod tests {
             assert_eq!(read(&[], &format!("/?{query}")), Ok(key(KEY)), "{query}");
         }
         assert_eq!(read(&[], "/?sentry_key="), Ok(Credentials::None));
+    }
+
+    #[test]
+    fn form_5_the_path() {
+        let read = |headers: &[(&'static str, String)], uri: &str, of_path| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            let key = Credentials::key(&map, &uri.parse().unwrap(), of_path);
+            key.map(|key| key.to_string()).map_err(|refusal| refusal.status().as_u16())
+        };
+        let same = format!("/?sentry_key={KEY}");
+        for of_path in [KEY, DASHED] {
+            assert_eq!(read(&[], "/", Some(of_path)), Ok(KEY.to_owned()));
+            assert_eq!(read(&[], &same, Some(of_path)), Ok(KEY.to_owned()));
+        }
+        assert_eq!(read(&[], &same, None), Ok(KEY.to_owned()));
+        assert_eq!(read(&[], &same, Some(OTHER)), Err(401));
+        assert_eq!(read(&[], "/", Some("short")), Err(400));
+        assert_eq!(read(&[], "/", None), Err(401));
+    }
+
+    #[test]
+    fn user_feedback_may_come_with_the_whole_dsn() {
+        let header = |text: String| [("authorization", text)];
+        assert_eq!(read(&header(format!("DSN https://{KEY}@example.com/1")), "/"), Ok(key(KEY)));
+        assert_eq!(read(&header(format!("dsn http://{KEY}:x@example.com/errors/1")), "/"), Ok(key(KEY)));
+        assert_eq!(read(&header("DSN nonsense".to_owned()), "/"), Ok(Credentials::None));
     }
 
     #[test]

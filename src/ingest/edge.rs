@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::canary;
 use super::key_cache::KeyCache;
 use super::limit::Limits;
+use super::mismatch::Mismatches;
 use super::spool::{Spool, SpoolState};
 use crate::app::App;
 
@@ -15,6 +16,7 @@ pub struct Edge {
     pub(super) keys: Arc<KeyCache>,
     pub(super) limits: Arc<Limits>,
     pub(super) spool: Spool,
+    pub(super) mismatches: Mismatches,
 }
 
 /// The spool's numbers.
@@ -36,7 +38,7 @@ impl Edge {
         keys.start(app.db.clone());
         let limits = Arc::new(Limits::new());
         limits.start(app.queue.counters());
-        Ok(Arc::new(Self { keys, limits, spool }))
+        Ok(Arc::new(Self { keys, limits, spool, mismatches: Mismatches::default() }))
     }
 
     /// Sends a canary now and then, from now on until this is dropped.

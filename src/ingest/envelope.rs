@@ -11,14 +11,14 @@ use super::counters::TOTALS;
 use super::credentials::Credentials;
 use super::edge::Edge;
 use super::head::{self, PayloadId};
-use super::kept::{self, KeptItems};
+use super::kept::{self, ATTACHMENT, KeptItems};
 use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
-use super::{body, client_report, decompress, security};
+use super::{body, client_report, crash, decompress, security};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Dsn, Envelope, Item, Outcome, PublicKey, parse_envelope};
+use crate::protocol::{Category, Crash, Dsn, Envelope, Item, Outcome, PublicKey, parse_envelope};
 
 /// Types of items that are accepted and counted, and not kept.
 const KNOWN_TYPES: &[&str] = &[
@@ -46,7 +46,6 @@ const KNOWN_TYPES: &[&str] = &[
     "statsd",
     "trace_metric",
     "transaction",
-    "unreal_report",
     "user_report",
 ];
 
@@ -69,7 +68,7 @@ pub(super) const NEED_AN_ID: &[&str] = &[
 const MAX_COUNTED: u64 = 10_000;
 
 /// Items that go with their envelope's event: without it they are of no use to anybody.
-const DEPENDENT: &[&str] = &["attachment", "form_data", "profile", "user_report"];
+const DEPENDENT: &[&str] = &["attachment", "form_data", "profile", "unreal_report", "user_report"];
 
 /// Takes one envelope in.
 pub(super) async fn receive(app: &App, edge: &Edge, project: ProjectId, request: Request) -> Result<Accepted, Refusal> {
@@ -79,14 +78,16 @@ pub(super) async fn receive(app: &App, edge: &Edge, project: ProjectId, request:
         Err(refusal) => return Err(body::refuse(&head.headers, body, refusal).await),
     };
     let client = head.extensions.get::<ClientInfo>();
-    if let Some(refusal) = refuse_unread(edge, known.as_ref(), &head.headers, client).await {
+    let admitted = known.as_ref().map(|(_, known)| known);
+    if let Some(refusal) = refuse_unread(edge, admitted, &head.headers, client).await {
         return Err(body::refuse(&head.headers, body, refusal).await);
     }
     let (body, _room) = body::read(&head.headers, body, app.config.max_upload_bytes).await?;
     let reception = Reception::now(project, &head.headers, client);
     let plain = decompress::decompress(&head.headers, body).await?;
     let envelope = parse(&plain.bytes)?;
-    let known = if let Some(known) = known {
+    let known = if let Some((key, known)) = known {
+        edge.mismatches.check(&key, project, envelope.header.dsn.as_deref());
         known
     } else {
         let missing = || Refusal::unauthorized("missing authorization information");
@@ -97,9 +98,17 @@ pub(super) async fn receive(app: &App, edge: &Edge, project: ProjectId, request:
 }
 
 /// Before a body is taken in, the key must be good, if the request's head has one.
-async fn admit(app: &App, edge: &Edge, project: ProjectId, head: &Parts) -> Result<Option<Known>, Refusal> {
+async fn admit(
+    app: &App,
+    edge: &Edge,
+    project: ProjectId,
+    head: &Parts,
+) -> Result<Option<(PublicKey, Known)>, Refusal> {
     match Credentials::of_request(&head.headers, &head.uri)? {
-        Credentials::Key(key) => authorize(app, edge, &key, Some(project)).await.map(Some),
+        Credentials::Key(key) => {
+            let known = authorize(app, edge, &key, Some(project)).await?;
+            Ok(Some((key, known)))
+        }
         Credentials::None => Ok(None),
     }
 }
@@ -138,6 +147,77 @@ fn tunnelled_key(envelope: &Envelope) -> Option<PublicKey> {
     envelope.header.dsn.as_deref().and_then(Dsn::parse).map(|dsn| dsn.public_key)
 }
 
+/// What has been found in an envelope so far.
+#[derive(Default)]
+struct Found {
+    /// From the envelope's header, else from the first item that has one.
+    id: Option<EventId>,
+    event: Option<Item>,
+    /// A dump that makes an event, if none comes with it.
+    crash: Option<Crash>,
+    needs_id: bool,
+    /// Something has been let through.
+    takes_any: bool,
+    /// The limit that holds the event back.
+    held_back: Option<&'static str>,
+    kept: KeptItems,
+}
+
+impl Found {
+    fn take(&mut self, edge: &Edge, known: &Known, reception: &mut Reception, item: Item) -> Result<(), Refusal> {
+        let name = item.item_type.as_str();
+        self.needs_id |= NEED_AN_ID.contains(&name);
+        let is_event = matches!(name, "event" | "security") && self.event.is_none();
+        let (given, other_kind) =
+            if is_event || matches!(name, "feedback" | "transaction") { look_at(&item.payload) } else { (None, None) };
+        self.id = self.id.or(given);
+        let crash = crash::kind_of_item(&item);
+        let category = match crash {
+            Some(_) => Category::Attachment,
+            None => other_kind.unwrap_or_else(|| Category::of_item_type(name)),
+        };
+        if let Some(reason) = self.held_back.filter(|_| DEPENDENT.contains(&name)) {
+            reception.count(category, Outcome::RateLimited, reason, 1);
+            return Ok(());
+        }
+        if let Err(reason) = reception.admit(edge, known, category, quantity(&item)) {
+            if is_event {
+                self.held_back = Some(reason);
+            }
+            return Ok(());
+        }
+        let kept_type = if crash.is_some() { Some(ATTACHMENT) } else { kept::type_of(name, other_kind) };
+        if let Some(item_type) = kept_type {
+            self.crash = self.crash.or(crash);
+            self.takes_any |= self.kept.take_counted(reception, item_type, category, item);
+            return Ok(());
+        }
+        self.takes_any = true;
+        match other_kind {
+            None if is_event => self.event = Some(item),
+            Some(category) => {
+                TOTALS.other_item();
+                reception.drop(category, NOT_KEPT, 1);
+            }
+            None if name == "raw_security" => security::take_item(reception, &item)?,
+            None => count_unkept(reception, &item),
+        }
+        Ok(())
+    }
+
+    /// Makes the event of a dump that came without one, as far as limits let it through.
+    fn make_event_of_crash(&mut self, edge: &Edge, known: &Known, reception: &mut Reception) {
+        let alone = self.event.is_none() && self.held_back.is_none();
+        let Some(crash) = self.crash.filter(|_| alone) else { return };
+        if reception.admit(edge, known, Category::Error, 1).is_ok() {
+            let payload = crash::event_without_details(crash);
+            // The first of those made here has the id that is told.
+            reception.made.insert(0, IncomingEvent { event_id: EventId::random(), sent_at: None, payload });
+            self.takes_any = true;
+        }
+    }
+}
+
 async fn take_items(
     edge: &Edge,
     known: &Known,
@@ -152,51 +232,12 @@ async fn take_items(
         // First what decides about the others.
         items.sort_by_key(|item| DEPENDENT.contains(&item.item_type.as_str()));
     }
-    let mut id = header.event_id;
-    let mut event: Option<Item> = None;
-    let mut needs_id = false;
-    let mut takes_any = false;
-    let mut event_is_held_back: Option<&'static str> = None;
-    let mut kept = KeptItems::default();
+    let mut found = Found { id: header.event_id, ..Found::default() };
     for item in items {
-        let name = item.item_type.as_str();
-        needs_id |= NEED_AN_ID.contains(&name);
-        let is_event = matches!(name, "event" | "security") && event.is_none();
-        let (given, other_kind) =
-            if is_event || matches!(name, "feedback" | "transaction") { look_at(&item.payload) } else { (None, None) };
-        id = id.or(given);
-        let category = other_kind.unwrap_or_else(|| Category::of_item_type(name));
-        if let Some(reason) = event_is_held_back.filter(|_| DEPENDENT.contains(&name)) {
-            reception.count(category, Outcome::RateLimited, reason, 1);
-            continue;
-        }
-        if let Err(reason) = reception.admit(edge, known, category, quantity(&item)) {
-            if is_event {
-                event_is_held_back = Some(reason);
-            }
-            continue;
-        }
-        if let Some(item_type) = kept::type_of(name, other_kind) {
-            if !kept.take(item_type, item) {
-                reception.drop(category, "too_large", 1);
-                continue;
-            }
-            takes_any = true;
-            TOTALS.other_item();
-            reception.count(category, Outcome::Accepted, "", 1);
-            continue;
-        }
-        takes_any = true;
-        match other_kind {
-            None if is_event => event = Some(item),
-            Some(category) => {
-                TOTALS.other_item();
-                reception.drop(category, NOT_KEPT, 1);
-            }
-            None if name == "raw_security" => security::take_item(&mut reception, &item)?,
-            None => count_unkept(&mut reception, &item),
-        }
+        found.take(edge, known, &mut reception, item)?;
     }
+    found.make_event_of_crash(edge, known, &mut reception);
+    let Found { mut id, event, needs_id, takes_any, kept, .. } = found;
     if !takes_any && !reception.limits.is_empty() {
         return Err(refuse_limited(edge, reception).await);
     }

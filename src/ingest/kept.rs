@@ -3,14 +3,17 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 
-use super::accept::{IncomingItem, MAX_EVENT_BYTES};
+use super::accept::{IncomingItem, MAX_EVENT_BYTES, Reception};
+use super::counters::TOTALS;
+use super::edge::Edge;
 use super::envelope::NEED_AN_ID;
+use super::key_cache::Known;
 use super::reply::Refusal;
 use crate::ids::EventId;
-use crate::protocol::{Category, Item, ItemHeader, StampedItem};
+use crate::protocol::{Category, Item, ItemHeader, Outcome, StampedItem};
 
 /// A file that goes with an event.
-const ATTACHMENT: &str = "attachment";
+pub(super) const ATTACHMENT: &str = "attachment";
 
 /// Largest file, how many of them an envelope may have, and how large they may be together. Below what a frame of the spool
 /// holds, and what a Redis of 32 MB takes beside all else.
@@ -33,7 +36,7 @@ pub(super) struct KeptItems {
 
 impl KeptItems {
     /// Takes one in; false when it is too large, or one file too many.
-    pub(super) fn take(&mut self, item_type: &'static str, item: Item) -> bool {
+    fn take(&mut self, item_type: &'static str, item: Item) -> bool {
         let limit = max_bytes(item_type);
         let is_too_large = item.payload.len() > limit;
         if item_type == ATTACHMENT && !is_too_large {
@@ -46,6 +49,43 @@ impl KeptItems {
         }
         self.items.push((item_type, if item_type == ATTACHMENT { with_header(&item) } else { item.payload }));
         true
+    }
+
+    /// Takes files in as far as the key's limits and their own let them, and counts each.
+    pub(super) fn take_files(
+        &mut self,
+        edge: &Edge,
+        known: &Known,
+        reception: &mut Reception,
+        files: impl IntoIterator<Item = Item>,
+    ) {
+        for file in files {
+            if reception.admit(edge, known, Category::Attachment, 1).is_ok() {
+                self.take_counted(reception, ATTACHMENT, Category::Attachment, file);
+            }
+        }
+    }
+
+    /// Takes one in that the key's limits let through, and counts it; false when it is too large.
+    pub(super) fn take_counted(
+        &mut self,
+        reception: &mut Reception,
+        item_type: &'static str,
+        category: Category,
+        item: Item,
+    ) -> bool {
+        if !self.take(item_type, item) {
+            reception.drop(category, "too_large", 1);
+            return false;
+        }
+        TOTALS.other_item();
+        reception.count(category, Outcome::Accepted, "", 1);
+        true
+    }
+
+    /// True when there is nothing to keep.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 
     /// The answer if nothing else was taken in, when something was too large.

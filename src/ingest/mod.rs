@@ -17,18 +17,22 @@ mod client_report;
 pub mod counters;
 mod crash;
 mod credentials;
+mod cron;
 mod decompress;
 mod edge;
 mod envelope;
+mod files;
 mod head;
 mod kept;
 mod key_cache;
 mod limit;
+mod mismatch;
 mod reply;
 mod security;
 pub mod spool;
 mod store;
 mod tunnel;
+mod user_report;
 
 use std::sync::Arc;
 
@@ -57,12 +61,19 @@ pub fn router(edge: Arc<Edge>) -> Router<Arc<App>> {
         ("/api/{project}/nel", any(network_errors)),
         ("/api/{project}/minidump", any(minidump)),
         ("/api/{project}/unreal/{key}", any(unreal)),
+        ("/api/{project}/events/{event_id}/attachments", any(files)),
+        ("/api/{project}/cron/{slug}", any(check_in)),
+        ("/api/{project}/cron/{slug}/{key}", any(check_in_by_key)),
+        ("/api/0/projects/{organization}/{project}/user-feedback", any(user_feedback)),
+        ("/api/embed/error-page", any(report_dialog)),
         ("/api/tunnel", any(tunnel)),
         ("/tunnel", any(tunnel)),
     ] {
         router = router.route(path, endpoint.clone()).route(&format!("{path}/"), endpoint);
     }
-    router.route("/api/{project}/{*rest}", any(async || Refusal::not_found().into_response())).layer(Extension(edge))
+    router
+        .route("/api/{project}/{*rest}", any(async || Refusal::not_found("no such endpoint").into_response()))
+        .layer(Extension(edge))
 }
 
 async fn envelope(
@@ -145,6 +156,87 @@ async fn unreal(
         crash::receive_unreal(&state, &edge, parse_digits(&project)?, &key, request).await
     };
     answer(request, receive).await
+}
+
+/// A path of several parts; refused only in `answer`, as [`ProjectPart`].
+type PathParts<T> = Result<Path<T>, PathRejection>;
+
+fn parts<T>(path: PathParts<T>) -> Result<T, Refusal> {
+    path.map(|Path(parts)| parts).map_err(|error| Refusal::bad_request("invalid path", error))
+}
+
+async fn files(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    path: PathParts<(String, String)>,
+    request: Request,
+) -> Response {
+    let receive = async |request| {
+        let (project, event) = parts(path)?;
+        files::receive(&state, &edge, parse_digits(&project)?, &event, request).await
+    };
+    answer(request, receive).await
+}
+
+async fn check_in(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    path: PathParts<(String, String)>,
+    request: Request,
+) -> Response {
+    let path = parts(path).map(|(project, slug)| (project, slug, None));
+    answer_check_in(&state, &edge, path, request).await
+}
+
+async fn check_in_by_key(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    path: PathParts<(String, String, String)>,
+    request: Request,
+) -> Response {
+    let path = parts(path).map(|(project, slug, key)| (project, slug, Some(key)));
+    answer_check_in(&state, &edge, path, request).await
+}
+
+async fn answer_check_in(
+    app: &App,
+    edge: &Edge,
+    path: Result<(String, String, Option<String>), Refusal>,
+    request: Request,
+) -> Response {
+    let receive = async |request| {
+        let (project, slug, key) = path?;
+        let job = cron::Job { project: parse_digits(&project)?, slug, key };
+        cron::receive(app, edge, job, request).await
+    };
+    match *request.method() {
+        Method::GET => finish(receive(request).await),
+        Method::POST | Method::OPTIONS => answer(request, receive).await,
+        _ => Refusal::neither_get_nor_post().into_response(),
+    }
+}
+
+async fn user_feedback(
+    state: State<Arc<App>>,
+    Extension(edge): Extension<Arc<Edge>>,
+    path: PathParts<(String, String)>,
+    request: Request,
+) -> Response {
+    let receive = async |request| {
+        let (organization, project) = parts(path)?;
+        user_report::receive(&state, &edge, (&organization, &project), request).await
+    };
+    answer(request, receive).await
+}
+
+async fn report_dialog(state: State<Arc<App>>, Extension(edge): Extension<Arc<Edge>>, request: Request) -> Response {
+    match *request.method() {
+        Method::GET => finish(user_report::receive_dialog(&state, &edge, request).await),
+        Method::POST | Method::OPTIONS => {
+            answer(request, async |request| user_report::receive_form(&state, &edge, request).await).await
+        }
+        _ => Refusal::neither_get_nor_post().into_response(),
+    }
 }
 
 async fn tunnel(state: State<Arc<App>>, Extension(edge): Extension<Arc<Edge>>, request: Request) -> Response {

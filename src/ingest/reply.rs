@@ -51,6 +51,16 @@ fn respond(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>)
     response
 }
 
+/// A script for pages of any origin. Its address says who is asking: for nobody's cache.
+fn respond_script(script: &'static str) -> Response {
+    let mut response = respond(StatusCode::OK, HeaderValue::from_static("text/javascript; charset=utf-8"), script);
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    response
+}
+
 /// What was sent is in the spool, or nothing of it is kept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
@@ -64,6 +74,14 @@ pub(super) enum Accepted {
     Reports,
     /// A crash: its reporter shows the id as it is, with dashes.
     Crash(EventId),
+    /// Files of an event that has come, or will.
+    Files,
+    /// A job's check-in.
+    CheckIn,
+    /// What was made, as JSON.
+    Object(String),
+    /// A script to run in a page.
+    Script(&'static str),
 }
 
 impl Accepted {
@@ -77,6 +95,10 @@ impl Accepted {
             Self::Pixel => return respond(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL),
             Self::Reports => (TEXT, String::new(), none),
             Self::Crash(id) => (TEXT, id.0.hyphenated().to_string(), none),
+            Self::Files => return respond(StatusCode::CREATED, TEXT, String::new()),
+            Self::CheckIn => return respond(StatusCode::ACCEPTED, TEXT, String::new()),
+            Self::Object(json) => (JSON, json, none),
+            Self::Script(script) => return respond_script(script),
         };
         let mut response = respond(StatusCode::OK, content_type, body);
         // Without Retry-After, which would hold back everything.
@@ -125,9 +147,14 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "the key is unknown, disabled, or not of this project")
     }
 
+    /// 403, to somebody whom we know.
+    pub(super) fn forbidden_by(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
     /// 404.
-    pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no such endpoint")
+    pub(super) fn not_found(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
     }
 
     /// 405.
@@ -178,6 +205,14 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
+    /// For senders who try for ever what is answered 429: without room, they are told that we are away.
+    pub(super) fn never_429(self) -> Self {
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            return Self::unavailable("no room to keep events at the moment");
+        }
+        self
+    }
+
     pub(super) fn into_response(self) -> Response {
         let mut body = serde_json::json!({ "detail": self.detail });
         if let (false, Some(object)) = (self.causes.is_empty(), body.as_object_mut()) {
@@ -220,6 +255,9 @@ mod tests {
             Accepted::Pixel.into_response(),
             Accepted::Reports.into_response(),
             Accepted::Crash(EventId::random()).into_response(),
+            Accepted::Files.into_response(),
+            Accepted::CheckIn.into_response(),
+            Accepted::Script("").into_response(),
             Refusal::forbidden().into_response(),
             Refusal::unavailable("x").into_response(),
         ] {
@@ -236,5 +274,6 @@ mod tests {
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()["x-sentry-rate-limits"], "60::organization:over_capacity");
         assert_eq!(response.headers()["retry-after"], "60");
+        assert_eq!(Refusal::over_capacity(60).never_429().status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

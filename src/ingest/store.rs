@@ -5,18 +5,18 @@ use axum::http::header;
 use bytes::Bytes;
 use url::form_urlencoded;
 
-use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept, refuse_limited};
+use super::accept::{IncomingEvent, IncomingItem, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept_all, refuse_limited};
 use super::authorize::authorize_head;
 use super::counters::TOTALS;
 use super::edge::Edge;
 use super::head::{self, PayloadId};
 use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
-use super::{body, decompress, envelope};
+use super::{body, decompress, envelope, kept};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Outcome, StoreBodyError, decode_store_body};
+use crate::protocol::{Category, Outcome, StampedItem, StoreBodyError, decode_store_body};
 
 const INVALID: &str = "invalid event";
 
@@ -77,7 +77,7 @@ fn data_of_query(query: &str) -> Option<Bytes> {
     Some(data.into())
 }
 
-/// Keeps the event in the body, or counts it if it is no error.
+/// Keeps the event in the body, or what it calls itself if it is no error.
 async fn take_event(edge: &Edge, known: &Known, mut reception: Reception, body: &Bytes) -> Result<EventId, Refusal> {
     let payload = unwrap_event(body)?;
     if payload.len() > MAX_EVENT_BYTES {
@@ -87,13 +87,19 @@ async fn take_event(edge: &Edge, known: &Known, mut reception: Reception, body: 
     if reception.admit(edge, known, other_kind.unwrap_or(Category::Error), 1).is_err() {
         return Err(refuse_limited(edge, reception).await);
     }
-    if let Some(category) = other_kind {
-        reception.drop(category, NOT_KEPT, 1);
-        accept(edge, reception, None).await?;
-        TOTALS.other_item();
-    } else {
-        accept(edge, reception, Some(IncomingEvent { event_id, sent_at: None, payload })).await?;
-        TOTALS.event();
+    let (mut event, mut items) = (None, Vec::new());
+    match (other_kind, kept::type_of(StampedItem::EVENT, other_kind)) {
+        (Some(category), Some(item_type)) => {
+            reception.count(category, Outcome::Accepted, "", 1);
+            items.push(IncomingItem { item_type, event_id: Some(event_id), sent_at: None, payload });
+        }
+        (Some(category), None) => reception.drop(category, NOT_KEPT, 1),
+        (None, _) => event = Some(IncomingEvent { event_id, sent_at: None, payload }),
+    }
+    accept_all(edge, reception, event, items).await?;
+    match other_kind {
+        Some(_) => TOTALS.other_item(),
+        None => TOTALS.event(),
     }
     Ok(event_id)
 }

@@ -18,6 +18,8 @@ pub struct Part {
     pub name: String,
     /// A file's name; `None` for a plain field.
     pub filename: Option<String>,
+    /// A file's MIME type.
+    pub content_type: Option<String>,
     /// What was sent.
     pub content: Bytes,
 }
@@ -73,6 +75,7 @@ pub fn parse_multipart(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Multip
         }
         let (head, length) = split_head(&rest).ok_or(MultipartError::InvalidHead(number))?;
         let (name, filename) = disposition(head).ok_or(MultipartError::InvalidHead(number))?;
+        let content_type = content_type(head);
         let _head = rest.split_to(length);
         let end = find(&rest, &delimiter).ok_or(MultipartError::UnexpectedEnd(number))?;
         let mut content = rest.split_to(end);
@@ -80,7 +83,7 @@ pub fn parse_multipart(body: &Bytes, boundary: &str) -> Result<Vec<Part>, Multip
         if content.ends_with(b"\r") {
             content.truncate(content.len() - 1);
         }
-        parts.push(Part { name, filename, content });
+        parts.push(Part { name, filename, content_type, content });
     }
     Ok(parts)
 }
@@ -99,13 +102,23 @@ fn split_head(rest: &[u8]) -> Option<(&[u8], usize)> {
 
 /// The names in `Content-Disposition`.
 fn disposition(head: &[u8]) -> Option<(String, Option<String>)> {
-    let head = String::from_utf8_lossy(head);
-    let value = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
-    })?;
+    let value = field(head, "content-disposition")?;
     let (_form_data, parameters) = value.split_once(';')?;
     Some((parameter(parameters, "name")?, parameter(parameters, "filename")))
+}
+
+/// What `Content-Type` says.
+fn content_type(head: &[u8]) -> Option<String> {
+    field(head, "content-type").map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// The value of one line of a part's head.
+fn field(head: &[u8], wanted: &str) -> Option<String> {
+    let head = String::from_utf8_lossy(head);
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case(wanted).then(|| value.to_owned())
+    })
 }
 
 /// The value of `wanted` in `name="form"; filename=x`: quoted, with backslashes before quotes, or bare.
@@ -177,6 +190,15 @@ mod tests {
         assert_eq!(parse(body), Ok(vec![part("sentry", None, "{}"), file, part("empty", None, "")]));
         assert_eq!(parse("--XX--"), Ok(vec![]));
         assert_eq!(parse("--XX\nContent-Disposition: form-data; name=a\n\nb\n--XX--"), Ok(vec![part("a", None, "b")]));
+    }
+
+    #[test]
+    fn a_file_has_a_type_of_its_own() {
+        let body = "--XX\r\nCONTENT-TYPE:  text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n--XX\r\n\
+                    Content-Type:\r\nContent-Disposition: form-data; name=b\r\n\r\n\r\n--XX--";
+        let parts = parse_multipart(&Bytes::from_static(body.as_bytes()), "XX").unwrap();
+        let types: Vec<Option<&str>> = parts.iter().map(|part| part.content_type.as_deref()).collect();
+        assert_eq!(types, [Some("text/plain; charset=utf-8"), None]);
     }
 
     #[test]

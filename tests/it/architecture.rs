@@ -37,6 +37,10 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
         &[
             "protocol",
             "http",
+            "auth::api_token",
+            "auth::permission",
+            "store::organization",
+            "store::project",
             "store::project_key",
             "store::rate_limit",
             "queue::Counters",
@@ -54,7 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
             "shutdown",
         ],
         "answers SDKs in a millisecond: a key, a stamp, the spool, which feeds the queue; what an event means is the \
-         worker's business",
+         worker's business. Users' reports may come with a token, and name their project as the API does",
     ),
     (
         "jobs",

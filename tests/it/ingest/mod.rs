@@ -3,9 +3,12 @@
 mod answers;
 mod captures;
 mod crash;
+mod cron;
+mod files;
 mod old_clients;
 mod security;
 mod tunnel;
+mod user_reports;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -16,6 +19,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use glitchbox::store::event_lookup::{self, StoredEvent};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -32,6 +36,32 @@ fn envelope(header: &str) -> String {
 async fn stored(app: &TestApp) -> Vec<StoredEvent> {
     app.drain().await;
     event_lookup::list(&app.app.db, event_lookup::Scope::Project(app.project.id), None, 100).await.unwrap().items
+}
+
+/// The rows of a query as JSON.
+async fn rows(app: &TestApp, query: &str) -> Vec<Value> {
+    let query = format!("select to_jsonb(q) from ({query}) q");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(app.database.pool()).await.unwrap()
+}
+
+/// Waits until a query gives these rows.
+async fn eventually(app: &TestApp, query: &str, wanted: &Value) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        app.drain().await;
+        let found = Value::from(rows(app, query).await);
+        if found == *wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{found} in place of {wanted}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until so many items, events among them, are accepted, counted, and whatever is to be kept of them is stored.
+async fn settled_items(app: &TestApp, accepted: i64) {
+    let counts = "select coalesce(sum(quantity), 0)::bigint as n from outcome_hourly where outcome = 'accepted'";
+    eventually(app, counts, &json!([{ "n": accepted }])).await;
 }
 
 async fn queued(app: &TestApp) -> usize {

@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use url::form_urlencoded;
 
-use super::{ID, send, stored, zlib};
+use super::{ID, rows, send, stored, zlib};
 use crate::spool::settled_ledger;
 use crate::support::TestApp;
 
@@ -53,13 +54,28 @@ async fn store_takes_envelopes_by_their_content_type() {
 }
 
 #[tokio::test]
-async fn store_answers_both_ids_and_counts_transactions() {
+async fn store_answers_both_ids_and_keeps_transactions_and_feedback() {
     let app = TestApp::start().await;
     let path = format!("/api/{}/store/?sentry_key={}", app.project.id, app.key.public_key);
-    let reply = send(&app, &path, &[], format!("{{\"event_id\":\"{ID}\",\"type\":\"transaction\"}}")).await.expect(200);
-    assert_eq!(reply.json(), serde_json::json!({ "id": ID, "event_id": ID }));
+    let trace = json!({ "trace_id": ID, "span_id": "0123456789abcdef", "op": "http.server" });
+    let now = chrono::Utc::now().timestamp();
+    let transaction = json!({ "event_id": ID, "type": "transaction", "transaction": "/cart", "start_timestamp": now - 1,
+                              "timestamp": now, "contexts": { "trace": trace } });
+    let other = "fedcba9876543210fedcba9876543210";
+    let feedback = json!({ "event_id": other, "type": "feedback", "contexts": { "feedback": { "message": "m" } } });
+    for (event, id) in [(transaction, ID), (feedback, other)] {
+        let reply = send(&app, &path, &[], event.to_string()).await.expect(200);
+        assert_eq!(reply.json(), json!({ "id": id, "event_id": id }));
+    }
     app.drain().await;
-    settled_ledger(&app, &[("accepted/transaction/", 1), ("filtered/transaction/not_kept", 1)]).await;
+    let expected =
+        [("accepted/feedback/", 1), ("accepted/transaction/", 1), ("stored/feedback/", 1), ("stored/transaction/", 1)];
+    settled_ledger(&app, &expected).await;
+    assert_eq!(
+        rows(&app, "select name, op from span where is_segment").await,
+        [json!({"name": "/cart", "op": "http.server"})]
+    );
+    assert_eq!(rows(&app, "select message from user_feedback").await, [json!({"message": "m"})]);
 }
 
 #[tokio::test]
