@@ -16,8 +16,8 @@ use crate::retention::{Kept, start_of};
 use crate::store::outcome::{self, Counted};
 use crate::store::partition::Table;
 use crate::store::{
-    self, canary_run, issue_expiry, job_run, kept_item, partition, payload_dictionary, rejected_item, session,
-    settled_ingest,
+    self, canary_run, filtered_item, issue_expiry, job_run, kept_item, partition, payload_dictionary, rejected_item,
+    session, settled_ingest,
 };
 
 /// The job's name in the beat table.
@@ -42,7 +42,7 @@ const DROP_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removed {
     /// Of what: `event_days`, `log_days`, `span_days`, `attachment_days`, `issues`, `issue_hours`, `issue_tags`, `issue_users`, `payload_dictionaries`,
-    /// `outcome_counts`, `transaction_counts`, `sessions`, `settled_receptions`, `rejected_items`, `release_sessions`,
+    /// `outcome_counts`, `transaction_counts`, `sessions`, `settled_receptions`, `filtered_items`, `rejected_items`, `release_sessions`,
     /// `release_session_counts`, `check_ins`, `user_feedback`, `canaries`, `files`.
     pub what: &'static str,
     /// How many.
@@ -117,6 +117,8 @@ pub async fn remove_all(db: &PgPool, config: &Config) -> Vec<Removed> {
     let day = kept.receptions_from;
     let receptions = in_batches(|| settled_ingest::delete_before(db, day, BATCH)).await;
     all.push(row("settled_receptions", receptions));
+    let filtered = in_batches(|| filtered_item::delete_before(db, day, BATCH)).await;
+    all.push(row("filtered_items", filtered));
     let rejected = in_batches(|| rejected_item::delete_before(db, kept.events_from, BATCH)).await;
     all.push(row("rejected_items", rejected));
     let from = start_of(kept.events_from);

@@ -17,6 +17,7 @@ mod hang_guard;
 mod job;
 mod make_partitions;
 mod prepare;
+mod project_rules;
 mod prune_notices;
 pub mod remove_files;
 pub mod runner;
@@ -25,6 +26,7 @@ mod send_tests;
 pub mod store_events;
 mod train_dictionaries;
 mod write_batch;
+mod write_filtered;
 
 pub use job::{Job, Kind, Retry};
 pub use send_tests::SendTests;

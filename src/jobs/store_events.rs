@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::hang_guard::{self, MAX_HUNG};
 use super::job::Job;
 use super::prepare::{Batch, prepare};
+use super::project_rules::Rules;
 use super::train_dictionaries::TrainDictionaries;
 use super::write_batch::Writer;
 use crate::app::App;
@@ -64,6 +65,10 @@ pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is
         () = shutdown.draining() => return Ended::InOrder,
         () = wait_for_queue(&consumer) => is_ready(),
     }
+    let mut rules = Rules::default();
+    if !rules.load(&app.db, shutdown).await {
+        return Ended::InOrder;
+    }
     let mut writing: Option<JoinHandle<()>> = None;
     let mut newcomers = Newcomers::default();
     let mut failures = Failures::default();
@@ -83,7 +88,8 @@ pub async fn run(app: &Arc<App>, mut consumer: Consumer, shutdown: &Shutdown, is
         }
         let encoders = app.encoders.current();
         let ids = entries.iter().map(|entry| entry.id.clone()).collect();
-        let batch = prepare(entries, &encoders).await;
+        let rules = rules.current(&app.db).await;
+        let batch = prepare(entries, &encoders, &rules).await;
         newcomers.notice(app, &batch, &encoders);
         finish(writing.take()).await;
         let writer = Writer { ids, ..writer.clone() };

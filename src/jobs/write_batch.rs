@@ -8,6 +8,7 @@ use chrono::Utc;
 use tokio::time::{sleep, timeout};
 
 use super::prepare::{self, Batch, Canary, Counted, Prepared, Unusable};
+use super::write_filtered::envelopes_of_dependents;
 use crate::app::App;
 use crate::protocol::{Category, Stamp, Tally};
 use crate::queue::{Entry, Settler};
@@ -54,7 +55,7 @@ pub(super) struct Writer {
 
 /// How it ended to insist.
 #[derive(Debug, PartialEq, Eq)]
-enum Insisted {
+pub(super) enum Insisted {
     /// In the database.
     Done,
     /// It will never be; why.
@@ -87,11 +88,12 @@ impl Writer {
                 return;
             }
         }
-        if !self.write_items(batch.items).await {
+        if !self.write_filtered(batch.filtered).await || !self.write_items(batch.items).await {
             return;
         }
+        let Some(events) = self.without_settled(batch.events).await else { return };
         let kept = Kept::at(Utc::now(), &self.app.config);
-        let (late, events) = batch.events.into_iter().partition(|one| kept.has_expired(one.event.received_on));
+        let (late, events) = events.into_iter().partition(|one| kept.has_expired(one.event.received_on));
         if !self.settle_late(late).await {
             return;
         }
@@ -111,8 +113,7 @@ impl Writer {
                         continue;
                     }
                     tracing::warn!(%error, events = events.len(), "a batch is taken apart to find the event at fault");
-                    let mut first: Vec<Prepared> =
-                        entries.into_iter().zip(events).map(|(entry, event)| Prepared { entry, event }).collect();
+                    let mut first: Vec<Prepared> = entries.into_iter().zip(events).map(Prepared::settled).collect();
                     parts.push(first.split_off(first.len() / 2));
                     parts.push(first);
                 }
@@ -131,7 +132,12 @@ impl Writer {
                 continue;
             }
             match self.insist("an item", || kept_item::write(&self.app.db, &items)).await {
-                Insisted::Done => self.acknowledge(entries).await,
+                Insisted::Done => {
+                    let dropped = self.insist_on_dependents(&envelopes_of_dependents(&items)).await;
+                    if !self.finish(dropped, entries).await {
+                        return false;
+                    }
+                }
                 Insisted::GivenUp => return false,
                 Insisted::Impossible(reason) => {
                     if let ([entry], [item]) = (entries.as_slice(), items.as_slice()) {
@@ -211,7 +217,11 @@ impl Writer {
     }
 
     /// Tries until it is done, or the database says that it never will be.
-    async fn insist<T, F: Future<Output = store::Result<T>>>(&self, what: &str, write: impl Fn() -> F) -> Insisted {
+    pub(super) async fn insist<T, F: Future<Output = store::Result<T>>>(
+        &self,
+        what: &str,
+        write: impl Fn() -> F,
+    ) -> Insisted {
         let (mut pause, mut faults) = (FIRST_PAUSE, 0);
         for failures in 1_u32.. {
             let Err(error) = self.ask(write()).await else { return Insisted::Done };
@@ -235,7 +245,7 @@ impl Writer {
     }
 
     /// Settles entries after [`Self::insist`]; false when the process ends first.
-    async fn finish(&self, how: Insisted, entries: Vec<Entry>) -> bool {
+    pub(super) async fn finish(&self, how: Insisted, entries: Vec<Entry>) -> bool {
         match how {
             Insisted::Done => self.acknowledge(entries).await,
             Insisted::Impossible(reason) => {
@@ -309,7 +319,7 @@ impl Writer {
     }
 
     /// An entry that is not acknowledged is given out again, and storing it again changes nothing.
-    async fn acknowledge(&self, entries: Vec<Entry>) {
+    pub(super) async fn acknowledge(&self, entries: Vec<Entry>) {
         let ids: Vec<String> = entries.into_iter().map(|entry| entry.id).collect();
         if let Err(error) = self.settler.acknowledge(ids.clone()).await {
             tracing::warn!(%error, entries = ids.len(), "stored events could not be acknowledged yet");
@@ -353,7 +363,7 @@ fn rejected_event(event: &NewEvent, detail: &str) -> RejectedItem {
 }
 
 fn unzip(part: Vec<Prepared>) -> (Vec<Entry>, Vec<NewEvent>) {
-    part.into_iter().map(|Prepared { entry, event }| (entry, event)).unzip()
+    part.into_iter().map(|Prepared { entry, event, .. }| (entry, event)).unzip()
 }
 
 /// Not the events' fault: PostgreSQL is away or busy, or its schema is not (yet) the one we know, as while a migration

@@ -2,6 +2,7 @@
 
 mod csp;
 mod derived_tags;
+pub mod filter;
 mod grouping;
 mod in_app;
 pub mod item;
@@ -14,9 +15,10 @@ mod user_agent;
 
 use chrono::{DateTime, Utc};
 
+use self::filter::Filters;
 pub use self::grouping::{Component, Explanation};
 pub use self::scrub::ScrubRules;
-use crate::protocol::{Event, EventKind, Level, Stamp};
+use crate::protocol::{Event, EventKind, Filter, FilterSettings, Level, PrivacySettings, Stamp};
 
 /// What the worker has in hand.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +68,23 @@ pub struct Processed {
     pub user: Option<String>,
 }
 
-/// Why a payload is no event.
+/// What a project wants of what is sent to it. By default: everything, without secrets.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectRules {
+    /// What is not taken in.
+    pub filters: Filters,
+    /// What is taken out.
+    pub scrub: ScrubRules,
+}
+
+impl ProjectRules {
+    /// As the settings say.
+    pub fn of(filters: &FilterSettings, privacy: &PrivacySettings) -> Self {
+        Self { filters: Filters::new(filters), scrub: ScrubRules::of(privacy) }
+    }
+}
+
+/// Why a payload becomes no event.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejected {
     /// Not JSON, or not an object.
@@ -75,6 +93,9 @@ pub enum Rejected {
     /// Could not be written as JSON.
     #[error("the event could not be written: {0}")]
     Unwritable(serde_json::Error),
+    /// The project does not want it.
+    #[error("held back by the filter {}", .0.id())]
+    Filtered(Filter),
 }
 
 /// Normalises, scrubs, describes and groups an event. Takes any bytes: what cannot be kept is noted in the event's
@@ -85,8 +106,24 @@ pub fn process(incoming: Incoming<'_>) -> Result<Processed, Rejected> {
 
 /// As [`process`], with rules of one's own on what is taken out.
 pub fn process_with(incoming: Incoming<'_>, rules: &ScrubRules) -> Result<Processed, Rejected> {
+    finish(read(incoming)?, rules)
+}
+
+/// As [`process`], as a project wants it. Who sent it has been looked at: [`Filters::of_sender`].
+pub fn process_for(incoming: Incoming<'_>, rules: &ProjectRules) -> Result<Processed, Rejected> {
+    let event = read(incoming)?;
+    match rules.filters.of_event(&event) {
+        Some(filter) => Err(Rejected::Filtered(filter)),
+        None => finish(event, &rules.scrub),
+    }
+}
+
+fn read(incoming: Incoming<'_>) -> Result<Event, Rejected> {
     let payload = lenient_json::parse_object(incoming.payload).map_err(Rejected::NotAnObject)?;
-    let mut event = normalise::normalise(payload, incoming.stamp);
+    Ok(normalise::normalise(payload, incoming.stamp))
+}
+
+fn finish(mut event: Event, rules: &ScrubRules) -> Result<Processed, Rejected> {
     // Before anything is made from it, so that no secret gets into a title, a tag or a hash.
     scrub::scrub(&mut event, rules);
     title::describe(&mut event);

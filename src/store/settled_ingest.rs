@@ -24,6 +24,20 @@ pub async fn note(db: &mut PgConnection, mut receptions: Vec<(NaiveDate, Uuid)>)
     Ok(noted.into_iter().collect())
 }
 
+/// Which of these receptions are noted.
+pub async fn known(db: impl PgExecutor<'_>, receptions: &[(NaiveDate, Uuid)]) -> Result<HashSet<Uuid>> {
+    let (days, ids): (Vec<NaiveDate>, Vec<Uuid>) = receptions.iter().copied().unzip();
+    let known: Vec<Uuid> = sqlx::query_scalar(
+        "select s.ingest_id from unnest($1::date[], $2::uuid[]) as n (received_on, ingest_id)
+         join settled_ingest s on s.received_on = n.received_on and s.ingest_id = n.ingest_id",
+    )
+    .bind(days)
+    .bind(ids)
+    .fetch_all(db)
+    .await?;
+    Ok(known.into_iter().collect())
+}
+
 /// Removes at most `limit` notes made before `day`; says how many went.
 pub async fn delete_before(db: impl PgExecutor<'_>, day: NaiveDate, limit: i64) -> Result<u64> {
     let done = sqlx::query(

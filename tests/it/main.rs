@@ -20,6 +20,8 @@ mod beat;
 #[cfg(test)]
 mod dictionary;
 #[cfg(test)]
+mod filters;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod ingest;

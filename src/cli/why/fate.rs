@@ -39,6 +39,8 @@ pub(super) enum State {
     Delayed { due_at: Option<DateTime<Utc>> },
     /// It was given up.
     DeadLetter { reason: String },
+    /// It was accepted, and a filter of its project held it back.
+    Filtered { category: String, reason: String },
     /// It was accepted and could not be stored.
     Rejected { category: String, reason: String, detail: String },
 }
@@ -81,6 +83,9 @@ impl Fate {
             State::Delayed { due_at: Some(due) } => format!("is to be tried again at {}", clock(*due)),
             State::Delayed { due_at: None } => "is to be tried again".to_owned(),
             State::DeadLetter { reason } => format!("is among the dead letters: {reason}"),
+            State::Filtered { category, reason } => {
+                format!("was accepted and filtered: {reason} ({category}); the project's inbound filters say so")
+            }
             State::Rejected { category, reason, detail } => {
                 format!("was accepted and could not be stored: {category}, {reason}: {detail}")
             }
@@ -92,7 +97,8 @@ impl Fate {
 
 /// The spool keeps what is stored for a moment longer: that is no fate of its own.
 pub(super) fn drop_remains(fates: &mut Vec<Fate>) {
-    let settled = |fate: &&Fate| matches!(fate.state, State::Stored { .. } | State::Rejected { .. });
+    let settled =
+        |fate: &&Fate| matches!(fate.state, State::Stored { .. } | State::Rejected { .. } | State::Filtered { .. });
     let settled: Vec<ProjectId> = fates.iter().filter(settled).map(|fate| fate.project_id).collect();
     fates.retain(|fate| !matches!(fate.state, State::Spooled) || !settled.contains(&fate.project_id));
 }

@@ -25,7 +25,7 @@ use crate::protocol::StampedItem;
 use crate::queue::{Find, Producer, Queue};
 use crate::store::ledger::{self, LedgerTotal};
 use crate::store::outcome::{Outcome, hour_of};
-use crate::store::{event_lookup, issue_search, pool, project, rejected_item};
+use crate::store::{event_lookup, filtered_item, issue_search, pool, project, rejected_item};
 
 /// Most entries of the queue that are looked at.
 const MAX_ENTRIES: u64 = 200_000;
@@ -141,7 +141,7 @@ async fn connect(config: Config) -> anyhow::Result<Instance> {
     Ok(Instance { db: pool::connect(&config)?, config })
 }
 
-/// What the tables say: stored, rejected.
+/// What the tables say: stored, filtered, rejected.
 async fn in_database(instance: &Instance, event: EventId) -> anyhow::Result<Vec<Fate>> {
     let db = &instance.db;
     let mut fates = Vec::new();
@@ -156,6 +156,10 @@ async fn in_database(instance: &Instance, event: EventId) -> anyhow::Result<Vec<
         let stored = event_lookup::by_id(db, found.project_id, event).await.ok().flatten();
         let why = stored.map(|stored| explain(&stored.event));
         fates.push(Fate::new(found.project_id, found.received_at, state).grouped_by(why));
+    }
+    for item in filtered_item::of_event(db, event).await? {
+        let state = State::Filtered { category: item.category, reason: item.reason };
+        fates.push(Fate::new(item.project_id, item.received_at, state));
     }
     for item in rejected_item::of_event(db, event).await? {
         let state = State::Rejected { category: item.category, reason: item.reason, detail: item.detail };

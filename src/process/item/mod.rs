@@ -15,20 +15,23 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::ProjectRules;
 use super::lenient_json;
 use super::normalise::attribute;
 use super::normalise::clock::Clock;
 use super::normalise::field::{Errors, Path};
-use super::scrub::{ScrubRules, scrub_item};
+use super::scrub::scrub_item;
 use crate::ids::ProjectId;
 use crate::protocol::kept_item::UserHash;
-use crate::protocol::{KeptItem, Stamp};
+use crate::protocol::{Filter, KeptItem, Stamp};
 
 /// Why an item is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unkept {
     /// It says too little, or what is of no use: counted as filtered for this reason.
     Filtered(&'static str),
+    /// A filter of its project holds it back.
+    HeldBack(Filter),
     /// It cannot be read; why.
     Rejected(String),
 }
@@ -38,6 +41,14 @@ pub enum Unkept {
 /// # Errors
 /// When there is nothing to keep.
 pub fn read(stamp: &Stamp, payload: &Bytes) -> Result<KeptItem, Unkept> {
+    read_for(stamp, payload, &ProjectRules::default())
+}
+
+/// As [`read`], as a project wants it. Who sent it has been looked at: [`Filters::of_sender`](super::filter::Filters::of_sender).
+///
+/// # Errors
+/// When there is nothing to keep.
+pub fn read_for(stamp: &Stamp, payload: &Bytes, rules: &ProjectRules) -> Result<KeptItem, Unkept> {
     // The edge has put the item's header, one line, before the file's bytes.
     let (payload, content) = match payload.iter().position(|byte| *byte == b'\n') {
         Some(end) if stamp.item_type == "attachment" => (payload.slice(..end), payload.slice(end + 1..)),
@@ -58,7 +69,10 @@ pub fn read(stamp: &Stamp, payload: &Bytes) -> Result<KeptItem, Unkept> {
         "transaction" => transaction::spans(fields).map(KeptItem::Spans),
         other => Err(Unkept::Rejected(format!("no reader for items of type {other:?}"))),
     }?;
-    scrub_item(&mut item, &ScrubRules::default());
+    if let Some(filter) = rules.filters.drop_spans(&mut item) {
+        return Err(Unkept::HeldBack(filter));
+    }
+    scrub_item(&mut item, &rules.scrub);
     Ok(item)
 }
 

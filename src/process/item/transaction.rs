@@ -70,6 +70,7 @@ fn attributes(fields: &mut Fields<'_>, trace: &mut Fields<'_>, source: Option<St
     let mut request = fields.inner("request");
     attributes.set("http.request.method", request.take("method"));
     attributes.set("url.full", request.take("url"));
+    attributes.set("user_agent.original", user_agent(request.take("headers")));
     let mut user = fields.inner("user");
     for (name, key) in
         [("user.id", "id"), ("user.name", "username"), ("user.email", "email"), ("user.ip_address", "ip_address")]
@@ -80,6 +81,20 @@ fn attributes(fields: &mut Fields<'_>, trace: &mut Fields<'_>, source: Option<St
     attributes.set_all("tags.", fields.take("tags"));
     measurements(&mut attributes, fields.take("measurements"));
     attributes
+}
+
+/// The client's, of a server that tells what it was asked: headers are an object, or pairs.
+fn user_agent(headers: Value) -> Value {
+    let is_it = |name: &str| name.eq_ignore_ascii_case("user-agent");
+    let found = match headers {
+        Value::Object(map) => map.into_iter().find(|(name, _)| is_it(name)).map(|(_, value)| value),
+        Value::Array(pairs) => pairs.into_iter().find_map(|pair| match pair {
+            Value::Array(pair) if pair.first().and_then(Value::as_str).is_some_and(is_it) => pair.into_iter().nth(1),
+            _ => None,
+        }),
+        _ => None,
+    };
+    found.unwrap_or_default()
 }
 
 /// `/a/*/b` of `/a/123/b`: a name that is an address has a thousand forms otherwise.

@@ -82,6 +82,46 @@ pub(super) fn without_ips(text: &str) -> Option<String> {
     changed.then_some(out)
 }
 
+/// As [`without_ips`], of a text in which anything may stand: what is a part of a longer word (`v1.2.3.4`, `std::cout`)
+/// is no address.
+pub(super) fn without_addresses(text: &str) -> Option<String> {
+    let is_part = |character: char| character.is_ascii_hexdigit() || matches!(character, '.' | ':' | '[' | ']');
+    if !text.bytes().any(|byte| byte.is_ascii_digit()) || !text.contains(['.', ':']) {
+        return None;
+    }
+    let is_letter = |character: char| character.is_alphanumeric() || character == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut changed = false;
+    while let Some(start) = rest.find(is_part) {
+        let (before, from) = rest.split_at_checked(start)?;
+        let (word, behind) = from.split_at_checked(from.find(|c| !is_part(c)).unwrap_or(from.len()))?;
+        out.push_str(before);
+        match address_in(word, before.ends_with(is_letter), behind.starts_with(is_letter)) {
+            Some(address) => {
+                out.push_str(&word.replacen(address, IP, 1));
+                changed = true;
+            }
+            None => out.push_str(word),
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    changed.then_some(out)
+}
+
+/// The address that a word is but for the punctuation around it, which parts it from a letter before or behind. One
+/// without a digit is a word (`a::b`).
+fn address_in(word: &str, follows_letter: bool, precedes_letter: bool) -> Option<&str> {
+    let marks = ['.', ':'];
+    let ways = [word, word.trim_end_matches(marks), word.trim_start_matches(marks), word.trim_matches(marks)];
+    ways.into_iter().find(|way| {
+        let (is_first, is_last) = (word.starts_with(way), word.ends_with(way));
+        let is_part = (is_first && follows_letter) || (is_last && precedes_letter);
+        !is_part && way.bytes().any(|byte| byte.is_ascii_digit()) && is_ip(way)
+    })
+}
+
 fn is_ip(word: &str) -> bool {
     let bare = word.trim_matches(['[', ']']);
     bare.parse::<IpAddr>().is_ok() || word.parse::<SocketAddr>().is_ok()
@@ -119,6 +159,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(without_ips(text).as_deref(), wanted, "{text}");
+        }
+        for (text, wanted) in [
+            ("from 203.0.113.7.", Some("from [ip].")),
+            ("ip:203.0.113.7:8080, then", Some("ip:[ip], then")),
+            ("host/203.0.113.7 (2001:db8::1)", Some("host/[ip] ([ip])")),
+            ("http://[2001:db8::1]:80/x", Some("http://[ip]/x")),
+            ("peer ::1 closed", Some("peer [ip] closed")),
+            ("std::cout a::b crate::db::x", None),
+            ("v1.2.3.4, 1.2.3.4rc1, 1.2.3, 12:30:45, 2026-11-26T10:00:00.5Z", None),
+            ("no address", None),
+            ("", None),
+        ] {
+            assert_eq!(without_addresses(text).as_deref(), wanted, "{text}");
         }
         assert!(names_clients("X-Forwarded-For") && names_clients("HTTP_X_REAL_IP") && names_clients("REMOTE_ADDR"));
         assert!(!names_clients("Host"));

@@ -25,8 +25,6 @@ pub(in crate::process) fn scrub(event: &mut Event, rules: &ScrubRules) {
     }
     if rules.reads_texts() {
         read(event, scrubber);
-    }
-    if rules.reads_texts() || rules.takes_ip_addresses() {
         read_values(event, scrubber);
     }
     std::mem::take(&mut scrubber.remarks).write(&mut event.meta);
@@ -164,7 +162,11 @@ fn hide(params: &mut Value, shown: &str, now: &str) {
 
 fn read_exception(scrubber: &mut Scrubber<'_>, at: &Path<'_>, exception: &mut Exception) {
     scrubber.optional(&at.key("type"), &mut exception.exception_type);
-    scrubber.optional(&at.key("value"), &mut exception.value);
+    if scrubber.rules.reads_exception_values() {
+        scrubber.optional(&at.key("value"), &mut exception.value);
+    } else if let Some(value) = &mut exception.value {
+        scrubber.addresses(&at.key("value"), value);
+    }
     if let Some(mechanism) = &mut exception.mechanism {
         let at = &at.key("mechanism");
         scrubber.optional(&at.key("description"), &mut mechanism.description);

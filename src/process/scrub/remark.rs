@@ -25,6 +25,11 @@ impl Path<'_> {
         Path::Index(self, index)
     }
 
+    /// True for a field that holds a version, by its name.
+    pub(super) fn is_version(&self) -> bool {
+        matches!(self, Self::Key(_, key) if key.to_ascii_lowercase().contains("version"))
+    }
+
     fn segments(&self) -> Vec<String> {
         match self {
             Self::Root => Vec::new(),

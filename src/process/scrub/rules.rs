@@ -1,11 +1,13 @@
 //! What is taken out of an event.
 
 use super::name::{self, Name};
+use crate::protocol::PrivacySettings;
 
 /// What is taken out of an event. By default: secrets, by name and by form; addresses of people stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrubRules {
     defaults: bool,
+    exception_values: bool,
     ip_addresses: bool,
     sensitive: Vec<String>,
     safe: Vec<String>,
@@ -13,7 +15,7 @@ pub struct ScrubRules {
 
 impl Default for ScrubRules {
     fn default() -> Self {
-        Self { defaults: true, ip_addresses: false, sensitive: Vec::new(), safe: Vec::new() }
+        Self { defaults: true, exception_values: true, ip_addresses: false, sensitive: Vec::new(), safe: Vec::new() }
     }
 }
 
@@ -33,6 +35,22 @@ pub(super) enum Verdict {
 }
 
 impl ScrubRules {
+    /// As a project's settings say. Addresses of people are a matter of their own: they go by their switch, whether
+    /// secrets are taken out or not.
+    pub fn of(settings: &PrivacySettings) -> Self {
+        let names = |list: &[String]| folded(list.iter().map(String::as_str));
+        let mut rules = Self { ip_addresses: settings.scrub_ip_addresses, ..Self::default() };
+        if settings.scrub_data {
+            rules.defaults = settings.scrub_defaults;
+            rules.exception_values = settings.scrub_exception_values;
+            rules.sensitive = names(&settings.sensitive_fields);
+            rules.safe = names(&settings.safe_fields);
+        } else {
+            rules.defaults = false;
+        }
+        rules
+    }
+
     /// Leaves the built-in names and forms alone; names of one's own and addresses still count.
     #[must_use]
     pub fn without_defaults(mut self) -> Self {
@@ -40,7 +58,14 @@ impl ScrubRules {
         self
     }
 
-    /// Takes out IP addresses, too: of the user, of the connection, and in headers of proxies.
+    /// Leaves secrets in the values of exceptions.
+    #[must_use]
+    pub fn without_exception_values(mut self) -> Self {
+        self.exception_values = false;
+        self
+    }
+
+    /// Takes out IP addresses, too: of the user, of the connection, and wherever they stand in a text.
     #[must_use]
     pub fn without_ip_addresses(mut self) -> Self {
         self.ip_addresses = true;
@@ -61,9 +86,14 @@ impl ScrubRules {
         self
     }
 
-    /// True if secrets are looked for in texts.
+    /// True if texts are read: for secrets, or for addresses.
     pub(super) fn reads_texts(&self) -> bool {
-        self.defaults || !self.sensitive.is_empty()
+        self.defaults || !self.sensitive.is_empty() || self.ip_addresses
+    }
+
+    /// True if secrets are looked for in the values of exceptions.
+    pub(super) fn reads_exception_values(&self) -> bool {
+        self.exception_values
     }
 
     /// True if the built-in names and forms count.

@@ -20,9 +20,23 @@ impl<'r> Scrubber<'r> {
 
     /// A text without a name of its own; whether it was changed.
     pub(super) fn text(&mut self, at: &Path<'_>, text: &mut String, style: Style, extent: Extent) -> bool {
-        let Some((scrubbed, kind)) = text::scrub(text, self.rules, style, extent) else { return false };
-        self.remarks.note(at, kind.rule(), Some(text.chars().count()));
-        *text = scrubbed;
+        let mut is_changed = false;
+        if let Some((scrubbed, kind)) = text::scrub(text, self.rules, style, extent) {
+            self.remarks.note(at, kind.rule(), Some(text.chars().count()));
+            *text = scrubbed;
+            is_changed = true;
+        }
+        is_changed | (extent == Extent::All && self.addresses(at, text))
+    }
+
+    /// The addresses in a text, if they are taken out; whether it had some. A version looks like one and stays.
+    pub(super) fn addresses(&mut self, at: &Path<'_>, text: &mut String) -> bool {
+        if !self.rules.takes_ip_addresses() || at.is_version() {
+            return false;
+        }
+        let Some(without) = address::without_addresses(text) else { return false };
+        self.remarks.note(at, Remarks::ADDRESS, Some(text.chars().count()));
+        *text = without;
         true
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::process::tests::{event, processed, stamp};
 use crate::process::{Incoming, Processed, ScrubRules, process_with};
+use crate::protocol::PrivacySettings;
 
 fn with(rules: &ScrubRules, payload: &Value) -> Processed {
     process_with(Incoming { stamp: &stamp(), payload: payload.to_string().as_bytes() }, rules).unwrap()
@@ -45,7 +46,7 @@ fn addresses_stay_unless_they_are_switched_off() {
         let without = with(&rules.without_ip_addresses(), &payload);
         let json = String::from_utf8(without.json).unwrap();
         assert!(!json.contains("203.0.113.7") && !json.contains("10.0.0.1"), "{json}");
-        assert!(json.contains("10.1.1.1") && json.contains("[ip], [ip]"));
+        assert!(!json.contains("10.1.1.1") && json.contains("[ip], [ip]"));
         assert_eq!((without.user, without.event.user), (None, None));
     }
 }
@@ -145,4 +146,62 @@ fn the_clients_own_remarks_lose_old_values_only() {
         Value::Object(event(&payload).meta),
         json!({"extra": {"password": {"": {"rem": [["!config", "s"]], "len": 7, "val": "[Filtered]"}}, "n": {"": {"val": "token=[Filtered]"}}}})
     );
+}
+
+#[test]
+fn without_addresses_none_is_left_in_any_text() {
+    let address = "203.0.113.7";
+    let payload = json!({
+        "message": format!("refused {address}"), "user": {"id": address, "ip_address": address, "data": {"seen": address}},
+        "transaction": format!("GET /{address}"),
+        "exception": {"values": [{"type": "E", "value": format!("peer {address}:8080 closed"),
+            "stacktrace": {"frames": [{"function": "f", "vars": {"peer": address}}]}}]},
+        "breadcrumbs": [{"message": format!("from {address}"), "data": {"ip": address}}],
+        "request": {"url": format!("http://{address}/"), "headers": {"X-Client": address}, "env": {"REMOTE_ADDR": address}},
+        "extra": {"list": [address, {"deep": "2001:db8::7"}], "version": "4.3.2.1"}, "tags": {"peer": address},
+        "contexts": {"browser": {"name": "Chrome", "version": "126.0.0.0"}},
+    });
+    for rules in [ScrubRules::default(), ScrubRules::default().without_defaults().without_exception_values()] {
+        let done = with(&rules.without_ip_addresses(), &payload);
+        let json = String::from_utf8(done.json).unwrap();
+        assert!(!json.contains(address) && !json.contains("2001:db8::7"), "{json}");
+        assert!(json.contains("peer [ip] closed") && json.contains("126.0.0.0") && json.contains("4.3.2.1"), "{json}");
+        assert!(!done.title.contains(address) && done.tags.iter().all(|(_, value)| !value.contains(address)));
+    }
+}
+
+#[test]
+fn a_project_says_what_is_taken_out() {
+    let payload = json!({
+        "exception": {"values": [{"type": "E", "value": "password=hunter2"}]}, "user": {"ip_address": "203.0.113.7"},
+        "extra": {"password": "hunter2", "customer": "Ann", "token_public": "abc", "text": "customer=Ann"},
+    });
+    let set = |change: fn(&mut PrivacySettings)| {
+        let mut settings = PrivacySettings::default();
+        change(&mut settings);
+        let done = with(&ScrubRules::of(&settings), &payload).event;
+        let value = done.exception.values[0].value.clone().unwrap();
+        let is_known = done.user.is_some();
+        (value, is_known, Value::Object(done.extra))
+    };
+    let (hidden, shown) = ("password=[Filtered]".to_owned(), "password=hunter2".to_owned());
+    let extra = |password: &str, customer: &str, text: &str| json!({"password": password, "customer": customer, "token_public": "abc", "text": text});
+    let ordinary = extra("[Filtered]", "Ann", "customer=Ann");
+    assert_eq!(set(|_| ()), (hidden.clone(), true, ordinary.clone()));
+    assert_eq!(set(|settings| settings.scrub_exception_values = false), (shown.clone(), true, ordinary.clone()));
+    assert_eq!(set(|settings| settings.scrub_ip_addresses = true), (hidden.clone(), false, ordinary));
+    let plain = extra("hunter2", "Ann", "customer=Ann");
+    assert_eq!(set(|settings| settings.scrub_defaults = false), (shown.clone(), true, plain.clone()));
+    let more = |settings: &mut PrivacySettings| settings.sensitive_fields = vec!["customer".to_owned()];
+    assert_eq!(set(more), (hidden.clone(), true, extra("[Filtered]", "[Filtered]", "customer=[Filtered]")));
+    let safe = |settings: &mut PrivacySettings| {
+        settings.sensitive_fields = vec!["customer".to_owned()];
+        settings.safe_fields = vec!["customer".to_owned(), "password".to_owned()];
+    };
+    assert_eq!(set(safe), (shown.clone(), true, plain.clone()));
+    let off = |settings: &mut PrivacySettings| {
+        settings.scrub_data = false;
+        settings.sensitive_fields = vec!["customer".to_owned()];
+    };
+    assert_eq!(set(off), (shown, true, plain));
 }

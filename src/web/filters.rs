@@ -1,0 +1,245 @@
+//! `/projects/{organization}/{project}/filters/`: what of what is sent is not kept.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::component::csrf_field;
+use super::failure::Failure;
+use super::form::{Fields, Submission};
+use super::layout::{self, Place};
+use super::project_head::{ProjectView, Tab};
+use super::text::Lang;
+use super::viewer::Viewer;
+use crate::app::App;
+use crate::protocol::filter_settings::{Browser, Fault, LEGACY_BROWSERS, LegacyBrowser, MAX_ENTRIES, MAX_ENTRY};
+use crate::protocol::{Filter, FilterSettings};
+use crate::store::{StoreError, project_rules};
+
+/// Set once a form was taken in.
+#[derive(Debug, Deserialize)]
+pub(super) struct Parameters {
+    pub(super) done: Option<String>,
+}
+
+/// `GET /projects/{organization}/{project}/filters/`
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    viewer: Viewer,
+    Path((organization, project)): Path<(String, String)>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Response, Failure> {
+    let view = ProjectView::load(&app, &viewer, &organization, &project).await?;
+    let filters = project_rules::find(&app.db, view.project.id).await?.filters;
+    Ok(page(&viewer, &view, &Shown::of(&filters), parameters.done.is_some(), None))
+}
+
+/// `POST /projects/{organization}/{project}/filters/`: sets all of them.
+pub(super) async fn save(
+    State(app): State<Arc<App>>,
+    Path((organization, project)): Path<(String, String)>,
+    submission: Submission,
+) -> Result<Response, Failure> {
+    let view = ProjectView::load(&app, &submission.viewer, &organization, &project).await?;
+    if !view.may_change() {
+        return Err(Failure::NotFound);
+    }
+    let shown = Shown::read(&submission.fields);
+    let filters = match shown.settings() {
+        Ok(filters) => filters,
+        Err(fault) => return Ok(page(&submission.viewer, &view, &shown, false, Some(&fault))),
+    };
+    let set = |rules: &mut project_rules::ProjectRules| {
+        rules.filters = filters;
+        Ok::<(), StoreError>(())
+    };
+    project_rules::change(&app.db, view.project.id, set).await?;
+    tracing::info!(project.id = view.project.id.0, user.id = submission.viewer.user.id.0, "filters set");
+    Ok(Redirect::to(&format!("{}filters/?done=saved", view.path())).into_response())
+}
+
+/// What is filled in: of each filter whether it is on, or its lines; names for browsers.
+struct Shown(Vec<(Filter, bool, Vec<String>)>);
+
+impl Shown {
+    fn of(filters: &FilterSettings) -> Self {
+        let all = Filter::ALL.iter().map(|one| (*one, filters.is_on(*one), filters.entries(*one).to_vec()));
+        Self(all.collect())
+    }
+
+    fn read(fields: &Fields) -> Self {
+        let lines = |filter: Filter| -> Vec<String> {
+            let given = fields.all(filter.id());
+            if filter == Filter::LegacyBrowsers {
+                given.map(str::to_owned).collect()
+            } else {
+                given.flat_map(str::lines).map(str::to_owned).collect()
+            }
+        };
+        let all = Filter::ALL.iter().map(|one| {
+            if one.is_list() { (*one, false, lines(*one)) } else { (*one, fields.get(one.id()) == "on", Vec::new()) }
+        });
+        Self(all.collect())
+    }
+
+    fn settings(&self) -> Result<FilterSettings, Fault> {
+        let mut filters = FilterSettings::default();
+        for (filter, is_on, entries) in &self.0 {
+            if filter.is_list() {
+                filters.set_entries(*filter, entries.iter().map(String::as_str))?;
+            } else {
+                filters.switch(*filter, *is_on)?;
+            }
+        }
+        Ok(filters)
+    }
+
+    fn is_on(&self, filter: Filter) -> bool {
+        self.0.iter().any(|(one, is_on, _)| *one == filter && *is_on)
+    }
+
+    fn entries(&self, filter: Filter) -> &[String] {
+        self.0.iter().find(|(one, ..)| *one == filter).map(|(.., entries)| entries.as_slice()).unwrap_or_default()
+    }
+}
+
+fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, fault: Option<&Fault>) -> Response {
+    let lang = viewer.lang();
+    let switches = [Filter::Localhost, Filter::BrowserExtensions, Filter::WebCrawlers, Filter::HealthChecks];
+    let lists = [Filter::ErrorMessages, Filter::Releases, Filter::ClientIps];
+    let may_change = view.may_change();
+    let body = html! {
+        (view.head(lang, Tab::Filters))
+        @if is_saved { p.note.good role="status" { (lang.filters_saved()) } }
+        @if !may_change { p.note { (lang.only_admins_filters()) } }
+        form.rules-form method="post" action={ (view.path()) "filters/" } {
+            (csrf_field(viewer.csrf()))
+            @if let Some(fault) = fault { p.note.bad role="alert" { (fault_text(lang, fault)) } }
+            section.card {
+                header { h2 { (lang.filters_by_kind()) } span.muted.opt { (lang.filters_hint()) } }
+                fieldset.pad disabled[!may_change] {
+                    @for filter in switches { (switch(lang, filter, shown.is_on(filter))) }
+                }
+            }
+            section.card {
+                header { h2 { (name(lang, Filter::LegacyBrowsers)) } span.muted.opt { (hint(lang, Filter::LegacyBrowsers)) } }
+                fieldset.pad.checks disabled[!may_change] aria-label=(name(lang, Filter::LegacyBrowsers)) {
+                    @let chosen = shown.entries(Filter::LegacyBrowsers);
+                    @for browser in LEGACY_BROWSERS {
+                        label.check {
+                            input type="checkbox" name=(Filter::LegacyBrowsers.id()) value=(browser.name)
+                                checked[chosen.iter().any(|name| name == browser.name)];
+                            span { (browser_label(lang, browser)) }
+                        }
+                    }
+                }
+            }
+            section.card {
+                header { h2 { (lang.filters_by_list()) } span.muted.opt { (lang.one_a_line()) } }
+                fieldset.pad disabled[!may_change] {
+                    p.hint { (lang.pattern_hint()) }
+                    @for filter in lists {
+                        (lines(lang, filter.id(), name(lang, filter), hint(lang, filter), shown.entries(filter)))
+                    }
+                }
+            }
+            @if may_change { button.btn.primary type="submit" { (lang.save()) } }
+        }
+    };
+    let page = layout::page(&viewer.frame, Some(Place::Projects), lang.filters(), &body);
+    let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    (status, page).into_response()
+}
+
+fn switch(lang: Lang, filter: Filter, is_on: bool) -> Markup {
+    check(filter.id(), name(lang, filter), hint(lang, filter), is_on)
+}
+
+/// Something that is on or off, with what it means.
+pub(super) fn check(name: &str, label: &str, hint: &str, is_on: bool) -> Markup {
+    html! {
+        label.check {
+            input type="checkbox" name=(name) value="on" checked[is_on] aria-describedby={ "about-" (name) };
+            span { strong { (label) } span.hint id={ "about-" (name) } { (hint) } }
+        }
+    }
+}
+
+/// A list, one entry on each line.
+pub(super) fn lines(lang: Lang, name: &str, label: &str, hint: &str, entries: &[String]) -> Markup {
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            textarea id=(name) name=(name) rows=(entries.len().clamp(3, 12)) spellcheck="false"
+                aria-describedby={ "about-" (name) } { (entries.join("\n")) }
+            span.hint id={ "about-" (name) } { (hint) " " (lang.one_a_line()) }
+        }
+    }
+}
+
+/// A filter for people.
+pub(super) fn name(lang: Lang, filter: Filter) -> &'static str {
+    match filter {
+        Filter::Localhost => lang.filter_localhost(),
+        Filter::BrowserExtensions => lang.filter_browser_extensions(),
+        Filter::LegacyBrowsers => lang.filter_legacy_browsers(),
+        Filter::WebCrawlers => lang.filter_web_crawlers(),
+        Filter::HealthChecks => lang.filter_health_checks(),
+        Filter::ErrorMessages => lang.filter_error_messages(),
+        Filter::Releases => lang.filter_releases(),
+        Filter::ClientIps => lang.filter_client_ips(),
+    }
+}
+
+fn hint(lang: Lang, filter: Filter) -> &'static str {
+    match filter {
+        Filter::Localhost => lang.filter_localhost_hint(),
+        Filter::BrowserExtensions => lang.filter_browser_extensions_hint(),
+        Filter::LegacyBrowsers => lang.filter_legacy_browsers_hint(),
+        Filter::WebCrawlers => lang.filter_web_crawlers_hint(),
+        Filter::HealthChecks => lang.filter_health_checks_hint(),
+        Filter::ErrorMessages => lang.filter_error_messages_hint(),
+        Filter::Releases => lang.filter_releases_hint(),
+        Filter::ClientIps => lang.filter_client_ips_hint(),
+    }
+}
+
+/// What is wrong, by the name of the field that it is wrong in.
+pub(super) fn fault_text(lang: Lang, fault: &Fault) -> String {
+    let field = |id: &str| match (Filter::parse(id), id) {
+        (Some(filter), _) => name(lang, filter).to_owned(),
+        (None, "sensitiveFields") => lang.sensitive_fields().to_owned(),
+        (None, "safeFields") => lang.safe_fields().to_owned(),
+        (None, other) => other.to_owned(),
+    };
+    match fault {
+        Fault::TooMany(id) => lang.fault_too_many(field(id), MAX_ENTRIES),
+        Fault::TooLong(id) => lang.fault_too_long(field(id), MAX_ENTRY),
+        Fault::NoAddress(id, entry) => lang.fault_no_address(field(id), entry),
+        Fault::NoName(id, entry) => lang.fault_no_name(field(id), entry),
+        // No form of ours says such a thing.
+        Fault::NoBrowser(..) | Fault::NoList(_) | Fault::NoSwitch(_) => lang.bad_request_hint().to_owned(),
+    }
+}
+
+fn browser_label(lang: Lang, browser: &LegacyBrowser) -> String {
+    let family = match browser.browser {
+        Browser::Ie => "Internet Explorer",
+        Browser::Edge => "Edge",
+        Browser::Safari => "Safari",
+        Browser::Firefox => "Firefox",
+        Browser::Chrome => "Chrome",
+        Browser::Opera => "Opera",
+        Browser::OperaMini => "Opera Mini",
+        Browser::Android => "Android",
+    };
+    if browser.from == browser.to {
+        lang.browser_exactly(family, browser.to)
+    } else {
+        lang.browser_and_older(family, browser.to)
+    }
+}
