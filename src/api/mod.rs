@@ -11,6 +11,7 @@ mod event_entries;
 mod event_json;
 mod events;
 mod failure;
+mod filters;
 mod issue_filter;
 mod issue_json;
 mod issue_update;
@@ -20,6 +21,7 @@ mod limits;
 mod list;
 mod organizations;
 mod params;
+mod project_options;
 mod projects;
 mod root;
 mod stats;
@@ -67,7 +69,9 @@ pub fn router() -> Router<Arc<App>> {
         ("/organizations/{organization}/shortids/{issue}", get(issues::show_short_id)),
         ("/organizations/{organization}/stats_v2", get(stats::show)),
         ("/projects", get(projects::list)),
-        ("/projects/{organization}/{project}", get(projects::show)),
+        ("/projects/{organization}/{project}", get(projects::show).put(project_options::update)),
+        ("/projects/{organization}/{project}/filters", get(filters::list)),
+        ("/projects/{organization}/{project}/filters/{filter}", get(filters::show).put(filters::update)),
         ("/projects/{organization}/{project}/keys", get(keys::list).post(keys::create)),
         ("/projects/{organization}/{project}/keys/{key}", get(keys::show).put(keys::update)),
         ("/projects/{organization}/{project}/limits", get(limits::show_of_project).put(limits::update_of_project)),

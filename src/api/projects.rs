@@ -8,15 +8,17 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::access;
+use super::access::{self, ProjectAccess};
 use super::caller::Caller;
 use super::list::Wanted;
 use super::organizations::organization_json;
 use super::params::PathParts;
+use super::project_options;
 use super::users::time;
 use crate::app::App;
 use crate::http::ApiError;
 use crate::store::project::{self, Project};
+use crate::store::project_rules::{self, ProjectRules};
 
 /// `GET /projects/`: those of every organization the caller may see.
 pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller, wanted: Wanted) -> Result<Response, ApiError> {
@@ -52,7 +54,17 @@ pub(super) async fn show(
 ) -> Result<Json<Value>, ApiError> {
     caller.require("project:read")?;
     let access = access::project(&app, &caller, &path).await?;
-    Ok(Json(project_json(&access.project, Some(&organization_json(&app, &access.organization)))))
+    let rules = project_rules::find(&app.db, access.project.id).await?;
+    Ok(Json(detail(&app, &access, &rules)))
+}
+
+/// A project with everything that is set for it.
+pub(super) fn detail(app: &App, access: &ProjectAccess, rules: &ProjectRules) -> Value {
+    let mut json = project_json(&access.project, Some(&organization_json(app, &access.organization)));
+    if let Some(fields) = json.as_object_mut() {
+        fields.extend(project_options::fields(rules));
+    }
+    json
 }
 
 /// A project; `organization` where it is not plain from the context.

@@ -2,6 +2,7 @@
 
 mod banner;
 mod check;
+mod filter;
 mod instance;
 mod key;
 mod limit;
@@ -11,6 +12,7 @@ mod metrics;
 mod migrate;
 mod org;
 mod output;
+mod privacy;
 mod project;
 mod queue;
 mod token;
@@ -72,6 +74,12 @@ enum Command {
     /// Limit how much may be sent; off unless set.
     #[command(subcommand)]
     Limit(limit::Command),
+    /// Hold back what a project does not want; off unless set.
+    #[command(subcommand)]
+    Filter(filter::Command),
+    /// Say what is taken out of what is sent to a project.
+    #[command(subcommand)]
+    Privacy(privacy::Command),
     /// Manage API tokens.
     #[command(subcommand)]
     Token(token::Command),
@@ -113,6 +121,8 @@ pub fn run() -> ExitCode {
         Command::Project(command) => project::run(command, config),
         Command::Key(command) => key::run(command, config),
         Command::Limit(command) => limit::run(command, config),
+        Command::Filter(command) => filter::run(command, config),
+        Command::Privacy(command) => privacy::run(command, config),
         Command::Token(command) => token::run(command, config),
         Command::Queue(command) => queue::run(command, config),
         Command::Why(args) => why::run(&args, &config),

@@ -121,7 +121,7 @@ fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, faul
             @if let Some(fault) = fault { p.note.bad role="alert" { (fault_text(lang, fault)) } }
             section.card {
                 header { h2 { (lang.filters_by_kind()) } span.muted.opt { (lang.filters_hint()) } }
-                fieldset.pad disabled[!may_change] {
+                fieldset.pad disabled[!may_change] aria-label=(lang.filters_by_kind()) {
                     @for filter in switches { (switch(lang, filter, shown.is_on(filter))) }
                 }
             }
@@ -129,10 +129,10 @@ fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, faul
                 header { h2 { (name(lang, Filter::LegacyBrowsers)) } span.muted.opt { (hint(lang, Filter::LegacyBrowsers)) } }
                 fieldset.pad.checks disabled[!may_change] aria-label=(name(lang, Filter::LegacyBrowsers)) {
                     @let chosen = shown.entries(Filter::LegacyBrowsers);
-                    @for browser in LEGACY_BROWSERS {
+                    @for (browser, is_chosen) in offered(chosen) {
                         label.check {
                             input type="checkbox" name=(Filter::LegacyBrowsers.id()) value=(browser.name)
-                                checked[chosen.iter().any(|name| name == browser.name)];
+                                checked[is_chosen];
                             span { (browser_label(lang, browser)) }
                         }
                     }
@@ -140,10 +140,10 @@ fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, faul
             }
             section.card {
                 header { h2 { (lang.filters_by_list()) } span.muted.opt { (lang.one_a_line()) } }
-                fieldset.pad disabled[!may_change] {
+                fieldset.pad disabled[!may_change] aria-label=(lang.filters_by_list()) {
                     p.hint { (lang.pattern_hint()) }
                     @for filter in lists {
-                        (lines(lang, filter.id(), name(lang, filter), hint(lang, filter), shown.entries(filter)))
+                        (lines(filter.id(), name(lang, filter), hint(lang, filter), shown.entries(filter)))
                     }
                 }
             }
@@ -170,15 +170,28 @@ pub(super) fn check(name: &str, label: &str, hint: &str, is_on: bool) -> Markup 
 }
 
 /// A list, one entry on each line.
-pub(super) fn lines(lang: Lang, name: &str, label: &str, hint: &str, entries: &[String]) -> Markup {
+pub(super) fn lines(name: &str, label: &str, hint: &str, entries: &[String]) -> Markup {
     html! {
         div.field {
             label for=(name) { (label) }
             textarea id=(name) name=(name) rows=(entries.len().clamp(3, 12)) spellcheck="false"
                 aria-describedby={ "about-" (name) } { (entries.join("\n")) }
-            span.hint id={ "about-" (name) } { (hint) " " (lang.one_a_line()) }
+            span.hint id={ "about-" (name) } { (hint) }
         }
     }
+}
+
+/// The browsers to choose from, and whether each is chosen. One that has two names is there twice only if it was chosen by
+/// the second.
+fn offered(chosen: &[String]) -> impl Iterator<Item = (&'static LegacyBrowser, bool)> {
+    LEGACY_BROWSERS.iter().enumerate().filter_map(|(index, browser)| {
+        let is_chosen = chosen.iter().any(|name| name == browser.name);
+        let is_same = |other: &LegacyBrowser| {
+            (other.browser, other.from, other.to) == (browser.browser, browser.from, browser.to)
+        };
+        let is_double = LEGACY_BROWSERS.iter().take(index).any(is_same);
+        (is_chosen || !is_double).then_some((browser, is_chosen))
+    })
 }
 
 /// A filter for people.

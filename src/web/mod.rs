@@ -5,6 +5,7 @@ mod assets;
 mod component;
 mod event_json;
 mod failure;
+mod filters;
 mod form;
 mod issue_list;
 mod issue_page;
@@ -12,6 +13,7 @@ mod issue_update;
 mod layout;
 mod ledger;
 mod limits;
+mod privacy;
 mod project_head;
 mod project_list;
 mod project_page;
@@ -54,6 +56,8 @@ pub fn router() -> Router<Arc<App>> {
         .route("/projects/{organization}/{project}/alerts/{alert}/test/", post(alerts::change::test))
         .route("/projects/{organization}/{project}/limits/", get(limits::show).post(limits::save))
         .route("/projects/{organization}/{project}/limits/clear/", post(limits::clear))
+        .route("/projects/{organization}/{project}/filters/", get(filters::show).post(filters::save))
+        .route("/projects/{organization}/{project}/privacy/", get(privacy::show).post(privacy::save))
         .route("/usage/", get(ledger::show))
         .route("/settings/", get(settings::show).post(settings::set_language))
         .route("/settings/password/", post(settings::set_password))

@@ -112,9 +112,9 @@ fn page(
             @if let Some(fault) = fault { p.note.bad role="alert" { (fault_text(lang, fault)) } }
             section.card {
                 header { h2 { (lang.privacy()) } span.muted.opt { (lang.privacy_hint()) } }
-                fieldset.pad disabled[!may_change] {
+                fieldset.pad disabled[!may_change] aria-label=(lang.privacy()) {
                     @for (name, label, hint, is_on) in switches { (check(name, label, hint, is_on)) }
-                    @for (name, label, hint, entries) in lists { (lines(lang, name, label, hint, entries)) }
+                    @for (name, label, hint, entries) in lists { (lines(name, label, hint, entries)) }
                 }
             }
             @if may_change { button.btn.primary type="submit" { (lang.save()) } }

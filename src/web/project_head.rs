@@ -26,6 +26,8 @@ pub(super) enum Tab {
     SetUp,
     Alerts,
     Limits,
+    Filters,
+    Privacy,
 }
 
 impl ProjectView {
@@ -65,6 +67,8 @@ impl ProjectView {
                     (Tab::SetUp, "", lang.set_up()),
                     (Tab::Alerts, "alerts/", lang.alerts()),
                     (Tab::Limits, "limits/", lang.limits()),
+                    (Tab::Filters, "filters/", lang.filters()),
+                    (Tab::Privacy, "privacy/", lang.privacy()),
                 ] {
                     a href={ (path) (target) } aria-current=[(one == tab).then_some("page")] { (label) }
                 }

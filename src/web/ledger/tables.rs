@@ -6,9 +6,11 @@ use maud::{Markup, html};
 use super::View;
 use super::chart::name;
 use super::figures::{Cause, Figures, Summary};
+use crate::protocol::Filter;
 use crate::store::outcome::Outcome;
 use crate::store::rejected_item::RejectedItem;
 use crate::web::component::time;
+use crate::web::filters;
 use crate::web::text::{Lang, grouped};
 
 /// The sums of the period; beside what the ledger has open, what the queue holds at this moment if that is told.
@@ -90,7 +92,7 @@ pub(super) fn reasons(lang: Lang, summary: &Summary) -> Markup {
                         tbody {
                             @for Cause { category, reason, quantity } in &causes.top {
                                 tr {
-                                    td { code { @if reason.is_empty() { "–" } @else { (reason) } } }
+                                    td { (reason_cell(lang, reason)) }
                                     td { code { (category) } }
                                     td.num { (grouped(*quantity)) }
                                 }
@@ -105,6 +107,16 @@ pub(super) fn reasons(lang: Lang, summary: &Summary) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A reason by its name in the ledger; that of a filter for people, too.
+fn reason_cell(lang: Lang, reason: &str) -> Markup {
+    html! {
+        @match Filter::ALL.iter().find(|filter| filter.id() == reason) {
+            Some(filter) => { (filters::name(lang, *filter)) br; code.muted { (reason) } }
+            None => code { @if reason.is_empty() { "–" } @else { (reason) } },
         }
     }
 }

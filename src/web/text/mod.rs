@@ -55,6 +55,7 @@ macro_rules! texts {
 }
 
 // Behind the macro that it is written with.
+mod rules_table;
 mod table;
 
 /// A language of the pages.
@@ -135,13 +136,17 @@ mod tests {
 
     use super::*;
 
+    fn tables() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str, &'static str)> {
+        table::TABLE.iter().chain(rules_table::TABLE)
+    }
+
     fn placeholders(text: &str) -> BTreeSet<&str> {
         text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect()
     }
 
     #[test]
     fn both_languages_say_the_same_things() {
-        for (key, one, english, chinese) in table::TABLE {
+        for (key, one, english, chinese) in tables() {
             assert_eq!(placeholders(english), placeholders(chinese), "placeholders of {key}");
             if !one.is_empty() {
                 assert_eq!(placeholders(one), placeholders(english), "placeholders of {key} in the singular");
@@ -154,7 +159,7 @@ mod tests {
 
     #[test]
     fn chinese_uses_its_own_punctuation() {
-        for (key, _, _, chinese) in table::TABLE {
+        for (key, _, _, chinese) in tables() {
             let mut chars = chinese.chars().peekable();
             while let Some(c) = chars.next() {
                 let is_han = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);

@@ -49,7 +49,7 @@ texts! {
     scrub_ip_addresses => "Store no IP addresses", "不存储 IP 地址";
     scrub_ip_addresses_hint => "Those of users are removed, those in texts become [ip]. Users without an id, name or e-mail are then not told apart.", "移除用户的 IP 地址，文本中的替换为 [ip]。此后没有 ID、名称或邮箱的用户将无法区分。";
     sensitive_fields => "Sensitive fields", "敏感字段";
-    sensitive_fields_hint => "More names of secrets. A name counts wherever it is part of a field's; capitals, _ and - do not matter.", "更多机密字段名。只要是字段名的一部分即算；不区分大小写，忽略 _ 和 -。";
+    sensitive_fields_hint => "More names of secrets. A name counts wherever it is part of a field's; capitals, _ and - do not matter. One on each line.", "更多机密字段名。只要是字段名的一部分即算；不区分大小写，忽略 _ 和 -。每行一个。";
     safe_fields => "Safe fields", "安全字段";
-    safe_fields_hint => "Fields that stay as they are, whatever else says otherwise.", "无论其他规则如何都保持不变的字段。";
+    safe_fields_hint => "Fields that stay as they are, whatever else says otherwise. One on each line.", "无论其他规则如何都保持不变的字段。每行一个。";
 }

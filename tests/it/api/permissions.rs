@@ -24,6 +24,8 @@ fn resources() -> Vec<(&'static str, String, &'static str)> {
         ("GET", "projects/default/default/keys/".into(), "project:read"),
         ("GET", "organizations/default/limits/".into(), "org:read"),
         ("GET", "projects/default/default/limits/".into(), "project:read"),
+        ("GET", "projects/default/default/filters/".into(), "project:read"),
+        ("GET", "projects/default/default/filters/localhost/".into(), "project:read"),
         ("GET", "projects/default/default/alerts/".into(), "project:read"),
         ("GET", "projects/default/default/alerts/1/".into(), "project:read"),
         ("GET", "organizations/default/issues/".into(), "event:read"),

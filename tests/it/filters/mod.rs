@@ -2,7 +2,9 @@
 
 mod each;
 mod envelope;
+mod look;
 mod privacy;
+mod settings;
 
 use std::time::{Duration, Instant};
 
