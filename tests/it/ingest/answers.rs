@@ -15,6 +15,8 @@ fn endpoints(app: &TestApp, key: &str) -> Vec<(String, &'static str)> {
         ("csp-report", "application/csp-report"),
         ("nel", "application/reports+json"),
         ("minidump", "application/x-dmp"),
+        ("events/0123456789abcdef0123456789abcdef/attachments", "multipart/form-data; boundary=B"),
+        ("cron/nightly", "application/json"),
     ]
     .into_iter()
     .flat_map(|(name, content_type)| {
@@ -62,7 +64,10 @@ async fn every_refusal_says_why_in_body_and_header_and_browsers_may_read_it() {
 async fn every_endpoint_answers_a_preflight() {
     let app = TestApp::start().await;
     let mut paths: Vec<String> = endpoints(&app, "any").into_iter().map(|(path, _)| path).collect();
-    paths.extend(["/api/store/".to_owned(), "/api/tunnel/".to_owned(), "/tunnel/".to_owned()]);
+    let user_feedback = "/api/0/projects/default/default/user-feedback/";
+    paths.extend(
+        ["/api/store/", "/api/tunnel/", "/tunnel/", "/api/embed/error-page/", user_feedback].map(str::to_owned),
+    );
     for path in paths {
         let asks = [("origin", "https://shop.example"), ("access-control-request-method", "POST")];
         let reply = app.client().send("OPTIONS", &path, &asks, Bytes::new()).await.expect(204);

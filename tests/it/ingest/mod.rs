@@ -4,9 +4,15 @@ mod answers;
 mod captures;
 mod crash;
 mod cron;
+mod encodings;
+mod endpoints;
 mod files;
+mod hostile;
+mod item_types;
 mod old_clients;
+mod project;
 mod security;
+mod size_limits;
 mod tunnel;
 mod user_reports;
 

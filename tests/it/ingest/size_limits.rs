@@ -1,0 +1,118 @@
+//! A.12 of the protocol, row by row: the largest of its kind is accepted, and one byte more is answered 413.
+
+use super::{ID, send};
+use crate::support::TestApp;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// A body of so many bytes.
+type Body<'b> = &'b dyn Fn(usize) -> String;
+
+/// JSON of so many bytes.
+fn json(size: usize) -> String {
+    format!("{{\"x\":\"{}\"}}", "x".repeat(size - 8))
+}
+
+fn item(kind: &str, size: usize) -> String {
+    format!("{{}}\n{{\"type\":\"{kind}\",\"length\":{size}}}\n{}\n", json(size))
+}
+
+#[tokio::test]
+async fn the_largest_item_of_each_type_is_accepted_and_a_larger_one_is_413() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    for (kind, largest) in [
+        ("event", MIB),
+        ("security", MIB),
+        ("raw_security", MIB),
+        ("transaction", MIB),
+        ("feedback", MIB),
+        ("user_report", MIB),
+        ("session", MIB),
+        ("sessions", MIB),
+        ("check_in", MIB),
+        ("log", 4 * MIB),
+        ("span", 4 * MIB),
+        ("attachment", 4 * MIB),
+    ] {
+        let reply = send(&app, &path, &[], item(kind, largest)).await;
+        assert_eq!(reply.status, 200, "{kind} of {largest}: {}", reply.text());
+        let reply = send(&app, &path, &[], item(kind, largest + 1)).await;
+        assert_eq!(reply.status, 413, "{kind} of {largest} and one: {}", reply.text());
+    }
+    // What nothing keeps is as large as a request may be.
+    for kind in
+        ["profile", "profile_chunk", "replay_event", "replay_recording", "replay_video", "trace_metric", "statsd"]
+    {
+        send(&app, &path, &[], item(kind, 10 * MIB)).await.expect(200);
+    }
+    // A dump that is too large is still a crash: its event is kept without it.
+    send(&app, &path, &[], item("unreal_report", 4 * MIB + 1)).await.expect(200);
+    // A client report that is too large is nobody's, and SDKs are told nothing about it.
+    send(&app, &path, &[], item("client_report", 100 * KIB + 1)).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_largest_request_of_each_endpoint_is_accepted_and_a_larger_one_is_413() {
+    let app = TestApp::start().await;
+    let (project, key) = (app.project.id, &app.key.public_key);
+    let path = |endpoint: &str| format!("/api/{project}/{endpoint}/?sentry_key={key}");
+    let feedback = "/api/0/projects/default/default/user-feedback/".to_owned() + &format!("?sentry_key={key}");
+    let report = |size: usize| {
+        let head = format!("{{\"event_id\":\"{ID}\",\"comments\":\"");
+        format!("{head}{}\"}}", "x".repeat(size - head.len() - 2))
+    };
+    let check_in = |size: usize| format!("{{\"status\":\"ok\",\"x\":\"{}\"}}", "x".repeat(size - 22));
+    let padded = |size: usize, body: &str| format!("{body}{}", " ".repeat(size - body.len()));
+    let dump = |size: usize| format!("MDMP{}", "x".repeat(size - 4));
+    let rows: [(&str, String, &str, usize, u16, Body<'_>); 7] = [
+        ("a stored event", path("store"), "application/json", MIB, 200, &json),
+        ("a report of a browser", path("security"), "application/json", MIB, 200, &|size| padded(size, "[]")),
+        ("reports on the network", path("nel"), "application/json", MIB, 200, &|size| padded(size, "[]")),
+        ("a check-in", path("cron/a"), "application/json", 100 * KIB, 202, &check_in),
+        ("user feedback", feedback, "application/json", 100 * KIB, 200, &report),
+        ("a minidump", path("minidump"), "application/x-dmp", 20 * MIB, 200, &dump),
+        ("an envelope", path("envelope"), "", 20 * MIB, 200, &|size| padded(size, "{}")),
+    ];
+    for (name, path, content_type, largest, status, body) in rows {
+        let headers = [("content-type", content_type)];
+        let reply = send(&app, &path, &headers, body(largest)).await;
+        assert_eq!(reply.status, status, "{name} of {largest}: {}", reply.text());
+        let reply = send(&app, &path, &headers, body(largest + 1)).await;
+        assert_eq!(reply.status, 413, "{name} of {largest} and one: {}", reply.text());
+        // The same after unpacking.
+        let packed = zstd::encode_all(body(largest + 1).as_bytes(), 1).unwrap();
+        let packed_headers = [("content-type", content_type), ("content-encoding", "zstd")];
+        if largest <= MIB {
+            send(&app, &path, &packed_headers, packed).await.expect(413);
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_many_small_ones_as_many_are_kept_as_there_may_be() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let files = "{\"type\":\"attachment\",\"length\":1}\nx\n".repeat(31);
+    send(&app, &path, &[], format!("{{}}\n{files}")).await.expect(200);
+    let events = "{\"type\":\"event\"}\n{}\n".repeat(3);
+    send(&app, &path, &[], format!("{{}}\n{events}")).await.expect(200);
+    let items = "{\"type\":\"profile\"}\n\n".repeat(10_001);
+    send(&app, &path, &[], format!("{{}}\n{items}")).await.expect(200);
+    app.drain().await;
+    crate::spool::settled_ledger(
+        &app,
+        &[
+            ("accepted/attachment/", 31),
+            ("accepted/error/", 3),
+            ("accepted/profile/", 10_000),
+            ("filtered/attachment/too_large", 1),
+            ("filtered/error/surplus", 2),
+            ("filtered/profile/not_kept", 10_000),
+            ("stored/attachment/", 30),
+            ("stored/error/", 1),
+        ],
+    )
+    .await;
+}
