@@ -19,11 +19,14 @@ use crate::protocol::Filter;
 use crate::protocol::privacy_settings::field_names;
 use crate::store::project_rules::{self, ProjectRules};
 
-/// Options that are lists, one entry a line.
-const OPTIONS: [(&str, Filter); 3] = [
+/// Options and their filters: lists, one entry a line, and switches.
+const OPTIONS: [(&str, Filter); 6] = [
     ("filters:blacklisted_ips", Filter::ClientIps),
+    ("filters:chunk-load-error", Filter::ChunkLoadErrors),
     ("filters:error_messages", Filter::ErrorMessages),
+    ("filters:react-hydration-errors", Filter::HydrationErrors),
     ("filters:releases", Filter::Releases),
+    ("sentry:csp_ignored_sources", Filter::CspSources),
 ];
 
 /// What is to change; what is missing stays.
@@ -38,7 +41,7 @@ pub(super) struct Given {
     sensitive_fields: Option<Vec<String>>,
     safe_fields: Option<Vec<String>>,
     #[serde(default)]
-    options: BTreeMap<String, String>,
+    options: BTreeMap<String, Value>,
 }
 
 /// `PUT /projects/{organization}/{project}/`
@@ -74,7 +77,13 @@ fn apply(given: &Given, rules: &mut ProjectRules) -> Result<(), ApiError> {
     for (name, value) in &given.options {
         let option = OPTIONS.iter().find(|(known, _)| known == name);
         let (_, filter) = option.ok_or_else(|| ApiError::BadRequest(format!("There is no option `{name}`.")))?;
-        rules.filters.set_entries(*filter, value.lines())?;
+        match value {
+            Value::Bool(is_on) => rules.filters.switch(*filter, *is_on)?,
+            Value::String(lines) => rules.filters.set_entries(*filter, lines.lines())?,
+            _ => {
+                return Err(ApiError::BadRequest(format!("The option `{name}` is a text of lines, or true or false.")));
+            }
+        }
     }
     Ok(())
 }
@@ -84,7 +93,15 @@ pub(super) fn fields(rules: &ProjectRules) -> Map<String, Value> {
     let privacy = &rules.privacy;
     let options: Map<String, Value> = OPTIONS
         .iter()
-        .map(|(name, filter)| ((*name).to_owned(), rules.filters.entries(*filter).join("\n").into()))
+        .map(|(name, filter)| {
+            let filters = &rules.filters;
+            let value = if filter.is_list() {
+                filters.entries(*filter).join("\n").into()
+            } else {
+                filters.is_on(*filter).into()
+            };
+            ((*name).to_owned(), value)
+        })
         .collect();
     [
         ("dataScrubber", privacy.scrub_data.into()),

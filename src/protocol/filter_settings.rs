@@ -91,6 +91,10 @@ filters! {
     Localhost = "localhost", localhost, Switch;
     /// Caused by extensions of a browser.
     BrowserExtensions = "browser-extensions", browser_extensions, Switch;
+    /// Parts of a page that could not be loaded, as after a deployment.
+    ChunkLoadErrors = "chunk-load-error", chunk_load_errors, Switch;
+    /// What React says when it hydrates a page that is not what it expected.
+    HydrationErrors = "react-hydration-errors", hydration_errors, Switch;
     /// Of browsers by their age: names of [`LEGACY_BROWSERS`].
     LegacyBrowsers = "legacy-browsers", legacy_browsers, List;
     /// Of programs that read the web.
@@ -101,6 +105,8 @@ filters! {
     ErrorMessages = "error-message", error_messages, List;
     /// Of releases: patterns of their names.
     Releases = "release-version", releases, List;
+    /// Reports of content-security-policy violations, by what was blocked or the script that it was blocked in.
+    CspSources = "invalid-csp", csp_sources, List;
     /// From addresses, single ones or networks; holds back items of every kind.
     ClientIps = "ip-address", client_ips, List;
 }

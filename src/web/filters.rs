@@ -109,8 +109,8 @@ impl Shown {
 
 fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, fault: Option<&Fault>) -> Response {
     let lang = viewer.lang();
-    let switches = [Filter::Localhost, Filter::BrowserExtensions, Filter::WebCrawlers, Filter::HealthChecks];
-    let lists = [Filter::ErrorMessages, Filter::Releases, Filter::ClientIps];
+    let switches = Filter::ALL.iter().copied().filter(|filter| !filter.is_list());
+    let lists = [Filter::ErrorMessages, Filter::Releases, Filter::CspSources, Filter::ClientIps];
     let may_change = view.may_change();
     let body = html! {
         (view.head(lang, Tab::Filters))
@@ -204,6 +204,9 @@ pub(super) fn name(lang: Lang, filter: Filter) -> &'static str {
         Filter::HealthChecks => lang.filter_health_checks(),
         Filter::ErrorMessages => lang.filter_error_messages(),
         Filter::Releases => lang.filter_releases(),
+        Filter::ChunkLoadErrors => lang.filter_chunk_load(),
+        Filter::HydrationErrors => lang.filter_hydration(),
+        Filter::CspSources => lang.filter_csp_sources(),
         Filter::ClientIps => lang.filter_client_ips(),
     }
 }
@@ -217,6 +220,9 @@ fn hint(lang: Lang, filter: Filter) -> &'static str {
         Filter::HealthChecks => lang.filter_health_checks_hint(),
         Filter::ErrorMessages => lang.filter_error_messages_hint(),
         Filter::Releases => lang.filter_releases_hint(),
+        Filter::ChunkLoadErrors => lang.filter_chunk_load_hint(),
+        Filter::HydrationErrors => lang.filter_hydration_hint(),
+        Filter::CspSources => lang.filter_csp_sources_hint(),
         Filter::ClientIps => lang.filter_client_ips_hint(),
     }
 }

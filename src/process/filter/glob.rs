@@ -6,6 +6,9 @@ use regex::{Regex, RegexBuilder};
 /// What one pattern may take in memory, in bytes; a longest one takes a tenth of it.
 const MAX_COMPILED: usize = 1024 * 1024;
 
+/// What one pattern may take while it works, in bytes; one that needs more is slower, and still linear.
+const MAX_WORKING: usize = 256 * 1024;
+
 /// Longest text that is looked at, in bytes. No message or release is longer once it is normalised.
 const MAX_TEXT: usize = 32 * 1024;
 
@@ -35,6 +38,7 @@ fn compile(pattern: &str) -> Option<Regex> {
         .case_insensitive(true)
         .dot_matches_new_line(true)
         .size_limit(MAX_COMPILED)
+        .dfa_size_limit(MAX_WORKING)
         .build();
     built.ok()
 }

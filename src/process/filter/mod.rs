@@ -5,9 +5,11 @@
 
 mod browser;
 mod crawler;
+mod csp_source;
 mod extension;
 mod glob;
 mod health_check;
+mod known_error;
 mod local;
 
 use std::borrow::Cow;
@@ -17,6 +19,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use self::csp_source::Source;
 use self::glob::Globs;
 use self::local::Origin;
 use crate::protocol::filter_settings::{LegacyBrowser, parse_network};
@@ -32,9 +35,12 @@ pub struct Filters {
     browser_extensions: bool,
     web_crawlers: bool,
     health_checks: bool,
+    chunk_load_errors: bool,
+    hydration_errors: bool,
     legacy_browsers: Vec<&'static LegacyBrowser>,
     error_messages: Globs,
     releases: Globs,
+    csp_sources: Vec<Source>,
     client_ips: Vec<IpNet>,
 }
 
@@ -56,9 +62,12 @@ impl Filters {
             browser_extensions: settings.browser_extensions,
             web_crawlers: settings.web_crawlers,
             health_checks: settings.health_checks,
+            chunk_load_errors: settings.chunk_load_errors,
+            hydration_errors: settings.hydration_errors,
             legacy_browsers: settings.legacy_browsers.iter().filter_map(|name| LegacyBrowser::named(name)).collect(),
             error_messages: Globs::new(&settings.error_messages),
             releases: Globs::new(&settings.releases),
+            csp_sources: settings.csp_sources.iter().map(|text| Source::new(text)).collect(),
             client_ips: ips.collect(),
         }
     }
@@ -96,8 +105,17 @@ impl Filters {
         if !self.error_messages.is_empty() && self.has_message(event) {
             return Some(Filter::ErrorMessages);
         }
+        if csp_source::is_among(event, &self.csp_sources) {
+            return Some(Filter::CspSources);
+        }
         if self.localhost && facts.origin.is_local() {
             return Some(Filter::Localhost);
+        }
+        if self.chunk_load_errors && known_error::is_chunk_load(event) {
+            return Some(Filter::ChunkLoadErrors);
+        }
+        if self.hydration_errors && known_error::is_hydration(event) {
+            return Some(Filter::HydrationErrors);
         }
         if self.browser_extensions && extension::is_at_fault(event) {
             return Some(Filter::BrowserExtensions);

@@ -19,6 +19,7 @@ fn all_on() -> FilterSettings {
             Filter::ClientIps => "203.0.113.0/24",
             Filter::LegacyBrowsers => "ie9",
             Filter::Releases => "0.*",
+            Filter::CspSources => "*.evil.example",
             _ => "Ignored*",
         };
         if filter.is_list() {
@@ -42,6 +43,7 @@ fn fate(rules: &ProjectRules, payload: &Value) -> Option<Filter> {
 #[test]
 fn each_filter_holds_back_its_own_and_nothing_else() {
     let agent = |text: &str| json!({ "message": "m", "request": { "headers": { "user-agent": text } } });
+    let thrown = |name: &str, value: &str| json!({ "exception": { "values": [{ "type": name, "value": value }] } });
     let cases = [
         (Filter::Localhost, json!({ "message": "m", "request": { "url": "http://localhost:3000/" } })),
         (Filter::Localhost, json!({ "message": "m", "user": { "ip_address": "127.0.0.1" } })),
@@ -55,6 +57,12 @@ fn each_filter_holds_back_its_own_and_nothing_else() {
         (Filter::ErrorMessages, json!({ "exception": { "values": [{ "type": "Ignored" }, { "type": "Other" }] } })),
         (Filter::ErrorMessages, json!({ "logentry": { "message": "Ignored %s", "params": ["x"] } })),
         (Filter::Releases, json!({ "message": "m", "release": "0.9.1" })),
+        (Filter::ChunkLoadErrors, thrown("ChunkLoadError", "Loading chunk 7 failed.")),
+        (Filter::HydrationErrors, thrown("Error", "Minified React error #418; visit https://react.dev/errors/418")),
+        (
+            Filter::CspSources,
+            json!({ "type": "csp", "csp": { "effective_directive": "img-src", "blocked_uri": "https://a.evil.example/" } }),
+        ),
     ];
     for (filter, payload) in &cases {
         for one in Filter::ALL.iter().filter(|one| **one != Filter::ClientIps) {

@@ -38,6 +38,20 @@ fn cases() -> Vec<(Filter, &'static [&'static str], &'static str, Value, Value)>
         (Filter::LegacyBrowsers, &["ie9", "safari_pre_6"], "event", page(shop, ie), page(shop, chrome)),
         (Filter::WebCrawlers, &[], "event", page(shop, "Googlebot/2.1"), page(shop, chrome)),
         (Filter::HealthChecks, &[], "transaction", transaction("GET /healthz"), transaction("GET /cart")),
+        (
+            Filter::ChunkLoadErrors,
+            &[],
+            "event",
+            thrown("Uncaught (in promise): ChunkLoadError: Loading chunk 7 failed."),
+            thrown("Loading failed"),
+        ),
+        (
+            Filter::HydrationErrors,
+            &[],
+            "event",
+            thrown("Minified React error #418; visit https://react.dev/errors/418 for the full message"),
+            thrown("Minified React error #31; visit https://react.dev/errors/31 for the full message"),
+        ),
         (Filter::ErrorMessages, &["TypeError: Load failed*"], "event", thrown("Load failed (x)"), thrown("Loaded")),
         (
             Filter::Releases,
@@ -73,7 +87,7 @@ async fn as_shipped_nothing_is_held_back() {
         send(&app, "127.0.0.1", &new_id(), &[(*kind, held.to_string())]).await.expect(200);
     }
     let fates = settled(&app, i64::try_from(cases.len()).unwrap()).await;
-    assert_eq!(fates, ["error stored  6", "transaction stored  1"]);
+    assert_eq!(fates, ["error stored  8", "transaction stored  1"]);
     assert_eq!(count(&app, "select count(*) from project_rules").await, 0);
 }
 
@@ -108,6 +122,7 @@ async fn reports_of_browsers_are_filtered_too() {
         filters.switch(Filter::BrowserExtensions, true).unwrap();
         filters.switch(Filter::Localhost, true).unwrap();
         filters.switch(Filter::WebCrawlers, true).unwrap();
+        filters.set_entries(Filter::CspSources, ["https://*.unwanted.example"]).unwrap();
     })
     .await;
     let report = |page: &str, blocked: &str| json!({ "csp-report": { "document-uri": page, "violated-directive": "script-src", "blocked-uri": blocked } });
@@ -118,6 +133,7 @@ async fn reports_of_browsers_are_filtered_too() {
         (report(shop, "chrome-extension"), chrome),
         (report("http://localhost:3000/", evil), chrome),
         (report(shop, evil), "Mozilla/5.0 (compatible; bingbot/2.0)"),
+        (report(shop, "https://cdn.unwanted.example/x.js"), chrome),
         (report(shop, evil), chrome),
     ] {
         let headers =
@@ -126,11 +142,12 @@ async fn reports_of_browsers_are_filtered_too() {
     }
     let expected = [
         "error filtered browser-extensions 1",
+        "error filtered invalid-csp 1",
         "error filtered localhost 1",
         "error filtered web-crawlers 1",
         "error stored  1",
     ];
-    assert_eq!(settled(&app, 4).await, expected);
+    assert_eq!(settled(&app, 5).await, expected);
 }
 
 #[tokio::test]
