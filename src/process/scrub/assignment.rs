@@ -18,7 +18,9 @@ const ENDLESS: usize = 256;
 
 /// True if what stands before this `=` or `:` may be the name of a secret; the cheap question.
 pub(super) fn may_name(text: &str, at: usize, rules: &ScrubRules) -> bool {
-    Label::before(text, at).is_some_and(|label| rules.may_judge(label.name))
+    // An address or a path of modules, as in `Value::behind`.
+    let is_path = text.as_bytes().get(at..).is_some_and(|rest| rest.starts_with(b"://") || rest.starts_with(b"::"));
+    !is_path && Label::before(text, at).is_some_and(|label| rules.may_judge(label.name))
 }
 
 /// True if an option that may be the name of a secret begins behind this `-`, its value being the next word.

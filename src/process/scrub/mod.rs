@@ -1,7 +1,7 @@
 //! Takes secrets out of a normalised event: by the names of fields, and by the form of what is in a text.
 //!
 //! It runs before titles, derived tags and grouping, so that no secret gets into any of them. What is ordinary costs
-//! one pass over its bytes ([`text`]); only what looks suspicious is read again. Each change leaves a remark in the
+//! one pass over its bytes ([`suspicion`]); only what looks suspicious is read again. Each change leaves a remark in the
 //! event's `_meta`, without the value.
 
 mod address;
@@ -12,6 +12,7 @@ mod name;
 mod number;
 mod remark;
 mod rules;
+mod suspicion;
 mod text;
 mod token;
 mod value;

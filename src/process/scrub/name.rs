@@ -6,32 +6,84 @@
 
 use super::rules::Verdict;
 
-/// Anywhere in the name, its words written together.
-const ANYWHERE: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "secret",
-    "apikey",
-    "privatekey",
-    "mysqlpwd",
-    "credential",
-    "authorization",
-    "creditcard",
-    "cardnumber",
+/// Anywhere in the name, its words written together. By their first letters, of which few names have any.
+fn anywhere(first: u8) -> &'static [&'static str] {
+    match first {
+        b'p' => &["password", "passwd", "passphrase", "passcode", "privatekey"],
+        b's' => &["secret"],
+        b'a' => &["apikey", "authorization"],
+        b'c' => &["credential", "creditcard", "cardnumber"],
+        b'm' => &["mysqlpwd"],
+        _ => &[],
+    }
+}
+
+/// As [`anywhere`], but short enough to be part of other words: the name, or its end.
+const AT_THE_END: [&str; 27] = [
+    "ccnumber",
+    "sessionid",
+    "sessid",
+    "accesskey",
+    "authkey",
+    "signingkey",
+    "encryptionkey",
+    "masterkey",
+    "accountkey",
+    "servicekey",
+    "sharedkey",
+    "sshkey",
+    "hmackey",
+    "aeskey",
+    "licensekey",
+    "authcode",
+    "authheader",
+    "authstring",
+    "authdata",
+    "securitycode",
+    "accesstokens",
+    "refreshtokens",
+    "authtokens",
+    "apitokens",
+    "amzsignature",
+    "googsignature",
+    "cookies",
 ];
-/// As [`ANYWHERE`], but short enough to be part of other words: the name, or its end.
-const AT_THE_END: &str = "ccnumber sessionid sessid accesskey authkey signingkey encryptionkey masterkey accountkey \
-    servicekey sharedkey sshkey hmackey aeskey licensekey authcode authheader authstring authdata securitycode \
-    accesstokens refreshtokens authtokens apitokens amzsignature googsignature cookies";
 /// The last word of the name.
-const LAST_WORD: &str = "pass pwd pw creds cred auth csrf xsrf jwt bearer otp totp cvv cvc ssn";
+fn is_last_word(word: &str) -> bool {
+    matches!(
+        word,
+        "pass"
+            | "pwd"
+            | "pw"
+            | "creds"
+            | "cred"
+            | "auth"
+            | "csrf"
+            | "xsrf"
+            | "jwt"
+            | "bearer"
+            | "otp"
+            | "totp"
+            | "cvv"
+            | "cvc"
+            | "ssn"
+    )
+}
+
 /// A last word that tells something about a secret and is none.
-const ABOUT: &str = "name names field fields file path dir length len size count type kind format policy version \
-    algorithm alg scheme method strength expires expiry expired expiration at ttl age created updated changed rotated \
-    required enabled disabled valid invalid set exists missing present label placeholder backend backends validator \
-    validators hashers provider status min max limit attempts endpoint used";
+#[rustfmt::skip]
+fn is_about(word: &str) -> bool {
+    matches!(
+        word,
+        "name" | "names" | "field" | "fields" | "file" | "path" | "dir" | "length" | "len" | "size" | "count" | "type"
+            | "kind" | "format" | "policy" | "version" | "algorithm" | "alg" | "scheme" | "method" | "strength"
+            | "expires" | "expiry" | "expired" | "expiration" | "at" | "ttl" | "age" | "created" | "updated"
+            | "changed" | "rotated" | "required" | "enabled" | "disabled" | "valid" | "invalid" | "set" | "exists"
+            | "missing" | "present" | "label" | "placeholder" | "backend" | "backends" | "validator" | "validators"
+            | "hashers" | "provider" | "status" | "min" | "max" | "limit" | "attempts" | "endpoint" | "used"
+    )
+}
+
 /// Names that end like a secret's and are known not to be one: the number of a desktop's session.
 const KNOWN: [&str; 1] = ["xdgsessionid"];
 
@@ -107,16 +159,15 @@ impl Name {
 
     pub(super) fn verdict(&self) -> Verdict {
         let last = self.last_word();
-        let is_in = |list: &str| list.split(' ').any(|word| word == last);
-        let is_about = is_in(ABOUT) || self.glued.ends_with("expiresin");
+        let is_about = is_about(last) || self.glued.ends_with("expiresin");
         if (is_about && self.last > 0) || KNOWN.contains(&self.glued.as_str()) {
             Verdict::Ordinary
-        } else if ANYWHERE.iter().any(|part| self.has(part)) {
+        } else if self.has_anywhere() {
             Verdict::Sure
-        } else if is_in(LAST_WORD)
+        } else if is_last_word(last)
             || last.ends_with("token")
             || last.ends_with("cookie")
-            || AT_THE_END.split(' ').any(|end| self.glued.ends_with(end))
+            || AT_THE_END.iter().any(|end| self.glued.ends_with(end))
         {
             Verdict::Likely
         } else if last == "dsn" {
@@ -126,46 +177,55 @@ impl Name {
         }
     }
 
-    /// `part` is in the name, and not as the beginning of `secretary` or `secretion`.
-    fn has(&self, part: &str) -> bool {
-        self.glued.match_indices(part).any(|(at, _)| {
-            let behind = self.glued.get(at + part.len()..).unwrap_or_default();
-            part != "secret" || !(behind.starts_with("ar") || behind.starts_with("ion"))
+    /// One of the words is in the name, and not as the beginning of `secretary` or `secretion`.
+    fn has_anywhere(&self) -> bool {
+        self.glued.bytes().enumerate().any(|(at, first)| {
+            anywhere(first).iter().any(|word| {
+                let rest = self.glued.get(at..).and_then(|rest| rest.strip_prefix(word));
+                rest.is_some_and(|rest| *word != "secret" || !(rest.starts_with("ar") || rest.starts_with("ion")))
+            })
         })
     }
 }
 
 /// False if [`Name::verdict`] is that of an ordinary name: each of the words above has one of these in it.
 pub(super) fn has_stem(bytes: &[u8]) -> bool {
-    let lower = |byte: &u8| byte | 0x20;
-    let has_three = bytes.windows(3).any(|window| {
-        let [first, second, third] = window else { return false };
-        matches!(
-            &[lower(first), lower(second), lower(third)],
-            b"pas"
-                | b"pwd"
-                | b"sec"
-                | b"ses"
-                | b"key"
-                | b"tok"
-                | b"aut"
-                | b"cre"
-                | b"car"
-                | b"num"
-                | b"csr"
-                | b"xsr"
-                | b"jwt"
-                | b"bea"
-                | b"coo"
-                | b"dsn"
-                | b"cvv"
-                | b"cvc"
-                | b"ssn"
-                | b"otp"
-                | b"sig"
-        )
-    });
-    has_three || has_short_stem(bytes)
+    let (mut first, mut second) = (0, 0);
+    for byte in bytes {
+        let third = byte | 0x20;
+        if is_stem(&[first, second, third]) {
+            return true;
+        }
+        (first, second) = (second, third);
+    }
+    has_short_stem(bytes)
+}
+
+fn is_stem(letters: &[u8; 3]) -> bool {
+    matches!(
+        letters,
+        b"pas"
+            | b"pwd"
+            | b"sec"
+            | b"ses"
+            | b"key"
+            | b"tok"
+            | b"aut"
+            | b"cre"
+            | b"car"
+            | b"num"
+            | b"csr"
+            | b"xsr"
+            | b"jwt"
+            | b"bea"
+            | b"coo"
+            | b"dsn"
+            | b"cvv"
+            | b"cvc"
+            | b"ssn"
+            | b"otp"
+            | b"sig"
+    )
 }
 
 /// `pw`, which is too short to be looked for everywhere: at the end, or with a number or a bracket behind it.

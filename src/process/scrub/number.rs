@@ -2,6 +2,33 @@
 
 use super::text::{Finding, Kind};
 
+/// Digits of a social security number, the shortest number that is looked for.
+const MIN_DIGITS: usize = 9;
+/// Fewer digits than any account number has.
+const MIN_IBAN: usize = 11;
+
+/// False if the text holds no such number. Dates, times and ids in lower case have not enough digits in a row.
+pub(super) fn may_find(bytes: &[u8]) -> bool {
+    // Compilers make this count of many bytes at a time.
+    if bytes.iter().filter(|byte| byte.is_ascii_digit()).count() < MIN_DIGITS {
+        return false;
+    }
+    // Digits since something that a social security number, or one of the others, does not have inside.
+    let (mut dashed, mut chained) = (0, 0);
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' => (dashed, chained) = (dashed + 1, chained + 1),
+            b'-' => {}
+            b' ' | b'A'..=b'Z' => dashed = 0,
+            _ => (dashed, chained) = (0, 0),
+        }
+        if dashed >= MIN_DIGITS || chained >= MIN_IBAN {
+            return true;
+        }
+    }
+    false
+}
+
 pub(super) fn find(text: &str, found: &mut Vec<Finding>) {
     let bytes = text.as_bytes();
     find_cards(bytes, found);

@@ -1,9 +1,9 @@
 //! Secrets in a text: one pass tells whether anything looks suspicious, and only then the finders read it.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use super::rules::ScrubRules;
+use super::suspicion::{DIGITS, NAME, PEM, SCHEME, TOKEN, USER, suspicion};
 use super::{FILTERED, address, assignment, number, token};
 
 /// What was found.
@@ -154,97 +154,4 @@ fn rewrite(text: &str, mut found: Vec<Finding>, style: Style) -> Option<(String,
     }
     out.push_str(text.get(end..)?);
     (out != text).then_some((out, first))
-}
-
-/// A name of a secret before `=` or `:`.
-const NAME: u8 = 1;
-/// The beginning of a token.
-const TOKEN: u8 = 2;
-/// `Bearer ` or `Basic `.
-const SCHEME: u8 = 4;
-/// The beginning of a block in PEM form.
-const PEM: u8 = 8;
-/// An `@` in what has an address.
-const USER: u8 = 16;
-/// As many digits as the shortest number has.
-const DIGITS: u8 = 32;
-
-/// Digits of a social security number, and of the shortest account number in ours.
-const MIN_DIGITS: usize = 9;
-
-/// Which kinds of trigger a byte is, as the bits above.
-static TRIGGERS: LazyLock<[u8; 256]> =
-    LazyLock::new(|| std::array::from_fn(|value| u8::try_from(value).map_or(0, trigger)));
-
-fn trigger(byte: u8) -> u8 {
-    match byte {
-        b'=' | b':' => NAME,
-        b'@' => USER,
-        b'0'..=b'9' => DIGITS,
-        b'J' | b'A' | b'G' | b'_' | b'x' => TOKEN,
-        b'b' | b'B' => SCHEME,
-        b'-' => TOKEN | PEM,
-        _ => 0,
-    }
-}
-
-/// What the finders have to look for: one pass, in which most bytes cost a table's look-up.
-fn suspicion(text: &str, rules: &ScrubRules, extent: Extent) -> u8 {
-    let wanted = match (extent, rules.has_defaults()) {
-        (Extent::Tokens, true) => TOKEN | SCHEME,
-        (Extent::Tokens, false) => 0,
-        (Extent::All, true) => NAME | TOKEN | SCHEME | PEM | USER | DIGITS,
-        (Extent::All, false) => NAME,
-    };
-    if wanted == 0 {
-        return 0;
-    }
-    let triggers = &*TRIGGERS;
-    let bytes = text.as_bytes();
-    let mut found = 0;
-    let mut digits = 0_usize;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let kind = triggers.get(usize::from(byte)).copied().unwrap_or_default() & wanted;
-        if kind == 0 {
-            continue;
-        }
-        if kind == DIGITS {
-            digits += 1;
-        } else if kind == USER {
-            found |= USER;
-        } else if kind == NAME {
-            if found & NAME == 0 && assignment::may_name(text, at, rules) {
-                found |= NAME;
-            }
-        } else {
-            found |= opening(bytes, at, byte) & wanted;
-        }
-    }
-    if digits >= MIN_DIGITS {
-        found |= DIGITS;
-    }
-    if found & USER != 0 && !text.contains("://") {
-        found &= !USER;
-    }
-    found
-}
-
-/// What begins around this byte, if anything does.
-fn opening(bytes: &[u8], at: usize, byte: u8) -> u8 {
-    let before = bytes.get(..at).unwrap_or_default();
-    let behind = bytes.get(at + 1..).unwrap_or_default();
-    let is = |found: bool, kind: u8| if found { kind } else { 0 };
-    let follows = |word: &[u8]| behind.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    match byte {
-        b'J' => is(before.ends_with(b"ey"), TOKEN),
-        b'A' => is([&b"KIA"[..], b"SIA", b"Iza"].iter().any(|rest| behind.starts_with(rest)), TOKEN),
-        b'x' => is(behind.starts_with(b"ox") || behind.starts_with(b"app-"), TOKEN),
-        b'G' => is(before.ends_with(b"S") && behind.starts_with(b"."), TOKEN),
-        b'_' => is(token::is_underscored(before), TOKEN),
-        b'-' if behind.starts_with(b"----BEGIN ") => PEM,
-        b'-' if assignment::may_option(bytes, at) => NAME,
-        b'-' => is(before.ends_with(b"glpat") || (before.ends_with(b"sk") && behind.len() >= 20), TOKEN),
-        b'b' | b'B' => is(follows(b"earer ") || follows(b"asic "), SCHEME),
-        _ => 0,
-    }
 }

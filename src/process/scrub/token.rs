@@ -8,50 +8,8 @@ use regex::Regex;
 use super::FILTERED;
 use super::text::{Finding, Kind};
 
-/// True if a token may begin with these bytes, an `_` being next.
-pub(super) fn is_underscored(before: &[u8]) -> bool {
-    // Most are no such thing, which two bytes tell.
-    let is_close = before.last_chunk::<2>().is_some_and(|end| {
-        matches!(
-            end,
-            b"hp"
-                | b"ho"
-                | b"hu"
-                | b"hs"
-                | b"hr"
-                | b"at"
-                | b"ve"
-                | b"st"
-                | b"ec"
-                | b"pm"
-                | b"ys"
-                | b"yu"
-                | b"v1"
-                | b"hf"
-        )
-    });
-    is_close && UNDERSCORED.iter().any(|prefix| before.ends_with(prefix))
-}
-
-/// What stands before the `_` that decides, in the forms below.
-const UNDERSCORED: [&[u8]; 16] = [
-    b"ghp",
-    b"gho",
-    b"ghu",
-    b"ghs",
-    b"ghr",
-    b"github_pat",
-    b"sk_live",
-    b"sk_test",
-    b"rk_live",
-    b"rk_test",
-    b"whsec",
-    b"npm",
-    b"sntrys",
-    b"sntryu",
-    b"dop_v1",
-    b"hf",
-];
+/// Bytes of the shortest key that begins with `sk-`, without that.
+pub(super) const MIN_SK: usize = 20;
 
 /// Forms that nothing but a token has. Lengths are a little below the issuers', since they have changed before.
 const FORMS: [&str; 14] = [
