@@ -1,4 +1,4 @@
-//! Resolving, ignoring and reopening issues, one or many.
+//! Resolving, ignoring and reopening issues, one or many; and making one of many.
 
 use std::sync::Arc;
 
@@ -14,17 +14,20 @@ use super::params::{JsonBody, Params, PathParts};
 use super::{access, issue_filter, issues};
 use crate::app::App;
 use crate::http::ApiError;
-use crate::ids::ProjectId;
+use crate::ids::{IssueId, ProjectId};
+use crate::store::issue_merge::{self, MergeError};
 use crate::store::issue_search;
 use crate::store::issue_status::{self, IssueStatus};
 
 /// Most issues that one request changes.
 const MAX: i64 = 10_000;
 
-/// What may be changed of an issue.
+/// What may be changed of issues.
 #[derive(Deserialize)]
 pub(super) struct Change {
     status: Option<String>,
+    /// `true`, 1, or anything else that is not nothing: the issues become one.
+    merge: Option<Value>,
     #[serde(flatten)]
     other: Map<String, Value>,
 }
@@ -41,6 +44,15 @@ const CONDITIONS: [&str; 7] = [
 ];
 
 impl Change {
+    fn merges(&self) -> bool {
+        match &self.merge {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Number(number)) => number.as_f64() != Some(0.0),
+            Some(Value::String(text)) => !matches!(text.as_str(), "" | "0" | "false"),
+            Some(_) => true,
+        }
+    }
+
     /// The new status. What else is asked for is refused rather than forgotten, if it would change
     /// what the status means.
     fn status(&self) -> Result<IssueStatus, ApiError> {
@@ -111,12 +123,25 @@ pub(super) async fn many_of_project(
 
 /// Answers with the changed fields, or 204 when no issue matched.
 async fn many(app: &App, params: &Params, projects: Vec<ProjectId>, change: &Change) -> Result<Response, ApiError> {
-    let status = change.status()?;
+    let status = if change.merges() { None } else { Some(change.status()?) };
     let filter = issue_filter::read(params, projects, "")?;
     let ids = issue_search::ids(&app.db, &filter, MAX).await?;
+    let Some(status) = status else { return merge(app, &ids).await };
     if ids.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     issue_status::update(&app.db, &ids, status).await?;
     Ok(Json(json!({ "status": status, "statusDetails": {} })).into_response())
+}
+
+/// Makes one issue of them; what else is asked for is not done to what is left.
+async fn merge(app: &App, ids: &[IssueId]) -> Result<Response, ApiError> {
+    let merged = match issue_merge::merge(&app.db, ids).await {
+        Ok(merged) => merged,
+        Err(MergeError::Store(error)) => return Err(error.into()),
+        Err(error) => return Err(ApiError::BadRequest(format!("Nothing was merged: {error}."))),
+    };
+    issue_merge::carry(&app.db).await?;
+    let children: Vec<String> = merged.children.iter().map(ToString::to_string).collect();
+    Ok(Json(json!({ "merge": { "parent": merged.parent.to_string(), "children": children } })).into_response())
 }

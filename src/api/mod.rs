@@ -12,6 +12,7 @@ mod event_json;
 mod events;
 mod failure;
 mod filters;
+mod hashes;
 mod issue_filter;
 mod issue_json;
 mod issue_update;
@@ -46,6 +47,7 @@ const MAX_BODY: usize = 256 * 1024;
 /// Every resource and its address.
 pub fn router() -> Router<Arc<App>> {
     let issue = || get(issues::show).put(issue_update::one);
+    let hashes = || get(hashes::list).put(hashes::split).delete(hashes::split);
     let table: Vec<(&str, MethodRouter<Arc<App>>)> = vec![
         ("", get(root::show)),
         ("/auth", get(users::me)),
@@ -64,6 +66,7 @@ pub fn router() -> Router<Arc<App>> {
         ("/organizations/{organization}/issues/{issue}/events", get(events::list_of_issue)),
         ("/organizations/{organization}/issues/{issue}/events/{event}", get(events::show_of_issue)),
         ("/organizations/{organization}/issues/{issue}/events/{event}/json", get(events::raw_of_issue)),
+        ("/organizations/{organization}/issues/{issue}/hashes", hashes()),
         ("/organizations/{organization}/issues/{issue}/tags", get(tags::list)),
         ("/organizations/{organization}/issues/{issue}/tags/{key}", get(tags::show)),
         ("/organizations/{organization}/shortids/{issue}", get(issues::show_short_id)),
@@ -89,6 +92,7 @@ pub fn router() -> Router<Arc<App>> {
         ("/issues/{issue}/events", get(events::list_of_issue)),
         ("/issues/{issue}/events/{event}", get(events::show_of_issue)),
         ("/issues/{issue}/events/{event}/json", get(events::raw_of_issue)),
+        ("/issues/{issue}/hashes", hashes()),
         ("/issues/{issue}/tags", get(tags::list)),
         ("/issues/{issue}/tags/{key}", get(tags::show)),
     ];

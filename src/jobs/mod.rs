@@ -6,6 +6,7 @@
 //! | `send_alerts` | when there is news, else every ten minutes | notices -> mail and webhooks |
 //! | `send_tests` | when somebody asks on the page of an alert | a test message -> mail or webhook |
 //! | `make_partitions` | hourly, in one worker | the event table's partitions of the coming days |
+//! | `move_events` | every two minutes, in one worker | events of issues that were merged or split, as far as they are not there yet |
 //! | `prune_notices` | daily, in one worker | forgets what was told 30 days ago |
 //! | `clean_up` | daily, in one worker | drops what has outlived its time: days of events and what hangs on them, sessions |
 //! | `remove_files` | daily, in each worker | as `clean_up`, for the files of the worker's own disk |
@@ -16,6 +17,7 @@ pub mod clean_up;
 mod hang_guard;
 mod job;
 mod make_partitions;
+mod move_events;
 mod prepare;
 mod project_rules;
 mod prune_notices;
@@ -46,6 +48,12 @@ pub const BEATS: &[Beat] = &[
         when: When::InOneWorker(Duration::from_hours(1)),
         limit: Duration::from_mins(2),
         run: |app| Box::pin(make_partitions::run(app)),
+    },
+    Beat {
+        name: "move_events",
+        when: When::InOneWorker(Duration::from_mins(2)),
+        limit: Duration::from_mins(30),
+        run: |app| Box::pin(move_events::run(app)),
     },
     Beat {
         name: clean_up::NAME,

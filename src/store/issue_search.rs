@@ -178,11 +178,13 @@ pub async fn ids(pool: &PgPool, filter: &IssueFilter, limit: i64) -> Result<Vec<
 /// The issue with this id.
 pub async fn find(pool: &PgPool, id: IssueId) -> Result<Option<IssueRow>> {
     let mut sql = select_issues();
-    sql.push(" where i.id = ").push_bind(id);
+    sql.push(" where i.id = coalesce((select issue_id from issue_redirect where old_id = ").push_bind(id);
+    sql.push("), ").push_bind(id).push(")");
     Ok(sql.build_query_as().fetch_optional(pool).await?)
 }
 
-/// The issue that is called `WEB-42` in the organization: `slug` in any case, `number` as written.
+/// The issue that is called `WEB-42` in the organization, or was before it was merged: `slug` in any case, `number` as
+/// written.
 pub async fn find_by_short_id(
     pool: &PgPool,
     organization: OrganizationId,
@@ -192,8 +194,9 @@ pub async fn find_by_short_id(
     let mut sql = select_issues();
     sql.push(" where o.id = ").push_bind(organization);
     sql.push(" and lower(p.slug) = ").push_bind(slug.to_lowercase());
-    sql.push(" and i.short_id = ").push_bind(number);
-    sql.push(" order by p.id limit 1");
+    sql.push(" and (i.short_id = ").push_bind(number);
+    sql.push(" or i.id in (select issue_id from issue_redirect r where r.project_id = p.id and r.old_short_id = ");
+    sql.push_bind(number).push(")) order by p.id limit 1");
     Ok(sql.build_query_as().fetch_optional(pool).await?)
 }
 

@@ -15,6 +15,7 @@ pub mod event_lookup;
 pub mod filtered_item;
 pub mod instance;
 pub mod issue_expiry;
+pub mod issue_merge;
 pub mod issue_query;
 pub mod issue_search;
 pub mod issue_stats;

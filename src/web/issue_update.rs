@@ -1,4 +1,5 @@
-//! Forms that change the status of issues: of those ticked in the list, or of the one on its page.
+//! Forms that change the status of issues, of those ticked in the list or of the one on its page; that merge those that
+//! are ticked, and that split a part off again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::scope;
 use crate::app::App;
 use crate::auth::login::safe_next;
 use crate::ids::IssueId;
+use crate::store::issue_merge::{self, MergeError, SplitError};
 use crate::store::issue_search;
 use crate::store::issue_status::{self, IssueStatus};
 
@@ -20,7 +22,8 @@ const MAX: usize = 100;
 
 /// `POST /issues/`: field `issue` for each one ticked.
 pub(super) async fn many(State(app): State<Arc<App>>, submission: Submission) -> Result<Redirect, Failure> {
-    let status = status(&submission.fields)?;
+    let merges = submission.fields.get("merge") == "yes";
+    let status = if merges { None } else { Some(status(&submission.fields)?) };
     let ids: Vec<IssueId> = submission.fields.all("issue").take(MAX).filter_map(|text| text.parse().ok()).collect();
     let mut allowed = HashSet::new();
     for id in &ids {
@@ -30,11 +33,50 @@ pub(super) async fn many(State(app): State<Arc<App>>, submission: Submission) ->
             allowed.insert(issue.organization_id);
         }
     }
-    let changed = issue_status::update(&app.db, &ids, status).await?;
+    let done = match status {
+        Some(status) => ("changed", issue_status::update(&app.db, &ids, status).await?),
+        None => merge(&app, &ids).await?,
+    };
     let back = safe_next(Some(submission.fields.get("back")));
     let back = if back.starts_with("/issues/") { back } else { "/issues/" };
     let separator = if back.contains('?') { '&' } else { '?' };
-    Ok(Redirect::to(&format!("{back}{separator}changed={changed}")))
+    Ok(Redirect::to(&format!("{back}{separator}{}={}", done.0, done.1)))
+}
+
+/// Which words of the list say what came of it, and a number for them.
+async fn merge(app: &App, ids: &[IssueId]) -> Result<(&'static str, u64), Failure> {
+    match issue_merge::merge(&app.db, ids).await {
+        Ok(merged) => {
+            issue_merge::carry(&app.db).await?;
+            Ok(("merged", merged.children.len() as u64 + 1))
+        }
+        Err(MergeError::Store(error)) => Err(error.into()),
+        Err(MergeError::TooFew | MergeError::TooMany) => Ok(("unmerged", 1)),
+        Err(MergeError::SeveralProjects) => Ok(("unmerged", 2)),
+        Err(MergeError::Busy) => Ok(("unmerged", 3)),
+    }
+}
+
+/// `POST /issues/{issue}/split/`: field `hash` for each part that becomes an issue of its own.
+pub(super) async fn split(
+    State(app): State<Arc<App>>,
+    Path(id): Path<IssueId>,
+    submission: Submission,
+) -> Result<Redirect, Failure> {
+    let issue = issue_search::find(&app.db, id).await?.ok_or(Failure::NotFound)?;
+    scope::require(&app, &submission.viewer.user, issue.organization_id).await?;
+    let hashes: Vec<Vec<u8>> =
+        submission.fields.all("hash").take(MAX).filter_map(|hash| hex::decode(hash).ok()).collect();
+    match issue_merge::split(&app.db, issue.project_id, issue.id, &hashes).await {
+        Ok(new) => {
+            issue_merge::carry(&app.db).await?;
+            Ok(Redirect::to(&format!("/issues/{new}/")))
+        }
+        Err(SplitError::Store(error)) => Err(error.into()),
+        Err(SplitError::NoSuchPart | SplitError::NothingLeft) => {
+            Ok(Redirect::to(&format!("/issues/{}/#parts", issue.id)))
+        }
+    }
 }
 
 /// `POST /issues/{issue}/`

@@ -45,6 +45,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/logout/", post(sign_in::leave))
         .route("/issues/", get(issue_list::show).post(issue_update::many))
         .route("/issues/{issue}/", get(issue_page::show).post(issue_update::one))
+        .route("/issues/{issue}/split/", post(issue_update::split))
         .route("/issues/{issue}/events/{event}/json/", get(event_json::show))
         .route("/projects/", get(project_list::show))
         .route("/projects/{organization}/{project}/", get(project_page::show))

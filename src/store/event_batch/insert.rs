@@ -17,9 +17,9 @@ pub(super) async fn events(
     }
     let inserted: Vec<EventKey> = sqlx::query_as(
         "insert into event (project_id, event_id, received_on, issue_id, ingest_id, received_at, occurred_at,
-             kind, level, platform, environment, release, payload)
+             kind, level, platform, environment, release, payload, hash_prefix)
          select * from unnest($1::bigint[], $2::uuid[], $3::date[], $4::bigint[], $5::uuid[], $6::timestamptz[],
-             $7::timestamptz[], $8::smallint[], $9::smallint[], $10::text[], $11::text[], $12::text[], $13::bytea[])
+             $7::timestamptz[], $8::smallint[], $9::smallint[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::bigint[])
          on conflict do nothing
          returning project_id, event_id, received_on",
     )
@@ -36,6 +36,7 @@ pub(super) async fn events(
     .bind(column(placed, |event| event.environment.as_deref()))
     .bind(column(placed, |event| event.release.as_deref()))
     .bind(column(placed, |event| event.payload.as_slice()))
+    .bind(column(placed, NewEvent::hash_prefix))
     .fetch_all(db)
     .await
     .map_err(|error| if lacks_partition(&error) { Failure::NoPartition } else { error.into() })?;

@@ -8,6 +8,7 @@
 mod aggregate;
 mod insert;
 mod issue;
+mod recount;
 mod repeat;
 mod rollup;
 mod state;
@@ -18,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
+
+pub(in crate::store) use self::recount::recount;
 
 use super::outcome::{Outcome, OutcomeCount, hour_of};
 use super::{Result, StoreError, notice, outcome, partition, rejected_item, settled_ingest};
@@ -104,6 +107,11 @@ type HashKey = (ProjectId, [u8; 32]);
 impl NewEvent {
     fn key(&self) -> EventKey {
         (self.project_id, self.event_id, self.received_on)
+    }
+
+    /// The first 8 bytes of the hash: what a part of a merged issue is told by.
+    fn hash_prefix(&self) -> Option<i64> {
+        Some(i64::from_be_bytes(*self.hash.first_chunk()?))
     }
 
     fn hash_key(&self) -> HashKey {

@@ -24,6 +24,10 @@ pub(crate) struct Address {
     pub(super) cursor: Option<String>,
     /// How many issues the form just sent has changed.
     pub(super) changed: Option<i64>,
+    /// How many issues the form just sent has made one.
+    pub(super) merged: Option<i64>,
+    /// Why it has not: 1 too few or too many, 2 of different projects, 3 busy.
+    pub(super) unmerged: Option<i64>,
 }
 
 /// The orders a column heading offers.

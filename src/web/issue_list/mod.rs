@@ -88,6 +88,15 @@ impl List<'_> {
             @if let Some(count) = self.address.changed {
                 p.note.good role="status" { (lang.issues_changed(count)) }
             }
+            @if let Some(count) = self.address.merged {
+                p.note.good role="status" { (lang.issues_merged(count)) }
+            }
+            @match self.address.unmerged {
+                Some(1) => p.note.bad role="alert" { (lang.merge_needs_two()) },
+                Some(2) => p.note.bad role="alert" { (lang.merge_one_project()) },
+                Some(3) => p.note.bad role="alert" { (lang.merge_busy()) },
+                _ => {}
+            }
             (content)
         };
         layout::page(&self.viewer.frame, Some(Place::Issues), lang.issues(), &body)
@@ -236,6 +245,7 @@ impl List<'_> {
                 @if tab != Some(Tab::Status(IssueStatus::Unresolved)) {
                     button.btn.small type="submit" name="status" value="unresolved" { (lang.reopen()) }
                 }
+                button.btn.small type="submit" name="merge" value="yes" { (lang.merge()) }
                 span.hint { (lang.bulk_hint()) }
             }
         }

@@ -6,13 +6,14 @@ mod exception;
 mod frame;
 mod header;
 mod navigation;
+mod parts;
 mod request;
 mod side;
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::response::Html;
+use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -51,6 +52,7 @@ struct IssuePage<'a> {
     hourly: &'a Series,
     daily: &'a Series,
     tags: &'a [TagKey],
+    parts: &'a [parts::Part],
 }
 
 /// `GET /issues/{issue}/?event=`
@@ -59,9 +61,13 @@ pub(super) async fn show(
     viewer: Viewer,
     Path(id): Path<IssueId>,
     Query(parameters): Query<Parameters>,
-) -> Result<Html<String>, Failure> {
+) -> Result<Response, Failure> {
     let issue = issue_search::find(&app.db, id).await?.ok_or(Failure::NotFound)?;
     scope::require(&app, &viewer.user, issue.organization_id).await?;
+    if issue.id != id {
+        // It was merged into this one.
+        return Ok(Redirect::to(&format!("/issues/{}/", issue.id)).into_response());
+    }
     let now = Utc::now();
     let key = [(issue.project_id, issue.id)];
     let (asked, hourly, daily, tags) = tokio::join!(
@@ -90,9 +96,10 @@ pub(super) async fn show(
         hourly: &hourly?.remove(&issue.id).unwrap_or_default(),
         daily: &daily?.remove(&issue.id).unwrap_or_default(),
         tags: &tags?,
+        parts: &parts::find(&app, &issue).await?,
     };
     let title = format!("{} · {}", issue.short_name(), issue.title);
-    Ok(layout::page(&viewer.frame, Some(Place::Issues), &title, &page.render()))
+    Ok(layout::page(&viewer.frame, Some(Place::Issues), &title, &page.render()).into_response())
 }
 
 async fn find_event(app: &App, issue: &IssueRow, asked: Option<&str>) -> Result<Option<StoredEvent>, Failure> {

@@ -32,6 +32,7 @@ pub(super) fn show(page: &IssuePage<'_>) -> Markup {
                 (always_the_same(page.tags))
             }
         }
+        (super::parts::show(page))
     }
 }
 

@@ -79,6 +79,15 @@ texts! {
     select => "Select", "选择";
     select_all => "Select all on this page", "选择本页全部";
     select_issue(name) => "Select {name}", "选择 {name}";
+    merge => "Merge", "合并";
+    issues_merged(n) => "{n} issues are one now.", "{n} 个问题已合并为一个。";
+    merge_needs_two => "Nothing was merged: tick two issues or more.", "未合并：请至少勾选两个问题。";
+    merge_one_project => "Nothing was merged: the issues belong to different projects.", "未合并：所选问题属于不同的项目。";
+    merge_busy => "Nothing was merged: one of the issues is still being split. Try again in a minute.", "未合并：其中一个问题仍在拆分，请稍后再试。";
+    parts => "Merged from", "合并来源";
+    parts_hint => "Events that were grouped by different things. Ticked ones become an issue of their own.", "以下事件的分组依据不同。勾选的部分会成为单独的问题。";
+    part_without_event => "No recent event", "近期没有事件";
+    split_off => "Split off", "拆分";
     bulk_hint => "applies to the ticked issues", "应用于勾选的问题";
     issues_changed(n) one "{n} issue changed." => "{n} issues changed.", "已更新 {n} 个问题。";
     pages => "Pages", "分页";

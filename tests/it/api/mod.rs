@@ -2,6 +2,7 @@
 
 mod alerts;
 mod issue_list;
+mod merge;
 mod pages;
 mod permissions;
 mod queries;
