@@ -51,3 +51,5 @@ mod store;
 mod web;
 #[cfg(test)]
 mod web_alerts;
+#[cfg(test)]
+mod web_merge;
