@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::counters::TOTALS;
@@ -127,8 +128,32 @@ pub(super) struct IncomingItem {
     /// That of the envelope, for what belongs to one.
     pub(super) event_id: Option<EventId>,
     pub(super) sent_at: Option<DateTime<Utc>>,
+    /// A line that goes before the payload.
+    pub(super) head: Option<String>,
     pub(super) payload: Bytes,
 }
+
+impl IncomingItem {
+    /// One without a line before its payload.
+    pub(super) fn new(item_type: &'static str, event_id: Option<EventId>, payload: Bytes) -> Self {
+        Self { item_type, event_id, sent_at: None, head: None, payload }
+    }
+
+    /// What is kept of it, a copy if it has a head.
+    fn content(self) -> Bytes {
+        let Some(head) = self.head else { return self.payload };
+        let mut content = BytesMut::with_capacity(head.len() + 1 + self.payload.len());
+        content.put_slice(head.as_bytes());
+        content.put_u8(b'\n');
+        content.put_slice(&self.payload);
+        content.freeze()
+    }
+}
+
+/// Requests that bring more than this go one after the other while they are taken in, each being there several times over.
+const LARGE: usize = 8 * 1024 * 1024;
+
+static ONE_LARGE: Semaphore = Semaphore::const_new(1);
 
 /// Returns when the spool has the events, if there are any, and what is counted for the request. Refused: an event over
 /// the limit, or anything when there is no room for it.
@@ -143,6 +168,8 @@ pub(super) async fn accept_all(
     event: Option<IncomingEvent>,
     items: Vec<IncomingItem>,
 ) -> Result<(), Refusal> {
+    let bytes: usize = items.iter().map(|item| item.payload.len()).sum();
+    let _turn = if bytes > LARGE { ONE_LARGE.acquire().await.ok() } else { None };
     let made = std::mem::take(&mut reception.made);
     let made_here = made.len();
     let mut entries = Vec::with_capacity(items.len() + made.len() + usize::from(event.is_some()));
@@ -153,8 +180,9 @@ pub(super) async fn accept_all(
         reception.count(Category::Error, Outcome::Accepted, "", 1);
         entries.push(reception.entry(StampedItem::EVENT, Some(event_id), sent_at, payload));
     }
-    for IncomingItem { item_type, event_id, sent_at, payload } in items {
-        entries.push(reception.entry(item_type, event_id, sent_at, payload));
+    for item in items {
+        let (item_type, event_id, sent_at) = (item.item_type, item.event_id, item.sent_at);
+        entries.push(reception.entry(item_type, event_id, sent_at, item.content()));
     }
     if entries.is_empty() && reception.tally.is_empty() {
         return Ok(());

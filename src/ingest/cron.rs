@@ -58,7 +58,7 @@ pub(super) async fn receive(app: &App, edge: &Edge, job: Job, request: Request) 
     if reception.admit(edge, &known, Category::Monitor, 1).is_ok() {
         TOTALS.other_item();
         reception.count(Category::Monitor, Outcome::Accepted, "", 1);
-        items.push(IncomingItem { item_type: "check_in", event_id: None, sent_at: None, payload });
+        items.push(IncomingItem::new("check_in", None, payload));
     }
     accept_all(edge, reception, None, items).await.map_err(Refusal::never_429)?;
     Ok(Accepted::CheckIn)

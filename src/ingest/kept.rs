@@ -1,7 +1,7 @@
 //! Items beside events that are kept: which those are, and how large they may be.
 
-use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::accept::{IncomingItem, MAX_EVENT_BYTES, Reception};
 use super::counters::TOTALS;
@@ -15,19 +15,20 @@ use crate::protocol::{Category, Item, ItemHeader, Outcome, StampedItem};
 /// A file that goes with an event.
 pub(super) const ATTACHMENT: &str = "attachment";
 
-/// Largest file, how many of them an envelope may have, and how large they may be together. Below what a frame of the spool
-/// holds, and what a Redis of 32 MB takes beside all else.
-const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+/// Largest file, how many of them an envelope may have, and how large they may be together.
+const MAX_FILE_BYTES: usize = 20 * 1024 * 1024;
 const MAX_FILES: usize = 30;
-const MAX_FILES_BYTES: usize = 16 * 1024 * 1024;
+const MAX_FILES_BYTES: usize = 50 * 1024 * 1024;
+/// A larger file goes in parts: below what a frame of the spool holds, and what a Redis of 32 MB takes beside all else.
+const PART_BYTES: usize = 4 * 1024 * 1024;
 
-/// Largest container of logs or spans: as a file.
+/// Largest container of logs or spans: as a part of a file.
 const MAX_CONTAINER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Those of one envelope, as far as they are not too large.
 #[derive(Default)]
 pub(super) struct KeptItems {
-    items: Vec<(&'static str, Bytes)>,
+    items: Vec<(&'static str, Item)>,
     files: usize,
     file_bytes: usize,
     /// The limit that the last one was over.
@@ -47,7 +48,7 @@ impl KeptItems {
             self.exceeded = Some(limit);
             return false;
         }
-        self.items.push((item_type, if item_type == ATTACHMENT { with_header(&item) } else { item.payload }));
+        self.items.push((item_type, item));
         true
     }
 
@@ -95,11 +96,16 @@ impl KeptItems {
 
     /// On their way in; `id` is the envelope's.
     pub(super) fn into_incoming(self, id: Option<EventId>, sent_at: Option<DateTime<Utc>>) -> Vec<IncomingItem> {
-        let incoming = |(item_type, payload)| {
+        let mut incoming = Vec::with_capacity(self.items.len());
+        for (item_type, item) in self.items {
             let event_id = id.filter(|_| NEED_AN_ID.contains(&item_type));
-            IncomingItem { item_type, event_id, sent_at, payload }
-        };
-        self.items.into_iter().map(incoming).collect()
+            if item_type == ATTACHMENT {
+                incoming.extend(parts(&item).map(|part| IncomingItem { event_id, sent_at, ..part }));
+            } else {
+                incoming.push(IncomingItem { sent_at, ..IncomingItem::new(item_type, event_id, item.payload) });
+            }
+        }
+        incoming
     }
 }
 
@@ -122,16 +128,19 @@ fn max_bytes(item_type: &str) -> usize {
     }
 }
 
-/// A file's bytes behind what its item's header says of it, one line.
-fn with_header(item: &Item) -> Bytes {
-    let ItemHeader { content_type, filename, attachment_type, .. } = &item.header;
-    let header = serde_json::json!({
-        "content_type": content_type, "filename": filename, "attachment_type": attachment_type,
-    });
-    let header = header.to_string();
-    let mut bytes = BytesMut::with_capacity(header.len() + 1 + item.payload.len());
-    bytes.put_slice(header.as_bytes());
-    bytes.put_u8(b'\n');
-    bytes.put_slice(&item.payload);
-    bytes.freeze()
+/// A file, behind what its item's header says of it; a large one in several items.
+fn parts(item: &Item) -> impl Iterator<Item = IncomingItem> {
+    let size = item.payload.len();
+    let count = size.div_ceil(PART_BYTES).max(1);
+    let file_id = (count > 1).then(Uuid::now_v7);
+    (0..count).map(move |part| {
+        let ItemHeader { content_type, filename, attachment_type, .. } = &item.header;
+        let head = serde_json::json!({
+            "content_type": content_type, "filename": filename, "attachment_type": attachment_type,
+            "file_id": file_id, "part": part, "size": size,
+        });
+        let bytes = item.payload.slice(part * PART_BYTES..size.min((part + 1) * PART_BYTES));
+        let item_type = if part == 0 { ATTACHMENT } else { StampedItem::FILE_PART };
+        IncomingItem { head: Some(head.to_string()), ..IncomingItem::new(item_type, None, bytes) }
+    })
 }

@@ -91,7 +91,7 @@ async fn take_event(edge: &Edge, known: &Known, mut reception: Reception, body: 
     match (other_kind, kept::type_of(StampedItem::EVENT, other_kind)) {
         (Some(category), Some(item_type)) => {
             reception.count(category, Outcome::Accepted, "", 1);
-            items.push(IncomingItem { item_type, event_id: Some(event_id), sent_at: None, payload });
+            items.push(IncomingItem::new(item_type, Some(event_id), payload));
         }
         (Some(category), None) => reception.drop(category, NOT_KEPT, 1),
         (None, _) => event = Some(IncomingEvent { event_id, sent_at: None, payload }),

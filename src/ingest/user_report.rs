@@ -155,7 +155,7 @@ async fn keep(
     reception.count(Category::Feedback, Outcome::Accepted, "", 1);
     report.insert("event_id".to_owned(), event_id.to_string().into());
     let payload = Value::Object(report).to_string().into();
-    let item = IncomingItem { item_type: "user_report", event_id: Some(event_id), sent_at: None, payload };
+    let item = IncomingItem::new("user_report", Some(event_id), payload);
     accept_all(edge, reception, None, vec![item]).await
 }
 

@@ -68,7 +68,7 @@ impl Category {
             "event" | "unreal_report" => Self::Error,
             "transaction" => Self::Transaction,
             "security" | "raw_security" => Self::Security,
-            "attachment" => Self::Attachment,
+            "attachment" | "attachment_part" => Self::Attachment,
             "session" | "sessions" => Self::Session,
             "profile" => Self::Profile,
             "profile_chunk" => Self::ProfileChunk,

@@ -295,6 +295,12 @@ pub struct Attachment {
     pub content_type: String,
     /// What it is to the event: `event.attachment`, `event.view_hierarchy`, `event.minidump`, ...
     pub kind: String,
-    /// What is in it.
+    /// Bytes of the whole file.
+    pub size: i64,
+    /// What its parts have in common, if it came in parts.
+    pub file_id: Option<Uuid>,
+    /// Which part this is; 0: the first or only one.
+    pub part: i16,
+    /// What is in it, or in this part of it.
     pub content: Bytes,
 }

@@ -81,19 +81,21 @@ impl StampedItem {
     /// The types of items beside events that are kept.
     const KEPT: &[&str] =
         &["session", "sessions", "check_in", "user_report", "feedback", "log", "span", "transaction", "attachment"];
+    /// The type of a further part of a file that is too large for one entry; its first part is an `attachment`, which alone counts.
+    pub const FILE_PART: &str = "attachment_part";
     /// The type of what the edge has counted; the payload is a [`Tally`](super::Tally).
     pub const TALLY: &str = "tally";
     /// The type of an item of our own that shows how long the way to the database takes; it has no payload.
     pub const CANARY: &str = "canary";
 
-    /// The name of a type of items beside events, if they are kept.
+    /// The name of a type of items beside events that clients send, if they are kept.
     pub fn kept(item_type: &str) -> Option<&'static str> {
         Self::KEPT.iter().copied().find(|name| *name == item_type)
     }
 
     /// True for the types of items beside events that are kept.
     pub fn is_kept(item_type: &str) -> bool {
-        Self::kept(item_type).is_some()
+        item_type == Self::FILE_PART || Self::kept(item_type).is_some()
     }
 
     /// One version byte, the stamp as one line of JSON, the payload as it is.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::outcome::{self, Outcome, OutcomeCount, hour_of};
 use super::{Result, rejected_item, settled_ingest};
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Filter, Stamp};
+use crate::protocol::{Category, Filter, Stamp, StampedItem};
 
 /// An accepted item that is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,8 @@ pub async fn settle(pool: &PgPool, items: &[FilteredItem]) -> Result<()> {
     let items: Vec<&FilteredItem> = items.iter().filter(|item| new.remove(&item.stamp.ingest_id)).collect();
     insert(db, &items).await?;
     let mut counts = Counts::default();
-    for item in &items {
+    // A file counts once, by its first part.
+    for item in items.iter().filter(|item| item.stamp.item_type != StampedItem::FILE_PART) {
         counts.add(item.stamp.project_id, item.stamp.received_at, item.category(), item.filter.id(), 1);
     }
     let settled: Vec<Uuid> = items.iter().map(|item| item.stamp.ingest_id).collect();
@@ -140,13 +141,14 @@ pub async fn drop_dependents(pool: &PgPool, envelopes: &[EnvelopeKey]) -> Result
              delete from attachment a using held h
              where a.project_id = h.project_id and a.received_on = h.received_on and a.event_id = h.event_id
                  and a.received_at = h.received_at
-             returning a.project_id, a.received_at, 'attachment' as category, h.reason
+             returning a.project_id, a.received_at, 'attachment' as category, h.reason, a.part
          ), report as (
              delete from user_feedback r using held h
              where r.project_id = h.project_id and r.kind = 0 and r.id = h.event_id and r.received_at = h.received_at
              returning r.project_id, r.received_at, 'feedback' as category, h.reason
          )
-         select * from file union all select * from report",
+         select project_id, received_at, category, reason from file where part = 0
+         union all select * from report",
     )
     .bind(envelopes.iter().map(|(project, ..)| project.0).collect::<Vec<i64>>())
     .bind(envelopes.iter().map(|(_, event, _)| event.0).collect::<Vec<_>>())

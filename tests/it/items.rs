@@ -1,5 +1,6 @@
 //! Items beside events: what SDKs tell of sessions, jobs and users, from the request to its row.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -296,21 +297,58 @@ async fn files_are_stored_with_their_event() {
 async fn the_largest_file_comes_through_and_a_larger_one_is_refused() {
     let app = TestApp::start().await;
     let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
-    let largest = 4 * 1024 * 1024;
+    let largest = 20 * 1024 * 1024;
+    // No two parts of a file are alike.
+    let content = |size: usize| (0..size).map(|at| u8::try_from(at >> 20).unwrap());
     let envelope = |sizes: &[usize]| {
         let mut body = b"{}\n".to_vec();
         for size in sizes {
             body.extend(format!("{{\"type\":\"attachment\",\"length\":{size}}}\n").into_bytes());
-            body.extend(vec![b'x'; *size]);
+            body.extend(content(*size));
             body.push(b'\n');
         }
-        body
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&body).unwrap();
+        encoder.finish().unwrap()
     };
-    app.client().post(&path, &[], envelope(&[largest + 1])).await.expect(413);
-    // What is too large costs no other.
-    app.client().post(&path, &[], envelope(&[largest, largest + 1, 7])).await.expect(200);
-    app.client().post(&path, &[], envelope(&[largest; 4])).await.expect(200);
+    let send = async |sizes: &[usize]| app.client().post(&path, &[("content-encoding", "gzip")], envelope(sizes)).await;
+    send(&[largest + 1]).await.expect(413);
+    // What is too large costs no other: one file, and all together.
+    send(&[largest, largest + 1, 7]).await.expect(200);
+    send(&[largest, largest, largest]).await.expect(200);
     app.drain().await;
-    let sizes = "select size, count(*) as n from attachment group by size order by size";
-    assert_eq!(rows(&app, sizes).await, [json!({ "size": 7, "n": 1 }), json!({ "size": largest, "n": 5 })]);
+    let files = "select size, count(*) as n, sum(parts)::bigint as parts, bool_and(whole) as whole from (
+            select size, count(*) as parts, sum(octet_length(content)) = size and max(part) = count(*) - 1 as whole
+            from attachment group by size, coalesce(file_id, ingest_id)) f
+         group by size order by size";
+    let expected = [
+        json!({ "size": 7, "n": 1, "parts": 1, "whole": true }),
+        json!({ "size": largest, "n": 3, "parts": 15, "whole": true }),
+    ];
+    assert_eq!(rows(&app, files).await, expected);
+    let stored: Vec<u8> = sqlx::query_scalar(
+        "select string_agg(content, ''::bytea order by part) from attachment where size > 7 group by file_id limit 1",
+    )
+    .fetch_one(app.database.pool())
+    .await
+    .unwrap();
+    assert!(stored.iter().copied().eq(content(largest)), "the parts make the file");
+    // A file counts as one.
+    let outcomes = "select outcome, reason, quantity from outcome_hourly where category = 'attachment' order by 1, 2";
+    assert_eq!(
+        rows(&app, outcomes).await,
+        [
+            json!({ "outcome": "accepted", "reason": "", "quantity": 7 }),
+            json!({ "outcome": "filtered", "reason": "too_large", "quantity": 3 }),
+            json!({ "outcome": "stored", "reason": "", "quantity": 4 }),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nobody_sends_a_part_of_a_file() {
+    let app = TestApp::start().await;
+    send(&app, "{}\n{\"type\":\"attachment_part\"}\n{\"part\":1}\n").await;
+    app.drain().await;
+    assert!(rows(&app, "select 1 from attachment").await.is_empty());
 }

@@ -19,6 +19,10 @@ pub(super) fn attachment(mut header: Fields<'_>, content: Bytes) -> Result<Attac
     if content_type.as_deref() == Some(OF_A_TRACE) {
         return Err(Unkept::Filtered("not_kept"));
     }
+    let file_id = header.uuid("file_id");
+    let number = |value: Value| value.as_i64().filter(|number| *number >= 0);
+    let size = number(header.take("size")).or_else(|| i64::try_from(content.len()).ok()).unwrap_or_default();
+    let part = number(header.take("part")).and_then(|part| i16::try_from(part).ok()).unwrap_or_default();
     let name = match header.take("filename") {
         Value::String(path) => base_name(&path),
         _ => String::new(),
@@ -29,6 +33,9 @@ pub(super) fn attachment(mut header: Fields<'_>, content: Bytes) -> Result<Attac
             .filter(|text| text.is_ascii() && !text.contains(|one: char| one.is_ascii_control()))
             .unwrap_or_else(|| "application/octet-stream".to_owned()),
         kind: header.word("attachment_type", MAX_TYPE).unwrap_or_else(|| "event.attachment".to_owned()),
+        size,
+        file_id,
+        part,
         content,
     })
 }

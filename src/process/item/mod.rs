@@ -23,7 +23,7 @@ use super::normalise::field::{Errors, Path};
 use super::scrub::scrub_item;
 use crate::ids::ProjectId;
 use crate::protocol::kept_item::UserHash;
-use crate::protocol::{Filter, KeptItem, Stamp};
+use crate::protocol::{Filter, KeptItem, Stamp, StampedItem};
 
 /// Why an item is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +49,10 @@ pub fn read(stamp: &Stamp, payload: &Bytes) -> Result<KeptItem, Unkept> {
 /// # Errors
 /// When there is nothing to keep.
 pub fn read_for(stamp: &Stamp, payload: &Bytes, rules: &ProjectRules) -> Result<KeptItem, Unkept> {
+    let is_file = matches!(stamp.item_type.as_str(), "attachment" | StampedItem::FILE_PART);
     // The edge has put the item's header, one line, before the file's bytes.
     let (payload, content) = match payload.iter().position(|byte| *byte == b'\n') {
-        Some(end) if stamp.item_type == "attachment" => (payload.slice(..end), payload.slice(end + 1..)),
+        Some(end) if is_file => (payload.slice(..end), payload.slice(end + 1..)),
         _ => (payload.clone(), Bytes::new()),
     };
     let object = lenient_json::parse_object(&payload)
@@ -63,7 +64,7 @@ pub fn read_for(stamp: &Stamp, payload: &Bytes, rules: &ProjectRules) -> Result<
         "check_in" => check_in::check_in(fields).map(KeptItem::CheckIn),
         "user_report" => feedback::report(fields).map(KeptItem::Feedback),
         "feedback" => feedback::feedback(fields).map(KeptItem::Feedback),
-        "attachment" => attachment::attachment(fields, content).map(KeptItem::Attachment),
+        "attachment" | StampedItem::FILE_PART => attachment::attachment(fields, content).map(KeptItem::Attachment),
         "log" => log::records(fields).map(KeptItem::Logs),
         "span" => span::spans(fields).map(KeptItem::Spans),
         "transaction" => transaction::spans(fields).map(KeptItem::Spans),

@@ -193,7 +193,7 @@ pub(super) fn has_stem(bytes: &[u8]) -> bool {
     let (mut first, mut second) = (0, 0);
     for byte in bytes {
         let third = byte | 0x20;
-        if is_stem(&[first, second, third]) {
+        if is_stem([first, second, third]) {
             return true;
         }
         (first, second) = (second, third);
@@ -201,9 +201,9 @@ pub(super) fn has_stem(bytes: &[u8]) -> bool {
     has_short_stem(bytes)
 }
 
-fn is_stem(letters: &[u8; 3]) -> bool {
+fn is_stem(letters: [u8; 3]) -> bool {
     matches!(
-        letters,
+        &letters,
         b"pas"
             | b"pwd"
             | b"sec"

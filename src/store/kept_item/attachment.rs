@@ -11,8 +11,9 @@ pub(super) async fn insert(db: &mut PgConnection, attachments: &[(&Stamp, &Attac
     for (stamp, attachment) in attachments {
         sqlx::query(
             "insert into attachment
-                 (project_id, received_on, ingest_id, event_id, received_at, name, content_type, kind, size, content)
-             select $1, $2, $3, $4, $5, $6, $7, $8, octet_length($9::bytea), $9
+                 (project_id, received_on, ingest_id, event_id, received_at, name, content_type, kind, size, content,
+                 file_id, part)
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
              where exists (select from project where id = $1)
              on conflict do nothing",
         )
@@ -24,7 +25,10 @@ pub(super) async fn insert(db: &mut PgConnection, attachments: &[(&Stamp, &Attac
         .bind(&attachment.name)
         .bind(&attachment.content_type)
         .bind(&attachment.kind)
+        .bind(attachment.size)
         .bind(attachment.content.as_ref())
+        .bind(attachment.file_id)
+        .bind(attachment.part)
         .execute(&mut *db)
         .await?;
     }

@@ -16,7 +16,7 @@ use sqlx::{PgExecutor, PgPool};
 
 use super::outcome::{self, Outcome, OutcomeCount, hour_of};
 use super::{Result, partition, rejected_item, settled_ingest};
-use crate::protocol::{Category, KeptItem, Stamp};
+use crate::protocol::{Category, KeptItem, Stamp, StampedItem};
 
 /// An item to be settled.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +65,7 @@ pub async fn write(pool: &PgPool, items: &[NewItem]) -> Result<()> {
     let mut unkept = check_in::write(db, &check_ins).await?;
 
     let mut fates: BTreeMap<(i64, DateTime<Utc>, &'static str, Outcome, &'static str), i64> = BTreeMap::new();
-    for NewItem { stamp, item } in &items {
+    for NewItem { stamp, item } in items.iter().filter(|one| one.stamp.item_type != StampedItem::FILE_PART) {
         let reason = item.as_ref().err().copied().or_else(|| unkept.remove(&stamp.ingest_id));
         let (outcome, reason) = reason.map_or((Outcome::Stored, ""), |reason| (Outcome::Filtered, reason));
         let category = Category::of_item_type(&stamp.item_type).as_str();
