@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::process::tests::captures::{files, incoming};
 use crate::process::tests::stamp;
 use crate::process::{Incoming, ProjectRules, Rejected, ScrubRules, item, process_for};
 
@@ -180,4 +181,25 @@ fn of_a_container_only_what_is_meant_is_dropped() {
     assert_eq!(spans.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["/cart"]);
     let kept = read(&rules, "span", &json!({ "version": 2, "items": health }));
     assert_eq!(kept, Err(item::Unkept::HeldBack(Filter::HealthChecks)));
+}
+
+#[test]
+fn what_real_sdks_sent_is_held_back_only_where_it_came_from_localhost() {
+    let mut settings = FilterSettings::default();
+    for filter in Filter::ALL.iter().filter(|filter| !filter.is_list() || **filter == Filter::LegacyBrowsers) {
+        settings.switch(*filter, *filter != Filter::Localhost).unwrap();
+    }
+    let noise = ProjectRules { filters: Filters::new(&settings), scrub: ScrubRules::default() };
+    let local = with(|settings| settings.switch(Filter::Localhost, true).unwrap());
+    let mut held = Vec::new();
+    for file in files() {
+        let (stamp, payload) = incoming(&file);
+        let incoming = Incoming { stamp: &stamp, payload: &payload };
+        let passed = process_for(incoming, &noise);
+        assert!(passed.is_ok(), "{file}: {:?}", passed.err());
+        if matches!(process_for(incoming, &local), Err(Rejected::Filtered(Filter::Localhost))) {
+            held.push(file);
+        }
+    }
+    insta::assert_debug_snapshot!(held);
 }

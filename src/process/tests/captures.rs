@@ -32,7 +32,7 @@ fn inflate(data: &[u8]) -> Result<Bytes, String> {
 }
 
 /// The stamp that the edge would have made, the request arriving as it was sent, and the event's payload.
-pub(super) fn incoming(file: &str) -> (Stamp, Bytes) {
+pub(in crate::process) fn incoming(file: &str) -> (Stamp, Bytes) {
     let body = body(file);
     let mut stamp = stamp();
     stamp.received_at = "2026-11-20T15:00:00Z".parse().unwrap();
@@ -55,7 +55,7 @@ fn captured(file: &str) -> Processed {
     process(Incoming { stamp: &stamp, payload: &payload }).unwrap()
 }
 
-pub(super) fn files() -> Vec<String> {
+pub(in crate::process) fn files() -> Vec<String> {
     let mut files: Vec<String> =
         fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     files.sort();

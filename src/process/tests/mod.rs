@@ -30,7 +30,7 @@ pub(super) fn event(payload: &Value) -> Event {
     processed(payload).event
 }
 
-mod captures;
+pub(super) mod captures;
 mod fuzz;
 mod grouping_pairs;
 mod normalised;

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::process::tests::captures::{files, incoming};
 use crate::process::tests::{event, processed, stamp};
 use crate::process::{Incoming, Processed, ScrubRules, process_with};
-use crate::protocol::PrivacySettings;
+use crate::protocol::event::Frame;
+use crate::protocol::{PrivacySettings, Stamp};
 
 fn with(rules: &ScrubRules, payload: &Value) -> Processed {
     process_with(Incoming { stamp: &stamp(), payload: payload.to_string().as_bytes() }, rules).unwrap()
@@ -204,4 +206,26 @@ fn a_project_says_what_is_taken_out() {
         settings.sensitive_fields = vec!["customer".to_owned()];
     };
     assert_eq!(set(off), (shown, true, plain));
+}
+
+#[test]
+fn of_what_real_sdks_sent_no_address_is_left_but_where_code_lies() {
+    for file in files() {
+        let (stamp, payload) = incoming(&file);
+        let stamp = Stamp { client_ip: Some("203.0.113.9".parse().unwrap()), ..stamp };
+        let rules = ScrubRules::default().without_ip_addresses();
+        let mut event = process_with(Incoming { stamp: &stamp, payload: &payload }, &rules).unwrap().event;
+        // Source code and its addresses are what symbolication needs.
+        event.debug_meta = None;
+        let threads = event.threads.values.iter_mut().filter_map(|thread| thread.stacktrace.as_mut());
+        let exceptions = event.exception.values.iter_mut().filter_map(|exception| exception.stacktrace.as_mut());
+        for frame in threads.chain(exceptions).flat_map(|stack| stack.frames.iter_mut()) {
+            let vars = std::mem::take(&mut frame.vars);
+            *frame = Frame { vars, ..Frame::default() };
+        }
+        let json = serde_json::to_string(&event).unwrap();
+        for address in ["203.0.113.9", "127.0.0.1", "::1\""] {
+            assert!(!json.contains(address), "{file}: {address} in {json}");
+        }
+    }
 }
