@@ -43,7 +43,7 @@ const DROP_PAUSE: Duration = Duration::from_secs(2);
 pub struct Removed {
     /// Of what: `event_days`, `log_days`, `span_days`, `attachment_days`, `issues`, `issue_hours`, `issue_tags`, `issue_users`, `payload_dictionaries`,
     /// `outcome_counts`, `transaction_counts`, `sessions`, `settled_receptions`, `filtered_items`, `rejected_items`, `release_sessions`,
-    /// `release_session_counts`, `check_ins`, `user_feedback`, `canaries`, `files`.
+    /// `release_session_counts`, `check_ins`, `early_check_ins`, `user_feedback`, `canaries`, `files`.
     pub what: &'static str,
     /// How many.
     pub removed: u64,
@@ -121,16 +121,17 @@ pub async fn remove_all(db: &PgPool, config: &Config) -> Vec<Removed> {
     all.push(row("filtered_items", filtered));
     let rejected = in_batches(|| rejected_item::delete_before(db, kept.events_from, BATCH)).await;
     all.push(row("rejected_items", rejected));
-    let from = start_of(kept.events_from);
-    for (what, kind) in [
-        ("release_sessions", kept_item::Kind::Sessions),
-        ("release_session_counts", kept_item::Kind::SessionCounts),
-        ("check_ins", kept_item::Kind::CheckIns),
-        ("user_feedback", kept_item::Kind::Feedback),
+    let (events_from, receptions_from) = (start_of(kept.events_from), start_of(day));
+    for (what, kind, from) in [
+        ("release_sessions", kept_item::Kind::Sessions, events_from),
+        ("release_session_counts", kept_item::Kind::SessionCounts, events_from),
+        ("check_ins", kept_item::Kind::CheckIns, events_from),
+        ("early_check_ins", kept_item::Kind::EarlyCheckIns, receptions_from),
+        ("user_feedback", kept_item::Kind::Feedback, events_from),
     ] {
         all.push(row(what, in_batches(|| kept_item::delete_before(db, kind, from, BATCH)).await));
     }
-    let canaries = in_batches(|| canary_run::delete_before(db, start_of(day), BATCH)).await;
+    let canaries = in_batches(|| canary_run::delete_before(db, receptions_from, BATCH)).await;
     all.push(row("canaries", canaries));
     all
 }

@@ -151,7 +151,7 @@ async fn a_run_is_opened_and_closed_once() {
     };
     let config = json!({ "monitor_config": { "schedule": { "type": "crontab", "value": "@daily" } } });
     for payload in [
-        check_in("1", "ok", json!({})),
+        check_in("1", "ok", json!({ "monitor_slug": "nobody's" })),
         check_in("2", "in_progress", config),
         check_in("2", "error", json!({ "duration": 2 })),
         check_in("2", "ok", json!({})),
@@ -176,6 +176,55 @@ async fn a_run_is_opened_and_closed_once() {
     for fate in ["monitor filtered already_over 1", "monitor filtered unknown_monitor 1", "monitor stored  5"] {
         assert!(fates.iter().any(|known| known == fate), "{fates:?}");
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_may_be_received_before_its_beginning() {
+    let app = TestApp::start().await;
+    let check_in = |slug: &str, id: &str, status: &str| {
+        let mut payload = json!({ "monitor_slug": slug, "status": status, "check_in_id": id.repeat(32) });
+        if status == "in_progress" {
+            // It alone brings the configuration, as in JavaScript.
+            payload["monitor_config"] = json!({ "schedule": { "type": "crontab", "value": "@daily" } });
+            payload["release"] = "a@1".into();
+        } else {
+            payload["duration"] = 0.5.into();
+        }
+        payload
+    };
+    let mut accepted = 0;
+    for (id, status, stored, unknown) in [
+        ("1", "ok", 0, 1),
+        ("2", "error", 0, 2),
+        ("1", "in_progress", 3, 0),
+        ("3", "ok", 4, 0),
+        ("3", "in_progress", 5, 0),
+    ] {
+        item(&app, "check_in", &check_in("job", id, status)).await;
+        accepted += 1;
+        settled(&app, accepted).await;
+        let fates = fates(&app).await;
+        for (fate, quantity) in [("monitor stored ", stored), ("monitor filtered unknown_monitor", unknown)] {
+            let is_so = fates.iter().any(|known| *known == format!("{fate} {quantity}"));
+            assert!(is_so || quantity == 0, "{fate} {quantity}: {fates:?}");
+        }
+    }
+    // Both in one batch.
+    let lines: String = ["ok", "in_progress"]
+        .map(|status| format!("{{\"type\":\"check_in\"}}\n{}\n", check_in("other", "4", status)))
+        .concat();
+    send(&app, &format!("{{}}\n{lines}")).await;
+    settled(&app, 7).await;
+    let runs = "select m.slug, c.status, c.closed_at is not null as over, c.duration_ms, c.release
+         from check_in c join monitor m on m.id = c.monitor_id order by m.slug, c.check_in_id";
+    let run = |slug: &str, status: u8, release: Option<&str>| json!({ "slug": slug, "status": status, "over": true, "duration_ms": 500, "release": release });
+    assert_eq!(
+        rows(&app, runs).await,
+        [run("job", 1, Some("a@1")), run("job", 2, None), run("job", 1, Some("a@1")), run("other", 1, Some("a@1"))]
+    );
+    let unkept = rows(&app, "select 1 from outcome_hourly where outcome = 'filtered' and quantity <> 0").await;
+    assert!(unkept.is_empty());
+    assert!(rows(&app, "select 1 from early_check_in").await.is_empty());
 }
 
 #[tokio::test]

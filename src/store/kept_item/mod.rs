@@ -62,7 +62,7 @@ pub async fn write(pool: &PgPool, items: &[NewItem]) -> Result<()> {
     session::update(db, &updates).await?;
     session::add_counts(db, &counts).await?;
     feedback::write(db, &feedback).await?;
-    let mut unkept = check_in::write(db, &check_ins).await?;
+    let check_in::Fates { mut unkept, recounted } = check_in::write(db, &check_ins).await?;
 
     let mut fates: BTreeMap<(i64, DateTime<Utc>, &'static str, Outcome, &'static str), i64> = BTreeMap::new();
     for NewItem { stamp, item } in items.iter().filter(|one| one.stamp.item_type != StampedItem::FILE_PART) {
@@ -84,6 +84,7 @@ pub async fn write(pool: &PgPool, items: &[NewItem]) -> Result<()> {
         })
         .collect();
     fates.extend(rejected_item::revoke(db, &settled).await?);
+    fates.extend(recounted);
     outcome::add(db, &fates).await?;
     transaction.commit().await?;
     Ok(())
@@ -98,6 +99,8 @@ pub enum Kind {
     SessionCounts,
     /// Check-ins; their monitors stay.
     CheckIns,
+    /// Ends of runs that wait for their monitor, by their reception.
+    EarlyCheckIns,
     /// What users wrote.
     Feedback,
 }
@@ -116,6 +119,10 @@ pub async fn delete_before(db: impl PgExecutor<'_>, kind: Kind, before: DateTime
         Kind::CheckIns => {
             "delete from check_in where ctid = any (array(select ctid from check_in
                  where opened_at < $1 order by opened_at limit $2 for update skip locked))"
+        }
+        Kind::EarlyCheckIns => {
+            "delete from early_check_in where ctid = any (array(select ctid from early_check_in
+                 where received_at < $1 order by received_at limit $2 for update skip locked))"
         }
         Kind::Feedback => {
             "delete from user_feedback where ctid = any (array(select ctid from user_feedback
