@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
-use super::{Fields, Unkept};
+use super::{Fields, Unkept, span_id};
 use crate::process::normalise::field::cut;
 use crate::protocol::kept_item::LogRecord;
 
@@ -12,6 +12,9 @@ const MAX_RECORDS: usize = 1_000;
 
 /// Characters of a record's text.
 const MAX_BODY: usize = 16_384;
+
+/// Where JavaScript SDKs tell of the span that a record was written in, having no field for it.
+const SPAN: &str = "sentry.trace.parent_span_id";
 
 /// The records of a container, `{"version": 2, "items": [...]}`.
 pub(super) fn records(mut fields: Fields<'_>) -> Result<Vec<LogRecord>, Unkept> {
@@ -29,6 +32,7 @@ fn record(mut fields: Fields<'_>, settings: &Map<String, Value>) -> LogRecord {
     let received = fields.clock.received();
     let mut attributes = Attributes::of_typed(fields.inner("attributes").object);
     attributes.infer(settings, fields.stamp);
+    let span = attributes.take_word(SPAN).and_then(|text| span_id(&text));
     let level = fields.word("level", 32);
     let number = fields.unsigned("severity_number").filter(|number| (1..=24).contains(number));
     let body = match fields.take("body") {
@@ -41,7 +45,7 @@ fn record(mut fields: Fields<'_>, settings: &Map<String, Value>) -> LogRecord {
         severity: number.and_then(|number| i16::try_from(number).ok()).unwrap_or_else(|| severity(level.as_deref())),
         body,
         trace_id: fields.uuid("trace_id"),
-        span_id: fields.span_id("span_id"),
+        span_id: fields.span_id("span_id").or(span),
         release: attributes.take_release(),
         environment: attributes.take_environment(),
         attributes: attributes.into_map(),

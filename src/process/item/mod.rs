@@ -146,12 +146,8 @@ impl<'s> Fields<'s> {
         attribute::environment(&mut Errors::default(), &Path::Root, value)
     }
 
-    /// A span's id, 16 hexadecimal digits, as a number; all zeros is none.
     fn span_id(&mut self, key: &str) -> Option<i64> {
-        let text = self.word(key, 32)?;
-        let is_id = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u64::from_str_radix(&text, 16).ok().filter(|number| is_id && *number != 0)?;
-        Some(number.cast_signed())
+        self.word(key, 32).and_then(|text| span_id(&text))
     }
 
     /// Tells users of a project apart. Whoever knows both ids can compute it; nobody can read the id out of it.
@@ -159,6 +155,13 @@ impl<'s> Fields<'s> {
         let id = self.word(key, 1024)?;
         Some(user_hash(self.stamp.project_id, &id))
     }
+}
+
+/// A span's id, 16 hexadecimal digits, as a number; all zeros is none.
+fn span_id(text: &str) -> Option<i64> {
+    let is_id = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u64::from_str_radix(text, 16).ok().filter(|number| is_id && *number != 0)?;
+    Some(number.cast_signed())
 }
 
 fn user_hash(project: ProjectId, id: &str) -> UserHash {

@@ -109,12 +109,17 @@ pub(super) fn measurements(attributes: &mut Attributes, value: Value) {
     }
 }
 
+/// How much earlier the end of a short span may seem to be than its beginning. The Rust SDK sends the one to the
+/// nanosecond and the other as a floating-point number of seconds, which is rounded.
+const ROUNDING: TimeDelta = TimeDelta::microseconds(1);
+
 /// Begin and duration in milliseconds, if the one is before the other and neither is absurd. A missing end is the
 /// beginning.
 pub(super) fn times(fields: &mut Fields<'_>, end: &str) -> Option<(DateTime<Utc>, f64)> {
     let received = fields.clock.received();
     let started_at = fields.time("start_timestamp")?;
     let ended_at = fields.time(end).unwrap_or(started_at);
+    let ended_at = if ended_at < started_at && ended_at + ROUNDING >= started_at { started_at } else { ended_at };
     let is_plausible = started_at <= ended_at && started_at > received - MAX_AGE && started_at < received + MAX_FUTURE;
     let took = (ended_at - started_at).to_std().ok()?;
     is_plausible.then_some((started_at, took.as_secs_f64() * 1_000.0))

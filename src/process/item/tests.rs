@@ -211,6 +211,28 @@ fn secrets_are_taken_out_here_too() {
     assert_eq!((spans[0].duration_ms, spans[0].span_id), (1_000.0, 0x0123_4567_89ab_cdef));
 }
 
+#[test]
+fn an_end_may_be_rounded_to_before_its_beginning() {
+    let span = |end: &str| {
+        json!({
+            "trace_id": "0123456789abcdef0123456789abcdef", "span_id": "0123456789abcdef",
+            "start_timestamp": 1_795_175_999.518_727_3, "timestamp": end,
+        })
+    };
+    let Ok(KeptItem::Spans(spans)) = read_as("span", &span("2026-11-20T11:59:59.518727200Z")) else { panic!() };
+    assert!(spans[0].duration_ms.abs() < 1e-9, "{}", spans[0].duration_ms);
+    assert!(read_as("span", &span("2026-11-20T11:59:59.518717200Z")).is_err());
+}
+
+#[test]
+fn logs_belong_to_the_span_that_they_name_in_an_attribute() {
+    let log = json!({ "items": [{
+        "body": "b", "attributes": { "sentry.trace.parent_span_id": { "type": "string", "value": "00000000000000ff" } },
+    }] });
+    let Ok(KeptItem::Logs(records)) = read_as("log", &log) else { panic!() };
+    assert_eq!((records[0].span_id, records[0].attributes.len()), (Some(255), 0));
+}
+
 proptest::proptest! {
     #[test]
     fn whatever_is_sent_is_read_or_refused(
