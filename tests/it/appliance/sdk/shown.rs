@@ -1,12 +1,9 @@
 //! Real SDKs, told nothing but the DSN: what they report is there, through the API and on its page.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::Value;
 
-use super::Instance;
-use super::instance::describe;
+use super::{Site, command, node, programs};
+use crate::appliance::Instance;
 use crate::support::Client;
 
 /// What one SDK's program reports.
@@ -63,26 +60,33 @@ const NODE: Sdk = Sdk {
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_python_and_node_sdks_report_is_shown() {
-    let (instance, sdks) = tokio::task::spawn_blocking(|| (Instance::started(), prepared())).await.unwrap();
-    let python = (sdks.join("python/bin/python"), root().join("tests/sdk/python/report.py"));
-    // Node.js looks for the SDK beside the program.
-    let node = (sdks.join("node/node"), sdks.join("node/report.js"));
-    std::fs::copy(root().join("tests/sdk/node/report.js"), &node.1).unwrap();
-    for (number, (sdk, (program, script))) in [(PYTHON, python), (NODE, node)].into_iter().enumerate() {
-        let mut command = Command::new(program);
-        command.arg(script).env_clear().env("PATH", "/usr/bin:/bin").env("SENTRY_DSN", instance.dsn());
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{}: {}", sdk.name, describe(&output));
-        tokio::task::block_in_place(|| instance.wait_for_events(3 * (number + 1)));
-        check(&instance, &sdk).await;
-    }
+async fn what_the_python_sdk_reports_is_shown() {
+    let site = tokio::task::block_in_place(|| {
+        let (site, sdks) = Site::new("Python shown");
+        let script = programs().join("python/report.py");
+        site.run(command(sdks.join("python/bin/python"), [script]), 1);
+        site.settles(&["error stored 3"]);
+        site
+    });
+    check(&site, &PYTHON).await;
 }
 
-async fn check(instance: &Instance, sdk: &Sdk) {
-    let api = instance.api();
-    let pages = signed_in(instance).await;
-    let issues = api.get("/api/0/organizations/default/issues/?query=").await.expect(200).json();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_node_sdk_reports_is_shown() {
+    let site = tokio::task::block_in_place(|| {
+        let (site, sdks) = Site::new("Node shown");
+        site.run(node(&sdks, "node", "report.js"), 1);
+        site.settles(&["error stored 3"]);
+        site
+    });
+    check(&site, &NODE).await;
+}
+
+async fn check(site: &Site, sdk: &Sdk) {
+    let api = site.instance.api();
+    let pages = signed_in(&site.instance).await;
+    let path = format!("/api/0/organizations/default/issues/?query=&project={}", site.number);
+    let issues = api.get(&path).await.expect(200).json();
     for report in [&sdk.error, &sdk.unhandled] {
         let title = format!("{}: {}", report.kinds.last().unwrap(), report.value);
         let issue = issue_titled(&issues, &title, sdk.name);
@@ -162,15 +166,4 @@ pub(crate) async fn signed_in(instance: &Instance) -> Client {
     let cookies: Vec<&str> = reply.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
     let pairs: Vec<&str> = cookies.iter().filter_map(|cookie| cookie.split(';').next()).collect();
     client.with_header("cookie", &pairs.join("; "))
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The folder of the pinned SDKs, installed when they are not there.
-fn prepared() -> PathBuf {
-    let output = Command::new(root().join("tests/sdk/prepare")).output().unwrap();
-    assert!(output.status.success(), "{}", describe(&output));
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sdk")
 }
