@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::prepare::{self, Batch, Canary, Counted, Prepared, Unusable};
 use super::write_filtered::envelopes_of_dependents;
 use crate::app::App;
+use crate::process;
 use crate::protocol::{Category, Stamp, Tally};
 use crate::queue::{Entry, Settler};
 use crate::retention::Kept;
@@ -282,7 +283,7 @@ impl Writer {
         let (mut pause, mut faults) = (FIRST_PAUSE, 0);
         let tries = if events.len() > 1 { TRIES } else { TRIES_ALONE };
         for failures in 1_u32.. {
-            let error = match self.ask(event_batch::write(&self.app.db, events)).await {
+            let error = match self.ask(event_batch::write_with(&self.app.db, events, process::earlier_hashes)).await {
                 Ok(report) => {
                     log(&report, events.len());
                     let has_news = !report.new_issues.is_empty() || !report.regressed.is_empty();

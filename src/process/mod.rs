@@ -152,6 +152,11 @@ fn finish(mut event: Event, rules: &ScrubRules) -> Result<Processed, Rejected> {
     })
 }
 
+/// Grouping hashes that earlier versions of the grouping gave a processed event, the latest first.
+pub fn earlier_hashes(event: &Event) -> Vec<[u8; 32]> {
+    grouping::earlier_hashes(event)
+}
+
 /// What a processed event is grouped by, for people who ask why it is in its issue.
 pub fn explain(event: &Event) -> Explanation {
     grouping::explain(event)

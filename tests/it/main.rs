@@ -22,6 +22,8 @@ mod dictionary;
 #[cfg(test)]
 mod filters;
 #[cfg(test)]
+mod grouping_upgrade;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod ingest;

@@ -1,4 +1,4 @@
-//! Grouping, version 1: which events are one issue.
+//! Grouping, version 2: which events are one issue.
 //!
 //! ```text
 //! fingerprint of the client   (unless it only asks for the default)
@@ -21,6 +21,7 @@ mod function;
 mod image;
 mod parameterise;
 mod place;
+mod version_1;
 
 use sha2::{Digest, Sha256};
 
@@ -36,7 +37,7 @@ use crate::protocol::Event;
 use crate::protocol::event::{Exception, Stacktrace};
 
 /// Stored with every hash; a change of what follows is a new version once it has been released.
-pub(super) const VERSION: i16 = 1;
+pub(super) const VERSION: i16 = 2;
 
 /// One of the things that an event is grouped by: what it is, and what it says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +55,11 @@ impl Part {
 /// The hash of what an event is grouped by.
 pub(super) fn hash(event: &Event) -> [u8; 32] {
     digest(&parts(event))
+}
+
+/// What earlier versions made of an event, the latest first: by these its issue is looked up when nobody has met its hash.
+pub(super) fn earlier_hashes(event: &Event) -> Vec<[u8; 32]> {
+    vec![version_1::hash(event)]
 }
 
 /// What an event is grouped by, in order: the client's fingerprint, or what we make of the event.

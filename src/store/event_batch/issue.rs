@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
+use super::adopt::{Earlier, adopt};
 use super::aggregate::Change;
 use super::{HashKey, IssueKey, NewEvent};
 use crate::ids::{IssueId, ProjectId};
@@ -17,10 +18,13 @@ pub(super) struct Issues {
     pub(super) created: Vec<IssueKey>,
 }
 
-/// Finds the issue of each grouping hash; makes those that are missing.
+/// Finds the issue of each grouping hash, also by what earlier versions of the grouping made of its event; makes those that
+/// are missing.
 pub(super) async fn find_or_create<'a>(
+    pool: &PgPool,
     db: &mut PgConnection,
     events: impl Iterator<Item = &'a NewEvent>,
+    earlier: Earlier,
 ) -> Result<Issues> {
     // A new issue begins with its earliest event.
     let mut wanted: BTreeMap<HashKey, &NewEvent> = BTreeMap::new();
@@ -44,12 +48,17 @@ pub(super) async fn find_or_create<'a>(
             .await?;
     by_hash.extend(find(db, wanted.keys()).await?);
     wanted.retain(|key, _| !by_hash.contains_key(key) && projects.contains(&key.0));
+    by_hash.extend(adopt(pool, db, &wanted, earlier).await?);
+    wanted.retain(|key, _| !by_hash.contains_key(key));
     let created = create(db, &wanted).await?;
     by_hash.extend(wanted.into_keys().zip(created.iter().map(|(_, issue_id)| *issue_id)));
     Ok(Issues { by_hash, created })
 }
 
-async fn find(db: &mut PgConnection, keys: impl Iterator<Item = &HashKey>) -> Result<HashMap<HashKey, IssueId>> {
+pub(super) async fn find(
+    db: &mut PgConnection,
+    keys: impl Iterator<Item = &HashKey>,
+) -> Result<HashMap<HashKey, IssueId>> {
     let (projects, hashes): (Vec<ProjectId>, Vec<&[u8]>) =
         keys.map(|(project, hash)| (*project, hash.as_slice())).unzip();
     let rows: Vec<(ProjectId, [u8; 32], IssueId)> = sqlx::query_as(

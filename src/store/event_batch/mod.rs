@@ -5,6 +5,7 @@
 //! the outcomes, each sorted by its key; so nobody deadlocks. What is counted is decided by which events
 //! PostgreSQL says it has really inserted, so a batch that comes twice counts once.
 
+mod adopt;
 mod aggregate;
 mod insert;
 mod issue;
@@ -20,6 +21,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+pub use self::adopt::Earlier;
 pub(in crate::store) use self::recount::recount;
 
 use super::outcome::{Outcome, OutcomeCount, hour_of};
@@ -144,12 +146,14 @@ impl From<sqlx::Error> for Failure {
 ///
 /// Missing partitions are made. [`StoreError::Data`] means that some event cannot be stored as it is; the
 /// others can, in a batch without it.
-pub async fn write(pool: &PgPool, events: &[NewEvent]) -> Result<BatchReport> {
+///
+/// An event whose hash nobody has met is looked up by its `earlier` ones before an issue is made for it.
+pub async fn write_with(pool: &PgPool, events: &[NewEvent], earlier: Earlier) -> Result<BatchReport> {
     if events.is_empty() {
         return Ok(BatchReport::default());
     }
     for _ in 0..ATTEMPTS {
-        match attempt(pool, events).await {
+        match attempt(pool, events, earlier).await {
             Ok(report) => return Ok(report),
             Err(Failure::NoPartition) => {
                 let days: BTreeSet<NaiveDate> = events.iter().map(|event| event.received_on).collect();
@@ -160,6 +164,11 @@ pub async fn write(pool: &PgPool, events: &[NewEvent]) -> Result<BatchReport> {
         }
     }
     Err(StoreError::Conflict(sqlx::Error::RowNotFound))
+}
+
+/// As [`write_with`], of events that no earlier version of the grouping knows.
+pub async fn write(pool: &PgPool, events: &[NewEvent]) -> Result<BatchReport> {
+    write_with(pool, events, |_| Vec::new()).await
 }
 
 /// Settles events that came too late to be kept: they are counted as filtered, each reception once. For those whose
@@ -185,7 +194,7 @@ pub async fn expire(pool: &PgPool, events: &[NewEvent]) -> Result<()> {
     Ok(())
 }
 
-async fn attempt(pool: &PgPool, events: &[NewEvent]) -> std::result::Result<BatchReport, Failure> {
+async fn attempt(pool: &PgPool, events: &[NewEvent], earlier: Earlier) -> std::result::Result<BatchReport, Failure> {
     // The first reception of each event, in the order of the key; and the others.
     let mut firsts: BTreeMap<EventKey, &NewEvent> = BTreeMap::new();
     let mut repeats = Vec::new();
@@ -198,7 +207,7 @@ async fn attempt(pool: &PgPool, events: &[NewEvent]) -> std::result::Result<Batc
 
     let mut transaction = pool.begin().await?;
     let db = &mut *transaction;
-    let issues = issue::find_or_create(db, firsts.values().copied()).await?;
+    let issues = issue::find_or_create(pool, db, firsts.values().copied(), earlier).await?;
     let placed: Vec<(IssueId, &NewEvent)> =
         firsts.values().filter_map(|event| Some((*issues.by_hash.get(&event.hash_key())?, *event))).collect();
     let states = state::lock(db, &placed).await?;

@@ -79,7 +79,7 @@ async fn a_stored_event_is_named_with_its_issue() {
     }
     let text = String::from_utf8(why(&app, &[id]).await.stdout).unwrap();
     assert!(text.contains(&format!("is stored: issue {short}, {url}")), "{text}");
-    assert!(text.contains("grouped by (version 1):\n  message: hello"), "{text}");
+    assert!(text.contains("grouped by (version 2):\n  message: hello"), "{text}");
 }
 
 #[tokio::test]
