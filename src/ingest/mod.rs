@@ -34,6 +34,9 @@ mod store;
 mod tunnel;
 mod user_report;
 
+#[cfg(test)]
+mod fuzz;
+
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;

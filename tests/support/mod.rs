@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod keeper;
 pub(crate) mod mail;
+pub(crate) mod mutate;
 pub(crate) mod preload;
 pub(crate) mod redis;
 pub(crate) mod webhook;

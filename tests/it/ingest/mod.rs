@@ -7,6 +7,7 @@ mod cron;
 mod encodings;
 mod endpoints;
 mod files;
+mod fuzz;
 mod hostile;
 mod item_types;
 mod old_clients;
