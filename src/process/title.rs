@@ -26,6 +26,31 @@ pub(super) fn main_exception(event: &Event) -> Option<&Exception> {
     event.exception.values.last()
 }
 
+/// The exception that the title names: the outermost, but of a group whose members all say the same, a member.
+fn named_exception(event: &Event) -> Option<&Exception> {
+    let main = main_exception(event)?;
+    let group_id = |exception: &Exception| {
+        exception
+            .mechanism
+            .as_ref()
+            .filter(|mechanism| mechanism.is_exception_group)
+            .and_then(|group| group.exception_id)
+    };
+    if group_id(main).is_none() {
+        return Some(main);
+    }
+    let all = &event.exception.values;
+    let groups: Vec<i64> = all.iter().filter_map(group_id).collect();
+    let mut members = all.iter().filter(|exception| {
+        let parent = exception.mechanism.as_ref().and_then(|mechanism| mechanism.parent_id);
+        group_id(exception).is_none() && parent.is_some_and(|parent| groups.contains(&parent))
+    });
+    let Some(first) = members.next() else { return Some(main) };
+    let says_the_same =
+        |other: &Exception| (&other.exception_type, &other.value) == (&first.exception_type, &first.value);
+    Some(if members.all(says_the_same) { first } else { main })
+}
+
 /// The stack that shows where it crashed: of the outermost exception that has one, of the crashed or current
 /// thread, or the event's own.
 pub(super) fn crash_stack(event: &Event) -> Option<&Stacktrace> {
@@ -58,7 +83,7 @@ fn metadata(event: &Event) -> Metadata {
             ..Metadata::default()
         };
     }
-    let Some(exception) = main_exception(event) else { return Metadata::default() };
+    let Some(exception) = named_exception(event) else { return Metadata::default() };
     let frame = crash_frame(event);
     let exception_type = match &exception.exception_type {
         _ if exception.is_synthetic() => None,
@@ -237,6 +262,22 @@ mod tests {
             (json!({"message": "x"}), ""),
         ] {
             assert_eq!(titled(&payload).1, culprit, "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_group_of_one_kind_is_titled_by_it() {
+        let member = |id: i64, value: &str| json!({"type": "Full", "value": value, "mechanism": {"type": "chained", "exception_id": id, "parent_id": 0}});
+        let group = json!({"type": "ExceptionGroup", "value": "2 failed", "mechanism":
+            {"type": "generic", "exception_id": 0, "is_exception_group": true}});
+        for (members, title) in [
+            (vec![member(1, "disk")], "Full: disk"),
+            (vec![member(2, "disk"), member(1, "disk")], "Full: disk"),
+            (vec![member(2, "disk"), member(1, "tape")], "ExceptionGroup: 2 failed"),
+            (vec![], "ExceptionGroup: 2 failed"),
+        ] {
+            let chain: Vec<Value> = members.into_iter().chain([group.clone()]).collect();
+            assert_eq!(titled(&json!({"platform": "python", "exception": chain})).0, title);
         }
     }
 

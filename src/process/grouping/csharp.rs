@@ -5,6 +5,15 @@ use std::borrow::Cow;
 /// Class and method as they stand in the source: `Cart`, `LoadAsync` of `Cart+<LoadAsync>d__12`, `MoveNext`; a lambda
 /// of `Total` is `Total { <lambda> }`, which newer SDKs call it, too.
 pub(in crate::process) fn demangle<'a>(module: &'a str, function: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+    // An asynchronous lambda.
+    if function == "MoveNext"
+        && let Some((class, machine)) = module.rsplit_once("+<<")
+        && let Some((method, kind)) = machine.split_once('>')
+        && kind.starts_with("b__")
+        && is_name(method)
+    {
+        return (Cow::Borrowed(without_closure(class)), Cow::Owned(format!("{method} {{ <lambda> }}")));
+    }
     if function == "MoveNext"
         && let Some((class, machine)) = module.rsplit_once("+<")
         && let Some((method, _)) = machine.split_once(">d")
@@ -40,7 +49,7 @@ mod tests {
     fn names_are_those_of_the_source() {
         for (module, function, wanted) in [
             ("Acme.Cart+<LoadAsync>d__12", "MoveNext", ("Acme.Cart", "LoadAsync")),
-            ("Acme.Cart+<>c__DisplayClass3_0+<<Load>b__0>d", "MoveNext", ("Acme.Cart", "MoveNext")),
+            ("Acme.Cart+<>c__DisplayClass3_0+<<Load>b__0>d", "MoveNext", ("Acme.Cart", "Load { <lambda> }")),
             ("Acme.Cart+<>c__DisplayClass3_0", "<Total>b__1", ("Acme.Cart", "Total { <lambda> }")),
             ("Acme.Cart+<>c", "Total { <lambda> }", ("Acme.Cart", "Total { <lambda> }")),
             ("Acme.Cart", "<Of>g__Round|5_0", ("Acme.Cart", "Of.Round")),

@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(explanation.hash, hex::encode(super::super::hash(&event)));
         assert_eq!(
             explanation.to_string(),
-            "grouped by (version 1):\n  exception: KeyError\n  frame: shop.views in show: names[key]\n  (value: 'k7')\n  \
+            "grouped by (version 2):\n  exception: KeyError\n  frame: shop.views in show: names[key]\n  (value: 'k7')\n  \
              (frame: django.base in get)\n  (transaction: /x)"
         );
         assert_eq!(
@@ -143,15 +143,15 @@ mod tests {
             bare.components.iter().map(|part| (part.component, part.contributes, part.value.as_str())).collect();
         assert_eq!(shown, [("exception", true, "E"), ("value", true, "order <int> failed")]);
         let message = explain(&event(&json!({"message": "order 17 failed", "transaction": "/x"})));
-        assert_eq!(message.to_string(), "grouped by (version 1):\n  message: order <int> failed\n  (transaction: /x)");
+        assert_eq!(message.to_string(), "grouped by (version 2):\n  message: order <int> failed\n  (transaction: /x)");
         let nothing = explain(&event(&json!({"transaction": "/x"})));
-        assert_eq!(nothing.to_string(), "grouped by (version 1):\n  untitled: /x");
+        assert_eq!(nothing.to_string(), "grouped by (version 2):\n  untitled: /x");
     }
 
     #[test]
     fn a_fingerprint_counts_alone_or_with_the_default() {
         let own = explain(&event(&json!({"message": "a", "fingerprint": ["mine", "{{ level }}"]})));
-        assert_eq!(own.to_string(), "grouped by (version 1):\n  fingerprint: mine, error\n  (message: a)");
+        assert_eq!(own.to_string(), "grouped by (version 2):\n  fingerprint: mine, error\n  (message: a)");
         let hybrid = explain(&event(&json!({"message": "a", "fingerprint": ["{{ default }}", "x"]})));
         let names: Vec<_> = hybrid.components.iter().map(|part| (part.component, part.contributes)).collect();
         assert_eq!(names, [("fingerprint", true), ("message", true)]);
