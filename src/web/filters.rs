@@ -1,10 +1,12 @@
 //! `/projects/{organization}/{project}/filters/`: what of what is sent is not kept.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{TimeDelta, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -16,9 +18,15 @@ use super::project_head::{ProjectView, Tab};
 use super::text::Lang;
 use super::viewer::Viewer;
 use crate::app::App;
+use crate::ids::ProjectId;
 use crate::protocol::filter_settings::{Browser, Fault, LEGACY_BROWSERS, LegacyBrowser, MAX_ENTRIES, MAX_ENTRY};
 use crate::protocol::{Filter, FilterSettings};
+use crate::store::ledger::{self, Dimension, LedgerFilter};
+use crate::store::outcome::Outcome;
 use crate::store::{StoreError, project_rules};
+
+/// How far back it is told what a filter has held back.
+const HELD_DAYS: i64 = 7;
 
 /// Set once a form was taken in.
 #[derive(Debug, Deserialize)]
@@ -35,7 +43,8 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let view = ProjectView::load(&app, &viewer, &organization, &project).await?;
     let filters = project_rules::find(&app.db, view.project.id).await?.filters;
-    Ok(page(&viewer, &view, &Shown::of(&filters), parameters.done.is_some(), None))
+    let held = held(&app, view.project.id).await?;
+    Ok(page(&viewer, &view, &Shown::of(&filters), &held, parameters.done.is_some(), None))
 }
 
 /// `POST /projects/{organization}/{project}/filters/`: sets all of them.
@@ -51,7 +60,10 @@ pub(super) async fn save(
     let shown = Shown::read(&submission.fields);
     let filters = match shown.settings() {
         Ok(filters) => filters,
-        Err(fault) => return Ok(page(&submission.viewer, &view, &shown, false, Some(&fault))),
+        Err(fault) => {
+            let held = held(&app, view.project.id).await?;
+            return Ok(page(&submission.viewer, &view, &shown, &held, false, Some(&fault)));
+        }
     };
     let set = |rules: &mut project_rules::ProjectRules| {
         rules.filters = filters;
@@ -60,6 +72,22 @@ pub(super) async fn save(
     project_rules::change(&app.db, view.project.id, set).await?;
     tracing::info!(project.id = view.project.id.0, user.id = submission.viewer.user.id.0, "filters set");
     Ok(Redirect::to(&format!("{}filters/?done=saved", view.path())).into_response())
+}
+
+/// How many items each filter has held back lately, by its name.
+async fn held(app: &App, project: ProjectId) -> Result<HashMap<String, i64>, Failure> {
+    let (now, span) = (Utc::now(), TimeDelta::days(HELD_DAYS));
+    let filter = LedgerFilter {
+        projects: vec![project],
+        since: now - span,
+        until: now,
+        outcomes: vec![Outcome::Filtered.as_str().to_owned()],
+        categories: None,
+        reasons: Some(Filter::ALL.iter().map(|filter| filter.id().to_owned()).collect()),
+    };
+    let limit = i64::try_from(Filter::ALL.len()).unwrap_or(i64::MAX);
+    let sums = ledger::sums(&app.db, &filter, &[Dimension::Reason], span, limit).await?;
+    Ok(sums.into_iter().filter_map(|sum| Some((sum.reason?, sum.quantity))).collect())
 }
 
 /// What is filled in: of each filter whether it is on, or its lines; names for browsers.
@@ -107,11 +135,19 @@ impl Shown {
     }
 }
 
-fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, fault: Option<&Fault>) -> Response {
+fn page(
+    viewer: &Viewer,
+    view: &ProjectView,
+    shown: &Shown,
+    held: &HashMap<String, i64>,
+    is_saved: bool,
+    fault: Option<&Fault>,
+) -> Response {
     let lang = viewer.lang();
     let switches = Filter::ALL.iter().copied().filter(|filter| !filter.is_list());
     let lists = [Filter::ErrorMessages, Filter::Releases, Filter::CspSources, Filter::ClientIps];
     let may_change = view.may_change();
+    let held = |filter: Filter| held.get(filter.id()).map(|count| lang.filter_held(*count, HELD_DAYS));
     let body = html! {
         (view.head(lang, Tab::Filters))
         @if is_saved { p.note.good role="status" { (lang.filters_saved()) } }
@@ -122,11 +158,13 @@ fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, faul
             section.card {
                 header { h2 { (lang.filters_by_kind()) } span.muted.opt { (lang.filters_hint()) } }
                 fieldset.pad disabled[!may_change] aria-label=(lang.filters_by_kind()) {
-                    @for filter in switches { (switch(lang, filter, shown.is_on(filter))) }
+                    @for filter in switches {
+                        (check(filter.id(), name(lang, filter), hint(lang, filter), held(filter), shown.is_on(filter)))
+                    }
                 }
             }
             section.card {
-                header { h2 { (name(lang, Filter::LegacyBrowsers)) } span.muted.opt { (hint(lang, Filter::LegacyBrowsers)) } }
+                header { h2 { (name(lang, Filter::LegacyBrowsers)) } span.muted.opt { (hint(lang, Filter::LegacyBrowsers)) } @if let Some(held) = held(Filter::LegacyBrowsers) { span.held { (held) } } }
                 fieldset.pad.checks disabled[!may_change] aria-label=(name(lang, Filter::LegacyBrowsers)) {
                     @let chosen = shown.entries(Filter::LegacyBrowsers);
                     @for (browser, is_chosen) in offered(chosen) {
@@ -143,7 +181,7 @@ fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, faul
                 fieldset.pad disabled[!may_change] aria-label=(lang.filters_by_list()) {
                     p.hint { (lang.pattern_hint()) }
                     @for filter in lists {
-                        (lines(filter.id(), name(lang, filter), hint(lang, filter), shown.entries(filter)))
+                        (lines(filter.id(), name(lang, filter), hint(lang, filter), held(filter), shown.entries(filter)))
                     }
                 }
             }
@@ -155,25 +193,21 @@ fn page(viewer: &Viewer, view: &ProjectView, shown: &Shown, is_saved: bool, faul
     (status, page).into_response()
 }
 
-fn switch(lang: Lang, filter: Filter, is_on: bool) -> Markup {
-    check(filter.id(), name(lang, filter), hint(lang, filter), is_on)
-}
-
-/// Something that is on or off, with what it means.
-pub(super) fn check(name: &str, label: &str, hint: &str, is_on: bool) -> Markup {
+/// Something that is on or off, with what it means and what came of it.
+pub(super) fn check(name: &str, label: &str, hint: &str, held: Option<String>, is_on: bool) -> Markup {
     html! {
         label.check {
-            input type="checkbox" name=(name) value="on" checked[is_on] aria-describedby={ "about-" (name) };
-            span { strong { (label) } span.hint id={ "about-" (name) } { (hint) } }
+            input type="checkbox" name=(name) value="on" checked[is_on];
+            span { strong { (label) } @if let Some(held) = held { span.held { (held) } } span.hint { (hint) } }
         }
     }
 }
 
 /// A list, one entry on each line.
-pub(super) fn lines(name: &str, label: &str, hint: &str, entries: &[String]) -> Markup {
+pub(super) fn lines(name: &str, label: &str, hint: &str, held: Option<String>, entries: &[String]) -> Markup {
     html! {
         div.field {
-            label for=(name) { (label) }
+            label for=(name) { (label) @if let Some(held) = held { span.held { (held) } } }
             textarea id=(name) name=(name) rows=(entries.len().clamp(3, 12)) spellcheck="false"
                 aria-describedby={ "about-" (name) } { (entries.join("\n")) }
             span.hint id={ "about-" (name) } { (hint) }

@@ -113,8 +113,8 @@ fn page(
             section.card {
                 header { h2 { (lang.privacy()) } span.muted.opt { (lang.privacy_hint()) } }
                 fieldset.pad disabled[!may_change] aria-label=(lang.privacy()) {
-                    @for (name, label, hint, is_on) in switches { (check(name, label, hint, is_on)) }
-                    @for (name, label, hint, entries) in lists { (lines(name, label, hint, entries)) }
+                    @for (name, label, hint, is_on) in switches { (check(name, label, hint, None, is_on)) }
+                    @for (name, label, hint, entries) in lists { (lines(name, label, hint, None, entries)) }
                 }
             }
             @if may_change { button.btn.primary type="submit" { (lang.save()) } }

@@ -11,6 +11,7 @@ texts! {
     one_a_line => "One on each line, at most 100.", "每行一个，最多 100 个。";
     pattern_hint => "* is any text, ? one character, {a,b} one of several; capitals do not matter. The pattern is the whole text.",
         "* 表示任意文本，? 表示一个字符，{a,b} 表示其中之一；不区分大小写，须匹配全文。";
+    filter_held(n, days) one "{n} item held back in {days} days" => "{n} items held back in {days} days", "近 {days} 天拦截 {n} 条";
     filter_localhost => "Localhost", "本机";
     filter_localhost_hint => "Pages and users at localhost, 127.0.0.1, ::1 or file:", "来自 localhost、127.0.0.1、::1 或 file: 的页面和用户";
     filter_browser_extensions => "Browser extensions", "浏览器扩展";

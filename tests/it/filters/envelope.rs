@@ -153,3 +153,21 @@ async fn why_says_which_filter_it_was() {
     );
     assert!(why(false).contains("filtered: release-version"));
 }
+
+#[tokio::test]
+async fn a_large_file_goes_with_its_event_in_all_its_parts() {
+    let app = TestApp::start().await;
+    switch_on(&app, Filter::ErrorMessages, &["noise"]).await;
+    for message in ["noise", "news"] {
+        let items = [("event", json!({ "message": message }).to_string()), ("attachment", "x".repeat(9 * 1024 * 1024))];
+        send(&app, ELSEWHERE, &new_id(), &items).await.expect(200);
+    }
+    let expected = [
+        "attachment filtered error-message 1",
+        "attachment stored  1",
+        "error filtered error-message 1",
+        "error stored  1",
+    ];
+    assert_eq!(settled(&app, 4).await, expected);
+    assert_eq!(count(&app, "select sum(octet_length(content))::bigint from attachment").await, 9 * 1024 * 1024);
+}

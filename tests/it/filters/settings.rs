@@ -261,4 +261,10 @@ async fn the_ledger_names_the_filter() {
         let page = client.with_header("accept-language", language).get("/usage/").await.expect(200).text();
         assert!(page.contains(&format!("{name}<br>")) && page.contains("web-crawlers"), "{page}");
     }
+    // And its own page says how much it was.
+    for (language, held) in [("en", "3 items held back in 7 days"), ("zh-CN", "近 7 天拦截 3 条")] {
+        let page = client.with_header("accept-language", language).get(FILTERS).await.expect(200).text();
+        assert_eq!(page.matches("class=\"held\"").count(), 1, "{page}");
+        assert!(page.contains(held), "{page}");
+    }
 }
