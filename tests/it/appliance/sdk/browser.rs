@@ -104,11 +104,10 @@ fn check(site: &Site, pages: &Pages) {
                  s.attributes ->> 'user_agent.original' like '%Chrome%' as told_by
              from span s left join span p
                  on p.project_id = s.project_id and p.trace_id = s.trace_id and p.span_id = s.parent_span_id
-             where s.project_id = $project and (s.is_segment or s.op in ('function', 'browser.load_event'))
+             where s.project_id = $project and (s.is_segment or s.op = 'function')
              order by s.op"
         ),
         json!([
-            span("Load event", "browser.load_event", Some("pageload"), false),
             span("sort the shelf", "function", Some("task"), false),
             span("Pageload", "pageload", None, true),
             span("restock", "task", Some("pageload"), true),
