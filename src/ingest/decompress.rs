@@ -91,7 +91,7 @@ async fn undo(encoding: Encoding, body: Plain) -> Result<Plain, Refusal> {
         Some(place) => Some(place),
         None => LARGE_BODIES.acquire().await.ok(),
     };
-    let decoded = tokio::task::spawn_blocking(move || decode(encoding, &body.bytes, MAX_BYTES)).await;
+    let decoded = tokio::task::spawn_blocking(move || decode_large(encoding, &body.bytes, MAX_BYTES)).await;
     match decoded {
         Ok(Ok(bytes)) => Ok(Plain { bytes, place }),
         Ok(Err(DecodeError::TooLarge)) => Err(Refusal::too_large("the decompressed body is too large", MAX_BYTES)),
@@ -109,22 +109,44 @@ pub(super) fn inflate(data: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
     decode(Encoding::Deflate, data, limit)
 }
 
+/// `data` in the clear, at most `limit` bytes of it.
 fn decode(encoding: Encoding, data: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
+    // Events shrink to about a third.
+    let capacity = (data.len() * 4).clamp(1024, limit.min(256 * 1024));
+    read_decoded(encoding, data, &mut |decoder| read_capped(decoder, capacity, limit))
+}
+
+/// As [`decode`], for what may be large: looked through once, so that one that is too large takes no memory, and a good
+/// one no more than it needs.
+fn decode_large(encoding: Encoding, data: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
+    let size = read_decoded(encoding, data, &mut |decoder| {
+        let size = io::copy(&mut decoder.take(one_more_than(limit)), &mut io::sink())?;
+        usize::try_from(size).ok().filter(|size| *size <= limit).ok_or(DecodeError::TooLarge)
+    })?;
+    // One more, so that the end is found without growing.
+    read_decoded(encoding, data, &mut |decoder| read_capped(decoder, size + 1, limit))
+}
+
+fn read_decoded<T>(
+    encoding: Encoding,
+    data: &[u8],
+    read: &mut dyn FnMut(&mut dyn Read) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
     match encoding {
-        Encoding::Gzip => read_capped(MultiGzDecoder::new(data), data.len(), limit),
+        Encoding::Gzip => read(&mut MultiGzDecoder::new(data)),
         // RFC 9110 means zlib by this name; some clients send the bare stream.
-        Encoding::Deflate => match read_capped(ZlibDecoder::new(data), data.len(), limit) {
-            Err(DecodeError::Corrupt(_)) => read_capped(DeflateDecoder::new(data), data.len(), limit),
+        Encoding::Deflate => match read(&mut ZlibDecoder::new(data)) {
+            Err(DecodeError::Corrupt(_)) => read(&mut DeflateDecoder::new(data)),
             result => result,
         },
         Encoding::Brotli if has_large_window(data) => {
             Err(io::Error::new(io::ErrorKind::InvalidData, "the brotli window is too large").into())
         }
-        Encoding::Brotli => read_capped(brotli::Decompressor::new(data, 4096), data.len(), limit),
+        Encoding::Brotli => read(&mut brotli::Decompressor::new(data, 4096)),
         Encoding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(data)?;
             decoder.window_log_max(ZSTD_MAX_WINDOW_LOG)?;
-            read_capped(decoder, data.len(), limit)
+            read(&mut decoder)
         }
     }
 }
@@ -135,12 +157,14 @@ fn has_large_window(data: &[u8]) -> bool {
     data.first().is_some_and(|byte| byte & 0x7f == 0x11)
 }
 
-fn read_capped(mut decoder: impl Read, wire_bytes: usize, limit: usize) -> Result<Bytes, DecodeError> {
-    // Events shrink to about a third.
-    let mut out = Vec::with_capacity((wire_bytes * 4).clamp(1024, limit.min(256 * 1024)));
-    let one_too_many = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.by_ref().take(one_too_many).read_to_end(&mut out)?;
+fn read_capped(decoder: &mut dyn Read, capacity: usize, limit: usize) -> Result<Bytes, DecodeError> {
+    let mut out = Vec::with_capacity(capacity);
+    decoder.take(one_more_than(limit)).read_to_end(&mut out)?;
     if out.len() > limit { Err(DecodeError::TooLarge) } else { Ok(out.into()) }
+}
+
+fn one_more_than(limit: usize) -> u64 {
+    u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -208,8 +232,11 @@ mod tests {
                 ("br", Encoding::Brotli),
                 ("zstd", Encoding::Zstd),
             ] {
-                let result = decode(encoding, &encoded(name, &vec![0; size]), LIMIT);
-                assert_eq!(matches!(result, Err(DecodeError::TooLarge)), size > LIMIT, "{name} {size}");
+                let data = encoded(name, &vec![0; size]);
+                for result in [decode(encoding, &data, LIMIT), decode_large(encoding, &data, LIMIT)] {
+                    assert_eq!(matches!(result, Err(DecodeError::TooLarge)), size > LIMIT, "{name} {size}");
+                    assert!(result.is_err() || result.is_ok_and(|bytes| bytes.len() == size));
+                }
             }
         }
     }

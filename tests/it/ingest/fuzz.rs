@@ -215,14 +215,14 @@ async fn damaged_requests_harm_neither_web_nor_worker() {
 }
 
 /// The highest that the resident memory of a process has been, in MiB.
-fn peak_mib(pid: u32) -> u64 {
+pub(super) fn peak_mib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 /// Web and worker, by their process ids.
-fn services(instance: &Instance) -> Vec<(u32, String)> {
+pub(super) fn services(instance: &Instance) -> Vec<(u32, String)> {
     let is_service = |(_, line): &(u32, String)| line.contains("glitchbox\0web") || line.contains("glitchbox\0worker");
     let mut services: Vec<_> = instance.processes().into_iter().filter(is_service).collect();
     services.sort();

@@ -9,7 +9,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::fuzz::{peak_mib, services};
 use super::{envelope, eventually, rows, send};
+use crate::appliance::Instance;
 use crate::support::TestApp;
 
 const MIB: usize = 1024 * 1024;
@@ -97,6 +99,31 @@ async fn bombs_of_every_encoding_are_413_and_delay_nobody() {
         bomb.await.unwrap();
     }
     goes_on(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bombs_take_no_memory() {
+    let instance = tokio::task::spawn_blocking(Instance::started).await.unwrap();
+    let path = format!("/api/1/envelope/?sentry_key={}", instance.public_key());
+    let web = services(&instance).into_iter().find(|(_, line)| line.contains("\0web")).unwrap().0;
+    let before = peak_mib(web);
+    let sent: Vec<_> = std::iter::repeat_with(bombs)
+        .take(3)
+        .flatten()
+        .map(|(name, encoding, body)| {
+            let (client, path) = (instance.client(), path.clone());
+            tokio::spawn(async move {
+                let reply = client.post(&path, &[("content-encoding", encoding)], body).await;
+                assert_eq!(reply.status, 413, "{name}: {}", reply.text());
+            })
+        })
+        .collect();
+    for bomb in sent {
+        bomb.await.unwrap();
+    }
+    let grown = peak_mib(web) - before;
+    println!("18 bombs of 120 MiB: {grown} MiB");
+    assert!(grown < 64, "18 bombs take {grown} MiB");
 }
 
 /// Sends a beginning and nothing more; gives back what comes until the server hangs up.
