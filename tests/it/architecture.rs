@@ -230,6 +230,16 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
+#[test]
+fn every_migration_has_a_number_of_its_own() {
+    let names: Vec<String> = std::fs::read_dir(root().join("migrations"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let numbers: BTreeSet<&str> = names.iter().map(|name| name.split('_').next().unwrap()).collect();
+    assert_eq!(numbers.len(), names.len(), "an appliance with two of one number does not start: {names:?}");
+}
+
 /// `web` for `src/web/page/issue.rs`, `app` for `src/app.rs`.
 fn top_module(path: &Path) -> String {
     let part = path.iter().nth(1).unwrap().to_str().unwrap();
