@@ -36,6 +36,45 @@ pub(super) fn find_passwords(text: &str, found: &mut Vec<Finding>) {
     }
 }
 
+/// The passwords of addresses without a scheme: `user:password@tcp(host)` of Go, `user/password@host` of Oracle, and
+/// `user:password@host:port`. With nothing behind the host it may as well be `email:name@host`, which stays.
+pub(super) fn find_bare_passwords(text: &str, found: &mut Vec<Finding>) {
+    let mut from = 0;
+    for (at, _) in text.match_indices('@') {
+        let near = text.ceil_char_boundary(at.saturating_sub(MAX_PASSWORD)).max(from);
+        let is_edge = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '(' | ',');
+        let word = text.get(near..at).and_then(|near| near.rsplit(is_edge).next()).unwrap_or_default();
+        from = at + 1;
+        let host = text.get(from..).unwrap_or_default();
+        let is_oracle = word.starts_with("jdbc:oracle:");
+        let login = word.rsplit_once(':').map_or(word, |(_, login)| login);
+        let Some((user, password)) = (if is_oracle { login.split_once('/') } else { word.split_once(':') }) else {
+            continue;
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let is_user = user.chars().all(is_name) && user.bytes().any(|byte| byte.is_ascii_alphabetic());
+        let is_made = password.bytes().any(|byte| byte.is_ascii_digit())
+            && password.bytes().any(|byte| byte.is_ascii_alphabetic())
+            && !password.contains(['/', '@']);
+        if is_user && is_made && (is_oracle || is_service(host)) && !MARKS.contains(&password) {
+            found.push(Finding { range: at - password.len()..at, kind: Kind::UrlPassword });
+        }
+    }
+}
+
+/// A host that is no mail's: with a port, a path behind it, or a protocol before it.
+fn is_service(host: &str) -> bool {
+    if ["tcp(", "unix("].iter().any(|protocol| host.starts_with(protocol)) {
+        return true;
+    }
+    let near = host.get(..host.floor_char_boundary(MAX_PASSWORD)).unwrap_or(host);
+    let length = near.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))).unwrap_or(near.len());
+    let (name, behind) = near.split_at_checked(length).unwrap_or_default();
+    let is_port = behind.strip_prefix(':').is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()));
+    let is_named = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.starts_with("sha");
+    (is_named || name.parse::<IpAddr>().is_ok()) && is_port
+}
+
 /// Where the password ends if it goes on behind a `/`, `?` or `#`.
 fn unencoded(text: &str) -> Option<usize> {
     let near = text.get(..text.floor_char_boundary(MAX_PASSWORD)).unwrap_or(text);

@@ -3,6 +3,7 @@
 //! Prose has such names, too (`password: must be longer`, `unexpected token: foo`), so what follows has to look like a
 //! value: quoted, alone on its line, or with digits and signs in it.
 
+use super::content::{is_nothing, is_parameter, is_prose};
 use super::name::has_stem;
 use super::rules::{ScrubRules, Verdict};
 use super::text::{Finding, Kind, MARKS};
@@ -20,7 +21,9 @@ const ENDLESS: usize = 256;
 pub(super) fn may_name(text: &str, at: usize, rules: &ScrubRules) -> bool {
     // An address or a path of modules, as in `Value::behind`.
     let is_path = text.as_bytes().get(at..).is_some_and(|rest| rest.starts_with(b"://") || rest.starts_with(b"::"));
-    !is_path && Label::before(text, at).is_some_and(|label| rules.may_judge(label.name))
+    !is_path
+        && Label::before(text, at)
+            .is_some_and(|label| rules.may_judge(label.name) || label.has_other_name(text) || label.is_of_query(text))
 }
 
 /// True if an option that may be the name of a secret begins behind this `-`, its value being the next word.
@@ -71,6 +74,9 @@ pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
 
 fn judge(text: &str, label: &Label<'_>, rules: &ScrubRules) -> Verdict {
     match rules.judge(label.name) {
+        // `name="password" value=…`
+        Verdict::Ordinary if label.has_other_name(text) => rules.judge(label.other_name(text)),
+        Verdict::Ordinary if label.is_of_query(text) && rules.has_defaults() => Verdict::Random,
         // `api key: …`
         Verdict::Ordinary if label.name.eq_ignore_ascii_case("key") => {
             let before = text.get(..label.start).and_then(|head| head.strip_suffix(' ')).unwrap_or_default();
@@ -103,6 +109,23 @@ impl<'a> Label<'a> {
         let name = name_at_end(bare);
         let is_quoted = close.ends_with(['"', '\'']);
         (!name.is_empty()).then(|| Self { name, start: bare.len() - name.len(), is_quoted })
+    }
+
+    fn has_other_name(&self, text: &str) -> bool {
+        self.name.eq_ignore_ascii_case("value") && has_stem(self.other_name(text).as_bytes())
+    }
+
+    /// The last one in quotes before `value`.
+    fn other_name<'t>(&self, text: &'t str) -> &'t str {
+        let before = text.get(..self.start).unwrap_or_default().trim_end_matches([' ', ',', ']', '\\']);
+        let close = before.trim_end_matches(['"', '\'', '\\']);
+        if close.len() < before.len() { name_at_end(close) } else { "" }
+    }
+
+    /// A parameter that has a secret in some addresses and a word in others.
+    fn is_of_query(&self, text: &str) -> bool {
+        matches!(self.name, "sig" | "key" | "code" | "signature")
+            && text.get(..self.start).is_some_and(|head| head.ends_with(['?', '&']))
     }
 }
 
@@ -143,7 +166,10 @@ impl Value {
             if rest.starts_with(['=', '~']) {
                 return None;
             }
-        } else if rest.starts_with(':') || rest.starts_with("//") || head.ends_with(['/', '\\']) {
+        } else if rest.starts_with(':')
+            || rest.starts_with("//")
+            || (head.ends_with(['/', '\\']) && !is_written_header(label.name))
+        {
             // A path of modules, an address, a file that something happened to.
             return None;
         }
@@ -169,10 +195,21 @@ impl Value {
             if start >= *word_end {
                 *word_end = start + bare_length(bare);
             }
-            (start, *word_end, Form::Bare)
+            // `Some("x")`
+            let wrapped = ["Some(", "Secret("].iter().find_map(|open| bare.strip_prefix(open));
+            match wrapped.and_then(|inner| quoted(text, text.len() - inner.len())) {
+                Some((start, end)) => (start, end, Form::Quoted),
+                None => (start, *word_end, Form::Bare),
+            }
         };
         (start < end).then_some(Self { start, end, form, sign, is_spaced, is_member })
     }
+}
+
+/// A header of a request that was printed with its line breaks written out: the name has the break's letter before it.
+fn is_written_header(name: &str) -> bool {
+    let name = name.get(1..).unwrap_or_default();
+    ["cookie", "set-cookie", "authorization"].iter().any(|header| name.eq_ignore_ascii_case(header))
 }
 
 /// What is between quotes, which may be escaped, and may have Python's `b` before them; without an end, the rest.
@@ -239,27 +276,22 @@ fn bare_length(rest: &str) -> usize {
     rest.char_indices().find(|found| is_end(*found)).map_or(rest.len(), |(at, _)| at)
 }
 
-/// What stands where a secret would: no value, a mask, a mark.
-pub(super) fn is_nothing(value: &str) -> bool {
-    const WORDS: [&str; 9] = ["none", "null", "nil", "undefined", "true", "false", "nan", "''", "\"\""];
-    let value = value.trim();
-    value.bytes().all(|byte| matches!(byte, b'*' | b'.' | b'?' | b'-'))
-        || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
-        || MARKS.contains(&value.trim_matches(['\'', '"']))
+/// What code and style sheets have behind such a name: a call, an element of a list, the variable of the same name.
+fn is_code(label: &Label<'_>, value: &Value, content: &str, behind: &str) -> bool {
+    if value.form != Form::Bare || label.is_quoted {
+        return false;
+    }
+    if value.sign == b':' {
+        return label.name.starts_with('.') && !value.is_spaced && content.contains('{');
+    }
+    let path = content.trim_start_matches(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.' | ':'));
+    let is_opened = path.starts_with(['(', '[']) && path.len() < content.len() && behind.starts_with([')', '\'', '"']);
+    let has_digit = content.bytes().any(|byte| byte.is_ascii_digit());
+    (is_opened && !has_digit)
+        || (value.is_spaced && label.name.ends_with(content))
+        // What a lexer calls the end of a file.
+        || (label.name == "token" && content.len() <= 12 && content.bytes().all(|byte| byte.is_ascii_uppercase()))
 }
-
-/// A parameter of a statement or a template, or the beginning of an object.
-fn is_parameter(value: &str) -> bool {
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_'));
-    value == "%s"
-        || ["%(", "${", "{", "<"].iter().any(|start| value.starts_with(start))
-        || value.strip_prefix('$').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        || value.strip_prefix(':').is_some_and(is_name)
-}
-
-/// What sentences, schemes and declarations of types have behind such a name.
-const PROSE: &str = "no yes on off ok basic bearer digest required invalid missing expired revoked empty incorrect wrong \
-    mismatch failed denied unknown hidden optional disabled enabled string str bytes boolean include same-origin omit";
 
 fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, behind: &str) -> bool {
     if verdict == Verdict::Address {
@@ -269,11 +301,17 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
     if content.len() > ENDLESS {
         return true;
     }
+    if verdict == Verdict::Random {
+        return content.len() >= LONG
+            && content.bytes().any(|byte| byte.is_ascii_digit())
+            && content.bytes().any(|byte| byte.is_ascii_uppercase());
+    }
     let is_sure = verdict == Verdict::Sure;
     let word = content.trim_end_matches(['.', '!', '?', ':']);
     let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
-    let is_count = word.len() < 4 && word.bytes().all(|byte| byte.is_ascii_digit());
-    if PROSE.split(' ').any(|known| word.eq_ignore_ascii_case(known)) || (is_count && !is_sure) {
+    let is_code_of_card = label.name.ends_with("cvv") || label.name.ends_with("cvc");
+    let is_count = word.len() < 4 && !is_code_of_card && word.bytes().all(|byte| byte.is_ascii_digit());
+    if is_prose(word) || (is_count && !is_sure) || is_code(label, value, content, behind) {
         return false;
     }
     let is_written_out = label.is_quoted && (value.form != Form::Bare || has_digit);
@@ -310,6 +348,10 @@ fn is_place(word: &str) -> bool {
 /// Nothing goes on behind it, as a sentence would, unless it is the next name.
 fn is_alone(behind: &str) -> bool {
     let rest = behind.trim_start_matches([' ', '\t']);
+    // An apostrophe within a word.
+    if behind.strip_prefix('\'').is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_lowercase())) {
+        return false;
+    }
     if rest.is_empty() || rest.starts_with(['\n', '\r', '}', ')', ';', '|', '&', '"', '\'']) {
         return true;
     }

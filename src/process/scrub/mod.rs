@@ -6,10 +6,14 @@
 
 mod address;
 mod assignment;
+mod command;
+mod content;
 mod event;
 mod item;
+mod markup;
 mod name;
 mod number;
+mod phrase;
 mod remark;
 mod rules;
 mod suspicion;

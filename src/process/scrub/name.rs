@@ -14,12 +14,16 @@ fn anywhere(first: u8) -> &'static [&'static str] {
         b'a' => &["apikey", "authorization"],
         b'c' => &["credential", "creditcard", "cardnumber"],
         b'm' => &["mysqlpwd"],
+        // The first bytes of 密码, 口令, 令牌 and 私钥.
+        0xE5 => &["密码", "密碼", "密钥", "密鑰", "口令"],
+        0xE4 => &["令牌"],
+        0xE7 => &["私钥"],
         _ => &[],
     }
 }
 
 /// As [`anywhere`], but short enough to be part of other words: the name, or its end.
-const AT_THE_END: [&str; 27] = [
+const AT_THE_END: [&str; 41] = [
     "ccnumber",
     "sessionid",
     "sessid",
@@ -47,6 +51,20 @@ const AT_THE_END: [&str; 27] = [
     "amzsignature",
     "googsignature",
     "cookies",
+    "stripekey",
+    "openaikey",
+    "sendgridkey",
+    "appkey",
+    "serverkey",
+    "jwtkey",
+    "cryptkey",
+    "pgpass",
+    "dbpass",
+    "userpass",
+    "mysqlpass",
+    "smtppass",
+    "storepass",
+    "keypass",
 ];
 /// The last word of the name.
 fn is_last_word(word: &str) -> bool {
@@ -225,6 +243,10 @@ fn is_stem(letters: [u8; 3]) -> bool {
             | b"ssn"
             | b"otp"
             | b"sig"
+            | b"\xE5\xAF\xA6"
+            | b"\xE4\xBB\xA4"
+            | b"\xE5\xAF\xA3"
+            | b"\xE7\xA7\xA1"
     )
 }
 

@@ -28,6 +28,8 @@ pub(super) enum Verdict {
     Ordinary,
     /// A secret if it names an account at a host.
     Address,
+    /// A secret if it looks like one (`sig` of an address).
+    Random,
     /// A secret, though the word has other meanings, too (`token`, `pass`).
     Likely,
     /// A secret (`password`, `api_key`).

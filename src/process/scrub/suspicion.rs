@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::rules::ScrubRules;
 use super::text::Extent;
-use super::{assignment, number, token};
+use super::{assignment, markup, number, phrase, token};
 
 /// A name of a secret before `=` or `:`, or behind `--`.
 pub(super) const NAME: u8 = 1;
@@ -22,6 +22,10 @@ pub(super) const PEM: u8 = 8;
 pub(super) const USER: u8 = 16;
 /// Digits as in the number of a card or an account.
 pub(super) const DIGITS: u8 = 32;
+/// A word for a secret in a sentence, or an option of a program that takes one.
+pub(super) const PHRASE: u8 = 64;
+/// A name of a secret in an element, a pair or an encoded query.
+pub(super) const MARKUP: u8 = 128;
 
 /// Shorter texts hold no token, and no credentials behind a scheme.
 const MIN_TOKEN: usize = 13;
@@ -43,8 +47,8 @@ const fn shape(first: &'static [u8], second: &'static [u8], third: &'static [u8]
     Shape { first, second, third }
 }
 
-/// As many as a byte has bits. A shape takes in more than it is for; [`what_is_at`] looks at what is really there.
-const SHAPES: [Shape; 8] = [
+/// No more than [`Shapes`] has bits. A shape takes in more than it is for; [`what_is_at`] looks at what is really there.
+const SHAPES: [Shape; 25] = [
     shape(ANY, NAME_END, b"=:"),
     shape(ANY, ANY, b"@"),
     // `bea`rer, `bas`ic, `whs`ec_
@@ -59,16 +63,45 @@ const SHAPES: [Shape; 8] = [
     shape(b"eAxS", b"yKSIoaG", b"JIzxp."),
     // `glpat-`, `sk-`, `-----BEGIN`, `--option`
     shape(ANY, b"tk-", b"-"),
+    // pa`ssw`ord, pa`ssp`hrase, to`ken`, `key`, `sec`ret, `AUT`H, iden`tif`ied
+    shape(b"sS", b"sS", b"wWpP"),
+    shape(b"kK", b"eE", b"nN"),
+    shape(b"kK", b"eE", b"yY"),
+    shape(b"sS", b"eE", b"cC"),
+    shape(b"A", b"U", b"T"),
+    shape(b"tT", b"iI", b"fF"),
+    // The first characters of 密码 and 验证码, the last ones of 口令, 令牌 and 私钥
+    shape(b"\xE5\xE7\xE9", b"\xAF\x8F\x89\xAA\x92", b"\x86\xA3\x8C\xA5"),
+    // `-u`, `-p`, `-a`, `-w`, `-storepass`, `-keypass`
+    shape(b" \"',[(\n", b"-", b"upawsk"),
+    // `PDO(`, `mysqli(`
+    shape(b"Pq", b"Dl", b"Oi"),
+    // `</password>`, `"password", `, `password%3D`
+    shape(ANY, b"<", b"/"),
+    shape(NAME_END, b"\"'", b","),
+    shape(b"%", b"3", b"dD"),
+    // `shpat_`, `pypi-`, `hvs.` and `ya29.`, `hooks.` and `webhooks/`, `/bot7:`
+    shape(b"s", b"h", b"p"),
+    shape(b"y", b"p", b"i"),
+    shape(b"va", b"s2", b".9"),
+    shape(b"o", b"k", b"s"),
+    shape(b"/", b"b", b"o"),
 ];
 
-const NAMES: u8 = 1;
-const USERS: u8 = 2;
+/// A bit for each of [`SHAPES`].
+type Shapes = u32;
+
+const NAMES: Shapes = 1;
+const USERS: Shapes = 2;
+/// Those of [`PHRASE`], and those of [`MARKUP`].
+const PHRASES: Shapes = 0x1FF << 8;
+const MARKUPS: Shapes = 0b111 << 17;
 
 /// Of each byte, the shapes that have it first, second and third, as bits.
-static PLACES: LazyLock<[[u8; 256]; 3]> =
+static PLACES: LazyLock<[[Shapes; 256]; 3]> =
     LazyLock::new(|| [place(|shape| shape.first), place(|shape| shape.second), place(|shape| shape.third)]);
 
-fn place(bytes_of: fn(&Shape) -> &'static [u8]) -> [u8; 256] {
+fn place(bytes_of: fn(&Shape) -> &'static [u8]) -> [Shapes; 256] {
     let mut place = [0; 256];
     for (number, shape) in SHAPES.iter().enumerate() {
         let bytes = bytes_of(shape);
@@ -87,7 +120,7 @@ pub(super) fn suspicion(text: &str, rules: &ScrubRules, extent: Extent) -> u8 {
     let defaults = if rules.has_defaults() { !NAMES } else { 0 };
     let shapes = match extent {
         Extent::Tokens if bytes.len() < MIN_TOKEN => 0,
-        Extent::Tokens => defaults & !USERS,
+        Extent::Tokens => defaults & !(USERS | PHRASES | MARKUPS),
         Extent::All => defaults | NAMES,
     };
     if shapes == 0 {
@@ -97,7 +130,7 @@ pub(super) fn suspicion(text: &str, rules: &ScrubRules, extent: Extent) -> u8 {
     if extent == Extent::Tokens {
         return found & (TOKEN | SCHEME);
     }
-    if found & USER != 0 && !text.contains("://") {
+    if found & USER != 0 && !text.contains(':') {
         found &= !USER;
     }
     if rules.has_defaults() && number::may_find(bytes) {
@@ -106,9 +139,9 @@ pub(super) fn suspicion(text: &str, rules: &ScrubRules, extent: Extent) -> u8 {
     found
 }
 
-fn scan(text: &str, shapes: u8, rules: &ScrubRules) -> u8 {
+fn scan(text: &str, shapes: Shapes, rules: &ScrubRules) -> u8 {
     let [firsts, seconds, thirds] = &*PLACES;
-    let of = |place: &[u8; 256], byte: u8| place.get(usize::from(byte)).copied().unwrap_or_default();
+    let of = |place: &[Shapes; 256], byte: u8| place.get(usize::from(byte)).copied().unwrap_or_default();
     let mut found = 0;
     // What was found already is not looked for again.
     let mut wanted = shapes;
@@ -123,6 +156,12 @@ fn scan(text: &str, shapes: u8, rules: &ScrubRules) -> u8 {
             if found & USER != 0 {
                 wanted &= !USERS;
             }
+            if found & PHRASE != 0 {
+                wanted &= !PHRASES;
+            }
+            if found & MARKUP != 0 {
+                wanted &= !MARKUPS;
+            }
         }
         (first, second) = (second, third);
     }
@@ -131,9 +170,12 @@ fn scan(text: &str, shapes: u8, rules: &ScrubRules) -> u8 {
 
 /// What begins with, or around, the three bytes that end at `at`.
 #[cold]
-fn what_is_at(text: &str, at: usize, bytes: [u8; 3], agreed: u8, rules: &ScrubRules) -> u8 {
+fn what_is_at(text: &str, at: usize, bytes: [u8; 3], agreed: Shapes, rules: &ScrubRules) -> u8 {
     if agreed & NAMES != 0 {
         return if assignment::may_name(text, at, rules) { NAME } else { 0 };
+    }
+    if agreed & (PHRASES | MARKUPS) != 0 {
+        return phrase_or_markup_at(text.as_bytes(), at, bytes);
     }
     let all = text.as_bytes();
     let behind = all.get(at + 1..).unwrap_or_default();
@@ -154,12 +196,52 @@ fn what_is_at(text: &str, at: usize, bytes: [u8; 3], agreed: u8, rules: &ScrubRu
         [b'r', b'y', _] => is(before.ends_with(b"snt") && behind.starts_with(b"_"), TOKEN),
         b"eyJ" | b"AKI" | b"ASI" | b"AIz" | b"xox" | b"SG." | b"hf_" => TOKEN,
         b"xap" => is(behind.starts_with(b"p-"), TOKEN),
+        b"shp" => is(behind.get(2) == Some(&b'_'), TOKEN),
+        b"ypi" => is(before.ends_with(b"p") && behind.starts_with(b"-"), TOKEN),
+        b"vs." => is(before.ends_with(b"h"), TOKEN),
+        b"a29" => is(before.ends_with(b"y") && behind.starts_with(b"."), TOKEN),
+        b"oks" => is(before.ends_with(b"ho") && behind.first().is_some_and(|b| matches!(b, b'.' | b'/')), TOKEN),
+        b"/bo" => is(behind.starts_with(b"t") && behind.get(1).is_some_and(u8::is_ascii_digit), TOKEN),
         b"at-" => is(before.ends_with(b"glp"), TOKEN),
         b"sk-" => is(behind.len() >= token::MIN_SK, TOKEN),
         b"---" => is(behind.starts_with(b"--BEGIN "), PEM),
-        [_, b'-', b'-'] => is(assignment::may_option(all, at), NAME),
+        [_, b'-', b'-'] => {
+            let is_user = behind.starts_with(b"user") || behind.starts_with(b"proxy-user");
+            is(assignment::may_option(all, at), NAME) | is(is_user && phrase::is_near(behind), PHRASE)
+        }
         _ => 0,
     }
+}
+
+/// As [`what_is_at`], of the shapes of names that have no sign behind them.
+fn phrase_or_markup_at(all: &[u8], at: usize, bytes: [u8; 3]) -> u8 {
+    let behind = all.get(at + 1..).unwrap_or_default();
+    let before = all.get(..at.saturating_sub(2)).unwrap_or_default();
+    let follows = |word: &[u8]| behind.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    let is_markup = match &bytes {
+        [_, b'<', b'/'] => markup::may_close(behind),
+        [_, b'"' | b'\'', b','] => {
+            phrase::is_near(behind) && markup::may_end(all.get(..at.saturating_sub(1)).unwrap_or_default())
+        }
+        [b'%', b'3', _] => markup::may_end(before),
+        _ => false,
+    };
+    if is_markup {
+        return MARKUP;
+    }
+    let is_phrase = match bytes.map(|byte| byte.to_ascii_lowercase()) {
+        [b's', b's', _] => true,
+        [b'k', b'e', b'n'] => before.last_chunk::<2>().is_some_and(|start| start.eq_ignore_ascii_case(b"to")),
+        [b'k', b'e', b'y'] => behind.starts_with(b" "),
+        [b's', b'e', b'c'] => follows(b"ret"),
+        [b'a', b'u', b't'] => behind.starts_with(b"H "),
+        [b't', b'i', b'f'] => follows(b"ied "),
+        [b'p', b'd', b'o'] => behind.starts_with(b"(") || behind.starts_with(b"->"),
+        [b'q', b'l', b'i'] => before.ends_with(b"mys"),
+        [first, _, _] => !first.is_ascii() || bytes.get(1) == Some(&b'-'),
+    };
+    // Chinese names need nothing but a letter behind them.
+    if is_phrase && (phrase::is_near(behind) || !bytes.is_ascii()) { PHRASE } else { 0 }
 }
 
 #[cfg(test)]
@@ -208,6 +290,34 @@ mod tests {
             ("hf_a", TOKEN),
             ("glpat-a", TOKEN),
             ("sk-0123456789012345678901234", TOKEN),
+            ("shpat_a", TOKEN),
+            ("pypi-a", TOKEN),
+            ("hvs.a", TOKEN),
+            ("ya29.a", TOKEN),
+            ("hooks.slack.com", TOKEN),
+            ("/webhooks/1/a", TOKEN),
+            ("/bot7:a", TOKEN),
+            ("the Password is a1", PHRASE),
+            ("passphrase 'a'", PHRASE),
+            ("TOKEN a1", PHRASE),
+            ("with key a1", PHRASE),
+            ("aws_secret_access_key a1", PHRASE),
+            ("AUTH a1", PHRASE),
+            ("identified by 'a'", PHRASE),
+            ("密码为abc", PHRASE),
+            ("口令 abc", PHRASE),
+            ("令牌 abc", PHRASE),
+            ("私钥 abc", PHRASE),
+            ("验证码 1234", PHRASE),
+            (" -u a:b1", PHRASE),
+            (" --user a:b1", PHRASE),
+            ("\"-pabc1\"", PHRASE),
+            (" -storepass a1", PHRASE),
+            ("PDO('a', 'b', 'c')", PHRASE),
+            ("mysqli_connect('a', 'b', 'c')", PHRASE),
+            ("a</password>", MARKUP),
+            ("('password', 'a')", MARKUP),
+            ("password%3da", MARKUP),
         ] {
             for before in ["", "x ", "ä", "a=b:c @-- "] {
                 let text = format!("{before}{text}");

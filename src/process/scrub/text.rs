@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::rules::ScrubRules;
-use super::suspicion::{DIGITS, NAME, PEM, SCHEME, TOKEN, USER, suspicion};
-use super::{FILTERED, address, assignment, number, token};
+use super::suspicion::{DIGITS, MARKUP, NAME, PEM, PHRASE, SCHEME, TOKEN, USER, suspicion};
+use super::{FILTERED, address, assignment, command, markup, number, phrase, token};
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,9 +131,17 @@ fn scrub_once(text: &str, rules: &ScrubRules, style: Style, extent: Extent) -> O
     }
     if suspicion & USER != 0 {
         address::find_passwords(text, &mut found);
+        address::find_bare_passwords(text, &mut found);
     }
     if suspicion & DIGITS != 0 {
         number::find(text, &mut found);
+    }
+    if suspicion & PHRASE != 0 {
+        phrase::find(text, &mut found);
+        command::find(text, &mut found);
+    }
+    if suspicion & MARKUP != 0 {
+        markup::find(text, rules, &mut found);
     }
     rewrite(text, found, style)
 }

@@ -12,7 +12,7 @@ use super::text::{Finding, Kind};
 pub(super) const MIN_SK: usize = 20;
 
 /// Forms that nothing but a token has. Lengths are a little below the issuers', since they have changed before.
-const FORMS: [&str; 14] = [
+const FORMS: [&str; 16] = [
     // JSON web tokens, signed or encrypted: the header is an object, so its first letters are always these.
     r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,3}",
     // Amazon Web Services: access key ids, lasting and temporary.
@@ -37,6 +37,10 @@ const FORMS: [&str; 14] = [
     r"(?:sntry[su]_[A-Za-z0-9+/=_-]{20,}|dop_v1_[a-f0-9]{32,})",
     // SendGrid.
     r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+    // Shopify, PyPI.
+    r"(?:shp[a-z]{2}_[a-fA-F0-9]{24,}|pypi-[A-Za-z0-9_-]{40,})",
+    // HashiCorp Vault, access tokens of Google.
+    r"(?:hvs\.[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,})",
 ];
 
 // A test sees to it that these compile.
@@ -45,7 +49,18 @@ static TOKENS: LazyLock<Option<Regex>> =
 static SCHEMES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)(?-u:\b)(bearer|basic)[ \t]+([A-Za-z0-9._~+/=-]{6,})").ok());
 
+/// Addresses whose path is the secret: incoming webhooks of Slack and Discord, and Telegram's bots.
+static HOOKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?:hooks\.slack\.com/services/|/api/webhooks/[0-9]{1,24}/|/bot[0-9]{6,12}:)",
+        r"([A-Za-z0-9_/-]{20,})",
+    ))
+    .ok()
+});
+
 pub(super) fn find_tokens(text: &str, found: &mut Vec<Finding>) {
+    let hooks = HOOKS.iter().flat_map(|hooks| hooks.captures_iter(text));
+    found.extend(hooks.filter_map(|hook| hook.get(1)).map(|path| Finding { range: path.range(), kind: Kind::Token }));
     let Some(tokens) = TOKENS.as_ref() else { return };
     found.extend(
         tokens
@@ -131,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_forms_compile() {
-        assert!(TOKENS.is_some() && SCHEMES.is_some());
+        assert!(TOKENS.is_some() && SCHEMES.is_some() && HOOKS.is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::remark::{Path, Remarks};
 use super::rules::{ScrubRules, Verdict};
 use super::text::{self, Extent, Style};
-use super::{FILTERED, address, assignment, name, number};
+use super::{FILTERED, address, content, name, number};
 
 /// The rules at work, and what they did.
 pub(super) struct Scrubber<'r> {
@@ -230,5 +230,5 @@ impl<'r> Scrubber<'r> {
 /// True if a text with the name of a secret is none: empty, masked already, or the shell's working directory.
 fn is_kept(field: &str, text: &str) -> bool {
     let is_directory = matches!(field, "PWD" | "OLDPWD") && (text.starts_with('/') || text.contains(":\\"));
-    is_directory || assignment::is_nothing(text)
+    is_directory || content::is_nothing(text)
 }

@@ -30,7 +30,7 @@ fn ordinary() -> Ordinary {
 }
 
 /// Secrets of one text: of each the longest part that JSON writes as it is.
-fn secrets(text: &str) -> Vec<String> {
+pub(super) fn secrets(text: &str) -> Vec<String> {
     text.split('⟦')
         .skip(1)
         .map(|rest| rest.split_once('⟧').unwrap().0)
@@ -39,7 +39,7 @@ fn secrets(text: &str) -> Vec<String> {
 }
 
 /// Where a secret is left.
-fn left_in(processed: &Processed, secret: &str) -> Vec<&'static str> {
+pub(super) fn left_in(processed: &Processed, secret: &str) -> Vec<&'static str> {
     let tags: Vec<&str> = processed.tags.iter().flat_map(|(key, value)| [key.as_str(), value]).collect();
     [
         ("json", std::str::from_utf8(&processed.json).unwrap()),
@@ -101,7 +101,7 @@ fn no_planted_secret_is_left() {
     assert!(left.is_empty(), "{} left:\n{}", left.len(), left.join("\n"));
 }
 
-fn untouched(payload: &Value) -> Processed {
+pub(super) fn untouched(payload: &Value) -> Processed {
     let rules = ScrubRules::default().without_defaults();
     process_with(Incoming { stamp: &stamp(), payload: payload.to_string().as_bytes() }, &rules).unwrap()
 }
