@@ -2,9 +2,6 @@
 //!
 //! `FUZZ_ROUNDS` and `FUZZ_SEED` (decimal numbers) set how many and which; a failure names the seed and the round.
 
-use std::fs;
-use std::path::Path;
-
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use bytes::Bytes;
 use chrono::Utc;
@@ -21,7 +18,7 @@ use crate::protocol::{
 #[path = "../../tests/support/mutate.rs"]
 mod mutate;
 
-use mutate::{Numbers, damage, setting};
+use mutate::{Numbers, damage, recorded, setting};
 
 /// Rounds of an ordinary run: seconds.
 const ROUNDS: u64 = 5_000;
@@ -43,20 +40,7 @@ const OTHERS: &[&[u8]] = &[
 
 /// What clients sent, without heads.
 fn seeds() -> Vec<Vec<u8>> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let mut seeds: Vec<Vec<u8>> = OTHERS.iter().map(|seed| seed.to_vec()).collect();
-    for folder in ["captures", "edge", "items", "security"] {
-        let mut files: Vec<_> =
-            fs::read_dir(fixtures.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        for file in files {
-            let bytes = fs::read(&file).unwrap();
-            let is_request = file.extension().is_some_and(|extension| extension == "http");
-            let end = bytes.windows(2).position(|window| window == b"\n\n").filter(|_| is_request);
-            seeds.push(bytes[end.map_or(0, |end| end + 2)..].to_vec());
-        }
-    }
-    seeds
+    OTHERS.iter().map(|seed| seed.to_vec()).chain(recorded()).collect()
 }
 
 /// Every parser that reads what strangers send.

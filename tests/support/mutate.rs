@@ -1,6 +1,9 @@
 //! Damages what clients sent, by a seed: the same seed and number give the same damage on every machine. Shared by the tests
 //! of the library and those of the whole.
 
+use std::fs;
+use std::path::Path;
+
 /// A generator of numbers (splitmix64): small, and the same everywhere.
 pub(crate) struct Numbers(u64);
 
@@ -106,4 +109,22 @@ pub(crate) fn damage(numbers: &mut Numbers, bytes: &mut Vec<u8>, others: &[Vec<u
 #[expect(clippy::disallowed_methods, reason = "whoever repeats a run says which")]
 pub(crate) fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// The bodies of the requests that clients sent, folder by folder in the order of their names.
+pub(crate) fn recorded() -> Vec<Vec<u8>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut bodies = Vec::new();
+    for folder in ["captures", "edge", "items", "security"] {
+        let mut files: Vec<_> =
+            fs::read_dir(fixtures.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in files {
+            let bytes = fs::read(&file).unwrap();
+            let is_request = file.extension().is_some_and(|extension| extension == "http");
+            let end = bytes.windows(2).position(|window| window == b"\n\n").filter(|_| is_request);
+            bodies.push(bytes[end.map_or(0, |end| end + 2)..].to_vec());
+        }
+    }
+    bodies
 }

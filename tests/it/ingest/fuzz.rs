@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,7 +21,7 @@ use tokio::task::JoinSet;
 use super::{eventually, rows, zlib};
 use crate::appliance::Instance;
 use crate::support::TestApp;
-use crate::support::mutate::{Numbers, damage, setting};
+use crate::support::mutate::{Numbers, damage, recorded, setting};
 
 const CAPTURED_KEY: &str = "a0b1c2d3e4f5061728394a5b6c7d8e9f";
 
@@ -167,21 +166,10 @@ async fn exchange(
 
 /// What clients sent, and what nobody recorded.
 fn bodies() -> Vec<Vec<u8>> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let form =
         "--B\r\nContent-Disposition: form-data; name=\"upload_file_minidump\"; filename=\"a\"\r\n\r\nMDMP\r\n--B--\r\n";
     let mut bodies = vec![form.as_bytes().to_vec(), b"{\"status\":\"ok\",\"check_in_id\":\"x\"}".to_vec()];
-    for folder in ["captures", "edge", "items", "security"] {
-        let mut files: Vec<_> =
-            fs::read_dir(fixtures.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        for file in files {
-            let bytes = fs::read(&file).unwrap();
-            let is_request = file.extension().is_some_and(|extension| extension == "http");
-            let end = bytes.windows(2).position(|window| window == b"\n\n").filter(|_| is_request);
-            bodies.push(bytes[end.map_or(0, |end| end + 2)..].to_vec());
-        }
-    }
+    bodies.extend(recorded());
     bodies
 }
 
