@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use super::Result;
 use super::payload::{self, Decoder, Encoder};
 use crate::ids::ProjectId;
+use crate::protocol::event::Event;
 
 /// The busiest projects of a day have their dictionary in memory (about 400 KB each); the payloads of others are
 /// compressed without.
@@ -134,6 +135,11 @@ impl Decoders {
             }
         }
         Ok(Self(decoders))
+    }
+
+    /// Reads the event that a payload of the project is.
+    pub fn event(&self, project: ProjectId, payload: &[u8]) -> std::io::Result<Event> {
+        Ok(serde_json::from_slice(&self.decompress(project, payload)?)?)
     }
 
     /// Reads a payload of the project, byte for byte as it was before.

@@ -32,14 +32,11 @@ pub(super) async fn adopt(
     }
     let packed = events.iter().map(|(_, event)| (event.project_id, event.payload.as_slice()));
     let decoders = Decoders::of(pool, packed).await?;
-    let read = |event: &NewEvent| {
-        let json = decoders.decompress(event.project_id, &event.payload).ok()?;
-        serde_json::from_slice::<Event>(&json).ok()
-    };
     let candidates: Vec<(HashKey, HashKey)> = events
         .iter()
         .flat_map(|(key, event)| {
-            let hashes = read(event).map(|event| earlier(&event)).unwrap_or_default();
+            let read = decoders.event(event.project_id, &event.payload);
+            let hashes = read.map(|event| earlier(&event)).unwrap_or_default();
             hashes.into_iter().map(|hash| (**key, (key.0, hash)))
         })
         .collect();

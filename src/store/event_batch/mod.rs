@@ -22,7 +22,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 pub use self::adopt::Earlier;
-pub(in crate::store) use self::recount::recount;
+pub(in crate::store) use self::recount::{describe, recount};
 
 use super::outcome::{Outcome, OutcomeCount, hour_of};
 use super::{Result, StoreError, notice, outcome, partition, rejected_item, settled_ingest};
@@ -113,12 +113,17 @@ impl NewEvent {
 
     /// The first 8 bytes of the hash: what a part of a merged issue is told by.
     fn hash_prefix(&self) -> Option<i64> {
-        Some(i64::from_be_bytes(*self.hash.first_chunk()?))
+        hash_prefix(&self.hash)
     }
 
     fn hash_key(&self) -> HashKey {
         (self.project_id, self.hash)
     }
+}
+
+/// As column `hash_prefix` has it.
+pub(in crate::store) fn hash_prefix(hash: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(*hash.first_chunk()?))
 }
 
 /// Why an attempt ended without a commit.

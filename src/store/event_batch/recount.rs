@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::aggregate::{self, Change};
 use super::{Failure, IssueKey, NewEvent, rollup, state};
@@ -33,6 +34,34 @@ pub(in crate::store) async fn recount(
     for change in changes.values() {
         subtract(db, from, change).await?;
     }
+    Ok(())
+}
+
+/// Makes a locked issue of the event's project look like this event, its latest.
+pub(in crate::store) async fn describe(db: &mut PgConnection, issue: IssueId, event: &NewEvent) -> Result<()> {
+    sqlx::query(
+        "update issue set kind = $3, level = $4, platform = $5, logger = $6, title = $7, culprit = $8, metadata = $9,
+             is_unhandled = $10
+         where project_id = $1 and id = $2",
+    )
+    .bind(event.project_id)
+    .bind(issue)
+    .bind(event.kind.code())
+    .bind(event.level.code())
+    .bind(&event.platform)
+    .bind(&event.logger)
+    .bind(&event.title)
+    .bind(&event.culprit)
+    .bind(Json(&event.metadata))
+    .bind(event.is_unhandled)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query("update issue_text set document = $3 where project_id = $1 and issue_id = $2")
+        .bind(event.project_id)
+        .bind(issue)
+        .bind(state::document(event))
+        .execute(db)
+        .await?;
     Ok(())
 }
 

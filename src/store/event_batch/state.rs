@@ -198,7 +198,7 @@ async fn write_texts(db: &mut PgConnection, updates: &[Update<'_>]) -> Result<()
 }
 
 /// Title, culprit and the texts of the metadata, in lower case, one a line.
-fn document(event: &NewEvent) -> String {
+pub(super) fn document(event: &NewEvent) -> String {
     let mut lines = vec![event.title.as_str(), event.culprit.as_str()];
     let metadata = event.metadata.as_object().into_iter().flat_map(serde_json::Map::values);
     for text in metadata.filter_map(serde_json::Value::as_str) {

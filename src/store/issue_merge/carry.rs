@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, QueryBuilder};
 use uuid::Uuid;
 
 use super::{lock_issues, lock_project};
 use crate::ids::{EventId, IssueId, ProjectId};
-use crate::protocol::event::Event;
 use crate::protocol::{EventKind, Level};
-use crate::store::event_batch::{NewEvent, recount};
+use crate::store::Result;
+use crate::store::event_batch::{NewEvent, describe, recount};
 use crate::store::payload_dictionary::Decoders;
-use crate::store::{Result, StoreError};
 
 /// Events that change their issue in one transaction.
 const PORTION: i64 = 2_000;
@@ -121,39 +120,44 @@ async fn carry_part(pool: &PgPool, db: &mut PgConnection, next: &Move, prefix: i
         // One of them has outlived its events.
         return Ok(true);
     }
-    let rows: Vec<Row> = sqlx::query_as(
-        "select event_id, ingest_id, received_at, received_on, occurred_at, kind, level, platform, environment, release,
-             payload
-         from event where project_id = $1 and issue_id = $2 and hash_prefix = $3
-         order by received_at, event_id limit $4",
-    )
-    .bind(next.project_id)
-    .bind(next.from_issue_id)
-    .bind(prefix)
-    .bind(READ_PORTION)
-    .fetch_all(&mut *db)
-    .await?;
-    let decoders = Decoders::of(pool, rows.iter().map(|row| (next.project_id, row.payload.as_slice()))).await?;
+    let rows = Row::oldest_of_part(db, next, prefix).await?;
     let is_last = rows.len() < usize::try_from(READ_PORTION).unwrap_or(usize::MAX);
-    let events =
-        rows.into_iter().map(|row| row.read(next.project_id, prefix, &decoders)).collect::<Result<Vec<_>>>()?;
-    if !events.is_empty() {
+    if !rows.is_empty() {
         sqlx::query(
             "update event e set issue_id = $2 from unnest($3::uuid[], $4::date[]) as n (event_id, received_on)
              where e.project_id = $1 and e.event_id = n.event_id and e.received_on = n.received_on",
         )
         .bind(next.project_id)
         .bind(next.to_issue_id)
-        .bind(events.iter().map(|event| event.event_id.0).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.received_on).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.event_id.0).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.received_on).collect::<Vec<_>>())
         .execute(&mut *db)
         .await?;
+        let events = read(pool, next.project_id, rows).await?;
         recount(db, (next.project_id, next.from_issue_id), next.to_issue_id, &events).await?;
     }
     if is_last {
         set_bounds(db, next).await?;
+        let latest = Row::latest_of_rest(db, next).await?;
+        if let [event] = read(pool, next.project_id, latest).await?.as_slice() {
+            describe(db, next.from_issue_id, event).await?;
+        }
     }
     Ok(is_last)
+}
+
+/// The events that can be read. One that cannot has moved all the same: nothing behind it ever would.
+async fn read(pool: &PgPool, project: ProjectId, rows: Vec<Row>) -> Result<Vec<NewEvent>> {
+    let decoders = Decoders::of(pool, rows.iter().map(|row| (project, row.payload.as_slice()))).await?;
+    let mut events = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.event_id.0;
+        match row.read(project, &decoders) {
+            Ok(event) => events.push(event),
+            Err(error) => tracing::error!(%error, event.id = %id, "a stored event cannot be read: it moves uncounted"),
+        }
+    }
+    Ok(events)
 }
 
 /// When the issue that lost a part was first and last seen, if that was by an event of the part.
@@ -174,13 +178,30 @@ async fn set_bounds(db: &mut PgConnection, next: &Move) -> Result<()> {
     Ok(())
 }
 
+const COLUMNS: &str =
+    "select event_id, ingest_id, received_at, received_on, occurred_at, kind, level, platform, environment,
+    release, payload from event where project_id = ";
+
 impl Row {
-    fn read(self, project_id: ProjectId, prefix: i64, decoders: &Decoders) -> Result<NewEvent> {
-        let unreadable = |error: std::io::Error| StoreError::from(sqlx::Error::Decode(Box::new(error)));
-        let json = decoders.decompress(project_id, &self.payload).map_err(unreadable)?;
-        let event: Event = serde_json::from_slice(&json).map_err(|error| unreadable(error.into()))?;
-        let mut hash = [0; 32];
-        hash.iter_mut().zip(prefix.to_be_bytes()).for_each(|(to, from)| *to = from);
+    /// The next portion of those that are to move.
+    async fn oldest_of_part(db: &mut PgConnection, next: &Move, prefix: i64) -> Result<Vec<Self>> {
+        let mut sql = QueryBuilder::new(COLUMNS);
+        sql.push_bind(next.project_id).push(" and issue_id = ").push_bind(next.from_issue_id);
+        sql.push(" and hash_prefix = ").push_bind(prefix);
+        sql.push(" order by received_at, event_id limit ").push_bind(READ_PORTION);
+        Ok(sql.build_query_as().fetch_all(db).await?)
+    }
+
+    /// The latest of those that stay, if any do.
+    async fn latest_of_rest(db: &mut PgConnection, next: &Move) -> Result<Vec<Self>> {
+        let mut sql = QueryBuilder::new(COLUMNS);
+        sql.push_bind(next.project_id).push(" and issue_id = ").push_bind(next.from_issue_id);
+        sql.push(" order by received_at desc, event_id desc limit 1");
+        Ok(sql.build_query_as().fetch_all(db).await?)
+    }
+
+    fn read(self, project_id: ProjectId, decoders: &Decoders) -> std::io::Result<NewEvent> {
+        let event = decoders.event(project_id, &self.payload)?;
         Ok(NewEvent {
             project_id,
             event_id: self.event_id,
@@ -193,7 +214,8 @@ impl Row {
             platform: self.platform,
             environment: self.environment,
             release: self.release,
-            hash,
+            // Its issue is known.
+            hash: [0; 32],
             hash_version: 0,
             metadata: serde_json::to_value(&event.metadata).unwrap_or_default(),
             is_unhandled: event.exception.values.iter().any(crate::protocol::event::Exception::is_unhandled),

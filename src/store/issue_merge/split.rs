@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use super::{lock_issues, lock_project};
 use crate::ids::{EventId, IssueId, ProjectId};
 use crate::store::Result;
+use crate::store::event_batch::hash_prefix;
 
 /// Most parts of an issue that are listed.
 const MAX_PARTS: i64 = 100;
@@ -69,13 +70,8 @@ pub async fn parts(pool: &PgPool, project: ProjectId, issue: IssueId) -> Result<
     .await?;
     let latest: HashMap<i64, EventId> = latest.into_iter().collect();
     let part =
-        |hash: Vec<u8>| Part { latest_event: prefix(&hash).and_then(|prefix| latest.get(&prefix).copied()), hash };
+        |hash: Vec<u8>| Part { latest_event: hash_prefix(&hash).and_then(|prefix| latest.get(&prefix).copied()), hash };
     Ok(hashes.into_iter().map(part).collect())
-}
-
-/// As column `hash_prefix` of the events has it.
-fn prefix(hash: &[u8]) -> Option<i64> {
-    Some(i64::from_be_bytes(*hash.first_chunk()?))
 }
 
 /// Makes an issue of the parts with these hashes. Later events with them go there; those that are there follow (see
@@ -128,7 +124,7 @@ pub async fn split(
         .bind(new)
         .execute(&mut *db)
         .await?;
-    let prefixes: Vec<i64> = parts.iter().filter_map(|hash| prefix(hash)).collect();
+    let prefixes: Vec<i64> = parts.iter().filter_map(|hash| hash_prefix(hash)).collect();
     sqlx::query(
         "insert into event_move (project_id, from_issue_id, to_issue_id, hash_prefix)
          select $1, $2, $3, prefix from unnest($4::bigint[]) as n (prefix)",

@@ -114,6 +114,7 @@ async fn a_part_is_split_off_with_what_was_counted_for_it() {
     );
     let (old, made) = (issue(&client, "1").await, issue(&client, new).await);
     assert_eq!((old["count"].as_str(), made["count"].as_str()), (Some("2"), Some("3")));
+    assert_eq!(old["title"], "A: a", "what is left is described by its own latest event");
     assert_eq!((made["title"].as_str(), made["userCount"].as_i64()), (Some("B: b"), Some(2)));
     assert_eq!(counted(pool, "1").await, (times(&[("x", 1), ("y", 1)]), 2));
     assert_eq!(counted(pool, new).await, (times(&[("x", 2), ("z", 1)]), 3));
@@ -150,4 +151,27 @@ async fn what_cannot_be_one_issue_stays_as_it_is() {
     }
     client.put_json(&format!("{ISSUES}?id=1&id=2"), &json!({ "merge": false })).await.expect(400);
     assert_eq!(issue(&client, "2").await["count"], "3");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_stops_no_split() {
+    let (app, client) = filled().await;
+    let pool = app.database.pool();
+    client.put_json(&format!("{ISSUES}?id=1&id=2"), &json!({ "merge": 1 })).await.expect(200);
+    let parts = client.get("/api/0/issues/1/hashes/").await.expect(200).json();
+    let mut list = parts.as_array().unwrap().iter();
+    let part = list.find(|part| part["latestEvent"]["title"] == "B: b").unwrap()["id"].as_str().unwrap();
+    let damage = "update event set payload = '\\x00' where event_id = '00000000-0000-0000-0000-000000000005'";
+    assert_eq!(sqlx::query(damage).execute(pool).await.unwrap().rows_affected(), 1);
+    let path = format!("{ISSUES}1/hashes/?id={part}");
+    let split = client.send("DELETE", &path, &[], Bytes::new()).await.expect(202).json();
+    let new = split["unmerge"]["newIssue"].as_str().unwrap();
+    let moved: i64 = sqlx::query_scalar("select count(*) from event where issue_id = $1")
+        .bind(new.parse::<i64>().unwrap())
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    let waiting: i64 = sqlx::query_scalar("select count(*) from event_move").fetch_one(pool).await.unwrap();
+    assert_eq!((moved, waiting), (3, 0));
+    assert_eq!(issue(&client, new).await["count"], "2");
 }
