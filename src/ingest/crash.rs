@@ -23,8 +23,8 @@ use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
 use crate::protocol::{
-    Category, Crash, Item, ItemHeader, Outcome, Part, boundary_of, crash_event, event_of_form, parse_multipart,
-    read_msgpack, read_msgpack_stream,
+    Category, Crash, Item, ItemHeader, Outcome, Part, boundary_of, crash_event, event_of_form, fields_of_item,
+    parse_multipart, read_msgpack, read_msgpack_stream,
 };
 
 /// The field of the form that holds the dump.
@@ -194,9 +194,10 @@ pub(super) fn kind_of_item(item: &Item) -> Option<Crash> {
     }
 }
 
-/// The event of a crash that came without one.
-pub(super) fn event_without_details(crash: Crash) -> Bytes {
-    Value::Object(crash_event(crash, Map::new())).to_string().into()
+/// The event of a crash that came without one, with what its forms say.
+pub(super) fn event_of_forms(crash: Crash, forms: &[Item]) -> Bytes {
+    let event = event_of_form(Map::new(), forms.iter().flat_map(|form| fields_of_item(&form.payload)));
+    Value::Object(crash_event(crash, event)).to_string().into()
 }
 
 /// When a breadcrumb was left: all are written in one form, which sorts as it is.

@@ -155,6 +155,8 @@ struct Found {
     event: Option<Item>,
     /// A dump that makes an event, if none comes with it.
     crash: Option<Crash>,
+    /// What else was in the form that the dump was sent in.
+    forms: Vec<Item>,
     needs_id: bool,
     /// Something has been let through.
     takes_any: bool,
@@ -193,6 +195,10 @@ impl Found {
             return Ok(());
         }
         self.takes_any = true;
+        if name == "form_data" && item.payload.len() <= MAX_EVENT_BYTES {
+            self.forms.push(item);
+            return Ok(());
+        }
         match other_kind {
             None if is_event => self.event = Some(item),
             Some(category) => {
@@ -205,15 +211,21 @@ impl Found {
         Ok(())
     }
 
-    /// Makes the event of a dump that came without one, as far as limits let it through.
+    /// Makes the event of a dump that came without one, as far as limits let it through. A form is a part of it, and
+    /// nothing without it.
     fn make_event_of_crash(&mut self, edge: &Edge, known: &Known, reception: &mut Reception) {
+        let forms = std::mem::take(&mut self.forms);
         let alone = self.event.is_none() && self.held_back.is_none();
-        let Some(crash) = self.crash.filter(|_| alone) else { return };
-        if reception.admit(edge, known, Category::Error, 1).is_ok() {
-            let payload = crash::event_without_details(crash);
+        let crash = self.crash.filter(|_| alone && reception.admit(edge, known, Category::Error, 1).is_ok());
+        if let Some(crash) = crash {
+            let payload = crash::event_of_forms(crash, &forms);
             // The first of those made here has the id that is told.
             reception.made.insert(0, IncomingEvent { event_id: EventId::random(), sent_at: None, payload });
             self.takes_any = true;
+        } else {
+            for form in &forms {
+                count_unkept(reception, form);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::accept::{IncomingItem, MAX_EVENT_BYTES, Reception};
+use super::container::{self, Pieces};
 use super::counters::TOTALS;
 use super::edge::Edge;
 use super::envelope::NEED_AN_ID;
@@ -20,10 +21,7 @@ const MAX_FILE_BYTES: usize = 20 * 1024 * 1024;
 const MAX_FILES: usize = 30;
 const MAX_FILES_BYTES: usize = 50 * 1024 * 1024;
 /// A larger file goes in parts: below what a frame of the spool holds, and what a Redis of 32 MB takes beside all else.
-const PART_BYTES: usize = 4 * 1024 * 1024;
-
-/// Largest container of logs or spans: as a part of a file.
-const MAX_CONTAINER_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const PART_BYTES: usize = 4 * 1024 * 1024;
 
 /// Those of one envelope, as far as they are not too large.
 #[derive(Default)]
@@ -31,24 +29,26 @@ pub(super) struct KeptItems {
     items: Vec<(&'static str, Item)>,
     files: usize,
     file_bytes: usize,
+    container_bytes: usize,
     /// The limit that the last one was over.
     exceeded: Option<usize>,
 }
 
 impl KeptItems {
-    /// Takes one in; false when it is too large, or one file too many.
-    fn take(&mut self, item_type: &'static str, item: Item) -> bool {
-        let limit = max_bytes(item_type);
-        let is_too_large = item.payload.len() > limit;
-        if item_type == ATTACHMENT && !is_too_large {
-            self.files += 1;
-            self.file_bytes += item.payload.len();
+    /// Counts the size of one more; false when it is too large, or together with those before it.
+    fn has_room(&mut self, item_type: &str, size: usize) -> bool {
+        let (file_bytes, container_bytes) = (self.file_bytes + size, self.container_bytes + size);
+        match item_type {
+            _ if size > max_bytes(item_type) => return false,
+            ATTACHMENT if self.files == MAX_FILES || file_bytes > MAX_FILES_BYTES => return false,
+            ATTACHMENT => {
+                self.files += 1;
+                self.file_bytes = file_bytes;
+            }
+            "log" | "span" if container_bytes > container::MAX_BYTES => return false,
+            "log" | "span" => self.container_bytes = container_bytes,
+            _ => {}
         }
-        if is_too_large || self.files > MAX_FILES || self.file_bytes > MAX_FILES_BYTES {
-            self.exceeded = Some(limit);
-            return false;
-        }
-        self.items.push((item_type, item));
         true
     }
 
@@ -67,7 +67,8 @@ impl KeptItems {
         }
     }
 
-    /// Takes one in that the key's limits let through, and counts it; false when it is too large.
+    /// Takes one in that the key's limits let through, and counts it; false when it is too large, or one file too many. A
+    /// large container counts as its pieces.
     pub(super) fn take_counted(
         &mut self,
         reception: &mut Reception,
@@ -75,13 +76,34 @@ impl KeptItems {
         category: Category,
         item: Item,
     ) -> bool {
-        if !self.take(item_type, item) {
+        let size = item.payload.len();
+        if !self.has_room(item_type, size) {
+            self.exceeded = Some(max_bytes(item_type));
             reception.drop(category, "too_large", 1);
             return false;
         }
+        if item_type == ATTACHMENT || size <= PART_BYTES {
+            self.keep(reception, item_type, category, item);
+            return true;
+        }
+        let Some(Pieces { pieces, left_out }) = container::take_apart(&item.payload) else {
+            reception.drop(category, "unreadable", 1);
+            return true;
+        };
+        if left_out > 0 {
+            reception.drop(category, "too_large", left_out);
+        }
+        for payload in pieces {
+            let piece = Item { item_type: item.item_type.clone(), header: ItemHeader::default(), payload };
+            self.keep(reception, item_type, category, piece);
+        }
+        true
+    }
+
+    fn keep(&mut self, reception: &mut Reception, item_type: &'static str, category: Category, item: Item) {
         TOTALS.other_item();
         reception.count(category, Outcome::Accepted, "", 1);
-        true
+        self.items.push((item_type, item));
     }
 
     /// True when there is nothing to keep.
@@ -123,7 +145,7 @@ pub(super) fn type_of(name: &str, other_kind: Option<Category>) -> Option<&'stat
 fn max_bytes(item_type: &str) -> usize {
     match item_type {
         ATTACHMENT => MAX_FILE_BYTES,
-        "log" | "span" => MAX_CONTAINER_BYTES,
+        "log" | "span" => container::MAX_BYTES,
         _ => MAX_EVENT_BYTES,
     }
 }

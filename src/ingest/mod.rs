@@ -14,6 +14,7 @@ mod authorize;
 mod body;
 mod canary;
 mod client_report;
+mod container;
 pub mod counters;
 mod crash;
 mod credentials;

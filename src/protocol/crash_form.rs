@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 /// Characters of one annotation.
 const MAX_TEXT: usize = 8192;
 
+/// Fields of a form.
+const MAX_FIELDS: usize = 300;
+
 /// Annotations kept.
 const MAX_EXTRA: usize = 100;
 
@@ -49,6 +52,18 @@ pub fn crash_event(crash: Crash, mut event: Map<String, Value>) -> Map<String, V
         }
     }
     event
+}
+
+/// The fields in an item `form_data`, in which a relay passes a form on: pairs of texts, `["name","text"]`, one after the
+/// other or in a list. Reads as far as it can.
+pub fn fields_of_item(payload: &[u8]) -> Vec<(String, String)> {
+    let values = serde_json::Deserializer::from_slice(payload).into_iter::<Value>().map_while(Result::ok);
+    let pairs = values.flat_map(|value| match value {
+        Value::Array(list) if list.first().is_some_and(Value::is_array) => list,
+        value => vec![value],
+    });
+    let pair = |value: Value| serde_json::from_value(value).ok();
+    pairs.filter_map(pair).take(MAX_FIELDS).collect()
 }
 
 /// The event that the fields of a form describe, on top of what is `known` of it. What cannot be read is an annotation
@@ -151,6 +166,21 @@ mod tests {
     fn form(fields: &[(&str, &str)]) -> Value {
         let fields = fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         Value::Object(event_of_form(Map::new(), fields))
+    }
+
+    #[test]
+    fn forms_passed_on_are_pairs_in_a_row_or_in_a_list() {
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        for (payload, fields) in [
+            (r#"["a","b"]["c","d"]"#, vec![pair("a", "b"), pair("c", "d")]),
+            ("[\"a\",\"b\"]\n[\"c\",\"d\"]\n", vec![pair("a", "b"), pair("c", "d")]),
+            (r#"[["a","b"],["c",7],["e","f"]]"#, vec![pair("a", "b"), pair("e", "f")]),
+            (r#"["a","b"]["c""#, vec![pair("a", "b")]),
+            ("[]", vec![]),
+            ("x", vec![]),
+        ] {
+            assert_eq!(fields_of_item(payload.as_bytes()), fields, "{payload}");
+        }
     }
 
     #[test]

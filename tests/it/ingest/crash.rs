@@ -56,6 +56,23 @@ async fn a_minidump_becomes_a_fatal_event_with_what_the_form_says() {
 }
 
 #[tokio::test]
+async fn a_minidump_in_an_envelope_has_what_the_form_beside_it_says() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let form = "{\"type\":\"form_data\"}\n[\"sentry[release]\",\"app@2\"][\"ptype\",\"browser\"]\n";
+    let dump = "{\"type\":\"attachment\",\"attachment_type\":\"event.minidump\",\"filename\":\"a.dmp\"}\nMDMP\n";
+    send(&app, &path, &[], format!("{{}}\n{form}{dump}")).await.expect(200);
+    let events = stored(&app).await;
+    assert_eq!((events.len(), events[0].release.as_deref()), (1, Some("app@2")));
+    assert_eq!(events[0].event.extra["ptype"], "browser");
+    settled_ledger(
+        &app,
+        &[("accepted/attachment/", 1), ("accepted/error/", 1), ("stored/attachment/", 1), ("stored/error/", 1)],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_no_minidump_is_refused() {
     let app = TestApp::start().await;
     let path = format!("/api/{}/minidump/?sentry_key={}", app.project.id, app.key.public_key);

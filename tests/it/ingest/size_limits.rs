@@ -1,6 +1,8 @@
 //! A.12 of the protocol, row by row: the largest of its kind is accepted, and one byte more is answered 413.
 
-use super::{ID, send};
+use serde_json::json;
+
+use super::{ID, eventually, send};
 use crate::support::TestApp;
 
 const KIB: usize = 1024;
@@ -10,12 +12,22 @@ const MIB: usize = 1024 * KIB;
 type Body<'b> = &'b dyn Fn(usize) -> String;
 
 /// JSON of so many bytes.
-fn json(size: usize) -> String {
+fn object(size: usize) -> String {
     format!("{{\"x\":\"{}\"}}", "x".repeat(size - 8))
 }
 
 fn item(kind: &str, size: usize) -> String {
-    format!("{{}}\n{{\"type\":\"{kind}\",\"length\":{size}}}\n{}\n", json(size))
+    let payload = if matches!(kind, "log" | "span") { container(size) } else { object(size) };
+    format!("{{}}\n{{\"type\":\"{kind}\",\"length\":{size}}}\n{payload}\n")
+}
+
+/// A container of so many bytes, its records a megabyte each.
+fn container(size: usize) -> String {
+    let mut text = String::from("{\"version\":2,\"items\":[");
+    while text.len() + 2 * MIB < size {
+        text = text + &object(MIB) + ",";
+    }
+    text.clone() + &object(size - text.len() - 2) + "]}"
 }
 
 #[tokio::test]
@@ -35,8 +47,8 @@ async fn the_largest_item_of_each_type_is_accepted_and_a_larger_one_is_413() {
         ("session", MIB),
         ("sessions", MIB),
         ("check_in", MIB),
-        ("log", 4 * MIB),
-        ("span", 4 * MIB),
+        ("log", 12 * MIB),
+        ("span", 12 * MIB),
         ("attachment", 20 * MIB),
     ] {
         let reply = send(&app, &path, &packed_headers, packed(kind, largest)).await;
@@ -57,6 +69,40 @@ async fn the_largest_item_of_each_type_is_accepted_and_a_larger_one_is_413() {
 }
 
 #[tokio::test]
+async fn a_large_container_is_stored_record_by_record() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let record = |number: usize| {
+        json!({ "timestamp": 1_790_000_000, "level": "info", "body": format!("line {number}"),
+        "attributes": { "ballast": { "type": "string", "value": "x".repeat(2 * KIB) } } })
+    };
+    let logs: Vec<_> = (0..2_500).map(record).collect();
+    let payload = json!({ "items": logs }).to_string();
+    assert!(payload.len() > 5 * MIB);
+    let container = json!({ "type": "log", "length": payload.len(), "item_count": logs.len() });
+    let session =
+        "{\"type\":\"session\"}\n{\"sid\":\"7c7b6585-f901-4351-bf8d-02711b721929\",\"attrs\":{\"release\":\"a\"}}\n";
+    let files = "{\"type\":\"attachment\",\"length\":1}\nx\n".repeat(31);
+    // What is one too many of its kind does not keep the others out.
+    send(&app, &path, &[], format!("{{}}\n{files}{container}\n{payload}\n{session}")).await.expect(200);
+    let distinct = "select count(distinct body) as n, count(*) as all from log_record where body like 'line %'";
+    eventually(&app, distinct, &json!([{ "n": 2_500, "all": 2_500 }])).await;
+    crate::spool::settled_ledger(
+        &app,
+        &[
+            ("accepted/attachment/", 31),
+            ("accepted/log_item/", 3),
+            ("accepted/session/", 1),
+            ("filtered/attachment/too_large", 1),
+            ("stored/attachment/", 30),
+            ("stored/log_item/", 3),
+            ("stored/session/", 1),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn the_largest_request_of_each_endpoint_is_accepted_and_a_larger_one_is_413() {
     let app = TestApp::start().await;
     let (project, key) = (app.project.id, &app.key.public_key);
@@ -70,7 +116,7 @@ async fn the_largest_request_of_each_endpoint_is_accepted_and_a_larger_one_is_41
     let padded = |size: usize, body: &str| format!("{body}{}", " ".repeat(size - body.len()));
     let dump = |size: usize| format!("MDMP{}", "x".repeat(size - 4));
     let rows: [(&str, String, &str, usize, u16, Body<'_>); 7] = [
-        ("a stored event", path("store"), "application/json", MIB, 200, &json),
+        ("a stored event", path("store"), "application/json", MIB, 200, &object),
         ("a report of a browser", path("security"), "application/json", MIB, 200, &|size| padded(size, "[]")),
         ("reports on the network", path("nel"), "application/json", MIB, 200, &|size| padded(size, "[]")),
         ("a check-in", path("cron/a"), "application/json", 100 * KIB, 202, &check_in),
