@@ -173,14 +173,16 @@ fn generated_culprit(event: &Event) -> String {
         (platform, ..) if is_native(platform) => {
             // Without a symbol, the image.
             let image = || frame.package.as_deref().and_then(|path| path.rsplit(['/', '\\']).next());
-            function.or_else(image).unwrap_or("?").to_owned()
+            grouping::without_rust_hash(function.or_else(image).unwrap_or("?")).to_owned()
         }
         ("csharp", Some(class), Some(function)) => {
             let (class, function) = grouping::demangle(class, function);
             format!("{class} in {function}")
         }
-        // Elixir's functions say their module.
-        (_, Some(place), Some(function)) if function.contains(place) => function.to_owned(),
+        // Elixir's functions say their module, without what every one of them begins with.
+        (_, Some(place), Some(function)) if function.contains(place.trim_start_matches("Elixir.")) => {
+            function.to_owned()
+        }
         (_, None, Some(function)) => function.to_owned(),
         (_, Some(place), Some(function)) => format!("{place} in {function}"),
         (_, place, None) => place.unwrap_or_default().to_owned(),
@@ -260,6 +262,14 @@ mod tests {
                 "",
             ),
             (json!({"message": "x"}), ""),
+            (
+                json!({"platform": "rust", "exception": [{"type": "A", "stacktrace": [{"function": "app::main::{{closure}}::h9f8e7d6c5b4a3921"}]}]}),
+                "app::main::{{closure}}",
+            ),
+            (
+                json!({"platform": "elixir", "exception": [{"type": "A", "stacktrace": [{"module": "Elixir.Shop.Orders", "function": "Shop.Orders.sum/1"}]}]}),
+                "Shop.Orders.sum/1",
+            ),
         ] {
             assert_eq!(titled(&payload).1, culprit, "{payload}");
         }

@@ -113,7 +113,7 @@ fn swift(name: &str) -> Cow<'_, str> {
 }
 
 /// `app::run` of `app::run::h0123456789abcdef`.
-fn without_rust_hash(name: &str) -> &str {
+pub(in crate::process) fn without_rust_hash(name: &str) -> &str {
     match name.rsplit_once("::h") {
         Some((path, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => path,
         _ => name,

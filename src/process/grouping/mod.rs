@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 pub(super) use self::csharp::demangle;
 pub(super) use self::explain::explain;
 pub use self::explain::{Component, Explanation};
+pub(super) use self::function::without_rust_hash;
 
 use self::frame::Reader;
 use self::image::Images;
