@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::list::public_base;
 use super::users::time;
 use crate::app::App;
 use crate::store::issue_search::IssueRow;
@@ -20,7 +19,7 @@ pub(super) fn issue_json(app: &App, issue: &IssueRow, stats: &[(&str, Option<&Se
         "shareId": null,
         "title": issue.title,
         "culprit": issue.culprit,
-        "permalink": format!("{}/issues/{}/", public_base(app), issue.id),
+        "permalink": format!("{}/issues/{}/", app.config.public_base(), issue.id),
         "logger": text(&issue.logger),
         "level": issue.level.as_str(),
         "status": issue.status.as_str(),

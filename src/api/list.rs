@@ -62,13 +62,9 @@ impl FromRequestParts<Arc<App>> for Wanted {
             },
         };
         let client = parts.extensions.get::<ClientInfo>().filter(|client| !client.host.is_empty());
-        let origin = client.map_or_else(|| public_base(app), ClientInfo::origin);
-        let url = format!("{origin}{}", parts.uri.path());
+        let config = &app.config;
+        let base = client.map(|client| client.origin() + config.public_path());
+        let url = base.unwrap_or_else(|| config.public_base().to_owned()) + parts.uri.path();
         Ok(Self { params, cursor, limit, url })
     }
-}
-
-/// The instance's public address without a slash at its end.
-pub(super) fn public_base(app: &App) -> String {
-    app.config.public_url.as_str().trim_end_matches('/').to_owned()
 }

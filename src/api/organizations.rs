@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
-use super::list::{Wanted, public_base};
+use super::list::Wanted;
 use super::params::PathParts;
 use super::users::time;
 use super::{access, projects};
@@ -44,7 +44,7 @@ pub(super) async fn show(
 
 /// An organization.
 pub(super) fn organization_json(app: &App, organization: &Organization) -> Value {
-    let base = public_base(app);
+    let base = app.config.public_base();
     json!({
         "id": organization.id.to_string(),
         "slug": organization.slug,

@@ -7,7 +7,6 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
-use super::list::public_base;
 use crate::app::App;
 use crate::store::user::User;
 
@@ -18,7 +17,7 @@ pub(super) async fn me(caller: Caller) -> Json<Value> {
 
 /// `GET /users/me/regions/`: this instance is the only one.
 pub(super) async fn regions(State(app): State<Arc<App>>, _: Caller) -> Json<Value> {
-    Json(json!({ "regions": [{ "name": "default", "url": public_base(&app) }] }))
+    Json(json!({ "regions": [{ "name": "default", "url": app.config.public_base() }] }))
 }
 
 /// An account as its owner sees it.

@@ -18,7 +18,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         let pool = pool::connect(config)?;
         let admin = user::first_superuser(&pool).await?;
         let keys = project_key::list_of_project(&pool, FIRST_PROJECT, None, 100).await?;
-        let mut text = format!("\n  glitchbox is ready\n\n  URL    {}\n", config.public_origin());
+        let mut text = format!("\n  glitchbox is ready\n\n  URL    {}\n", config.public_base());
         if let Some(admin) = admin {
             write!(text, "  Admin  {}", admin.email)?;
             if config.secret_path(ADMIN_PASSWORD_FILE).exists() {

@@ -25,7 +25,7 @@ pub(super) enum Command {
 
 pub(super) fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
     let Command::Test { to } = command;
-    let content = content::trial(&config.public_origin());
+    let content = content::trial(config.public_base());
     let by = match &config.mail {
         MailTransport::Nowhere => bail!("EMAIL_URL is not set, so no mail is sent"),
         MailTransport::Log => {

@@ -51,7 +51,7 @@ pub struct Config {
     pub data_dir_shown: PathBuf,
     /// `PORT` (8000): what web binds when it inherits no socket, and what links carry.
     pub port: u16,
-    /// `GLITCHTIP_DOMAIN` (`http://localhost:PORT`): the public address, without a trailing slash.
+    /// `GLITCHTIP_DOMAIN` (`http://localhost:PORT`): the public address, with the path that a proxy serves us under.
     pub public_url: Url,
     /// `ALLOWED_HOSTS`; empty: the public host and loopback.
     pub allowed_hosts: Vec<String>,
@@ -130,7 +130,7 @@ impl Config {
         let data_dir_shown = reader.text(FROM_SUPERVISOR).map_or_else(|| data_dir.clone(), PathBuf::from);
         let port = reader.parsed("PORT", "a port number from 1 to 65535", values::parse_port).unwrap_or(8000);
         let public_url = reader
-            .parsed("GLITCHTIP_DOMAIN", "an http:// or https:// address without a path", values::parse_public_url)
+            .parsed("GLITCHTIP_DOMAIN", "an http:// or https:// address; a path, as in https://example.com/errors, may not begin with one of our own (api, issues, static...)", values::parse_public_url)
             .or_else(|| Url::parse(&format!("http://localhost:{port}")).ok());
         let trusted_proxies = reader
             .list("TRUSTED_PROXIES", "addresses or networks (CIDR) separated by commas", values::parse_network)
@@ -221,8 +221,13 @@ impl Config {
     }
 
     /// The public address as links carry it: without a trailing slash.
-    pub fn public_origin(&self) -> String {
-        self.public_url.origin().ascii_serialization()
+    pub fn public_base(&self) -> &str {
+        self.public_url.as_str().trim_end_matches('/')
+    }
+
+    /// The path of the public address without a trailing slash, as in `/errors`; empty at the root of its host.
+    pub fn public_path(&self) -> &str {
+        self.public_url.path().trim_end_matches('/')
     }
 
     /// True when `address` belongs to a proxy whose headers are believed.
@@ -267,11 +272,26 @@ mod tests {
     fn defaults_need_no_variable() {
         let config = read(&[]).unwrap();
         assert_eq!(config.port, 8000);
-        assert_eq!(config.public_origin(), "http://localhost:8000");
+        assert_eq!(config.public_base(), "http://localhost:8000");
         assert!(config.trusts("127.0.0.1".parse().unwrap()));
         assert!(config.trusts("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!config.trusts("8.8.8.8".parse().unwrap()));
         assert_eq!(config.database_url, None);
+    }
+
+    #[test]
+    fn the_public_address_may_have_a_path_that_is_none_of_ours() {
+        let path = |address: &str| {
+            let config = read(&[("GLITCHTIP_DOMAIN", address)]).ok()?;
+            Some((config.public_base().to_owned(), config.public_path().to_owned()))
+        };
+        let at = |base: &str, path: &str| Some((base.to_owned(), path.to_owned()));
+        assert_eq!(path("https://a.example/"), at("https://a.example", ""));
+        assert_eq!(path("https://a.example/errors/"), at("https://a.example/errors", "/errors"));
+        assert_eq!(path("https://a.example:8443/a/b.c"), at("https://a.example:8443/a/b.c", "/a/b.c"));
+        for refused in ["/api", "/issues/x", "/a//b", "/a b", "/%61", "/a?b", "/a#b", "/\"x", "/错误"] {
+            assert_eq!(path(&format!("https://a.example{refused}")), None, "{refused}");
+        }
     }
 
     #[test]

@@ -39,13 +39,31 @@ pub(super) fn parse_life(text: &str) -> Option<u32> {
     text.parse().ok().filter(|days| (1..=36_500).contains(days))
 }
 
+/// First parts of our own addresses. The path that a proxy serves us under begins otherwise, so that it is known whether
+/// the proxy has taken it off.
+const OWN_PATHS: &[&str] = &[
+    "_health", "api", "issues", "livez", "login", "logout", "metrics", "projects", "readyz", "settings", "static",
+    "tunnel", "usage",
+];
+
+/// `https://example.com`, or `https://example.com/errors` where a proxy serves us under a path.
 pub(super) fn parse_public_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
+    let path = url.path().trim_end_matches('/');
+    let is_part = |part: &str| {
+        !part.is_empty() && part.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.' | '~'))
+    };
+    let path_is_sound = path.is_empty()
+        || path.strip_prefix('/').is_some_and(|path| {
+            path.split('/').all(is_part) && path.split('/').next().is_some_and(|first| !OWN_PATHS.contains(&first))
+        });
     let plain = matches!(url.scheme(), "http" | "https")
         && url.host_str().is_some()
-        && url.path() == "/"
+        && path_is_sound
         && url.query().is_none()
-        && url.username().is_empty();
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
     plain.then_some(url)
 }
 

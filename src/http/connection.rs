@@ -23,6 +23,7 @@ use super::allowed_hosts;
 use super::client_info::ClientInfo;
 use super::error::ApiError;
 use super::server::Site;
+use super::sub_path;
 use super::timed_body::TimedBody;
 use crate::shutdown::Shutdown;
 
@@ -129,6 +130,7 @@ impl Activity {
 
 async fn handle(mut request: Request<Incoming>, peer: IpAddr, site: &Site) -> Response {
     collapse_slashes(request.uri_mut());
+    sub_path::take_off(site.config.public_path(), request.uri_mut());
     let info = ClientInfo::resolve(peer, request.headers(), request.uri(), &site.config);
     let path = request.uri().path();
     let host_name = info.host_name();
@@ -140,7 +142,7 @@ async fn handle(mut request: Request<Incoming>, peer: IpAddr, site: &Site) -> Re
     request.extensions_mut().insert(Arc::clone(&site.traffic));
     let request = request.map(|body| Body::new(TimedBody::new(body)));
     match AssertUnwindSafe(site.router.clone().call(request)).catch_unwind().await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => sub_path::put_back(site.config.public_path(), response).await,
         Ok(Err(never)) => match never {},
         Err(_panic) => {
             tracing::error!("a request's handler panicked");

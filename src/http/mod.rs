@@ -10,6 +10,7 @@ pub mod metrics_access;
 pub mod pagination;
 pub mod server;
 pub mod status_socket;
+mod sub_path;
 mod timed_body;
 mod traffic;
 

@@ -49,7 +49,7 @@ impl Job for SendTests {
 }
 
 async fn send(app: &App, transport: &Transport, test: &ClaimedTest) {
-    let content = test_message(test, app.config.public_url.as_str().trim_end_matches('/'));
+    let content = test_message(test, app.config.public_base());
     let parcel = Parcel {
         kind: test.kind,
         // A test by mail goes to who asked for it, not to everybody.

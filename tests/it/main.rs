@@ -50,6 +50,8 @@ mod status_socket;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod sub_path;
+#[cfg(test)]
 mod web;
 #[cfg(test)]
 mod web_alerts;

@@ -78,8 +78,15 @@ async fn store_event(test: &TestApp) {
 
 /// Signs in and returns a client that carries the session.
 pub(crate) async fn sign_in(test: &TestApp, email: &str) -> Client {
-    let reply = test.client().post_form("/login/", &[("email", email), ("password", PASSWORD)]).await.expect(303);
-    test.client().with_header("cookie", &reply.cookie("glitchbox").unwrap())
+    sign_in_at(test, "", email).await.0
+}
+
+/// As `sign_in`, at a path; also where that leads.
+pub(crate) async fn sign_in_at(test: &TestApp, path: &str, email: &str) -> (Client, String) {
+    let form = [("email", email), ("password", PASSWORD)];
+    let reply = test.client().post_form(&format!("{path}/login/"), &form).await.expect(303);
+    let client = test.client().with_header("cookie", &reply.cookie("glitchbox").unwrap());
+    (client, reply.header("location").to_owned())
 }
 
 /// The value of the page's token for forms.

@@ -145,12 +145,13 @@ async fn connect(config: Config) -> anyhow::Result<Instance> {
 async fn in_database(instance: &Instance, event: EventId) -> anyhow::Result<Vec<Fate>> {
     let db = &instance.db;
     let mut fates = Vec::new();
-    let origin = instance.public_url().await?.origin().ascii_serialization();
+    let public_url = instance.public_url().await?;
+    let base = public_url.as_str().trim_end_matches('/');
     for found in event_lookup::everywhere(db, event).await? {
         let issue = issue_search::find(db, found.issue_id).await?;
         let state = State::Stored {
             issue: issue.map(|issue| issue.short_name()).unwrap_or_default(),
-            url: format!("{origin}/issues/{}/?event={event}", found.issue_id),
+            url: format!("{base}/issues/{}/?event={event}", found.issue_id),
         };
         // What it is grouped by is an extra: an event that cannot be read is still known.
         let stored = event_lookup::by_id(db, found.project_id, event).await.ok().flatten();

@@ -90,7 +90,7 @@ pub(super) async fn deliver(
             content: &outgoing.content,
             id: &outgoing.id,
             thread: outgoing.thread.clone(),
-            alerts_page: Some(alerts_page(&app.config.public_origin(), &addressee.organization, &addressee.project)),
+            alerts_page: Some(alerts_page(app.config.public_base(), &addressee.organization, &addressee.project)),
             list: format!("{}.{}", addressee.project, addressee.organization),
         };
         match transport.send(&parcel).await {
@@ -146,7 +146,7 @@ async fn single(
     let language = content::language_of(channel, addressee);
     let event = event.as_ref().map(|stored| &stored.event);
     Ok(Some(Outgoing {
-        content: content::single(&next, event, addressee, language, &app.config.public_origin()),
+        content: content::single(&next, event, addressee, language, app.config.public_base()),
         deliveries: vec![next.id],
         id: message_id(&next, "notice"),
         thread: Some(format!("issue.{}", next.issue_id)),
@@ -169,7 +169,7 @@ async fn digest(
     };
     let language = content::language_of(channel, addressee);
     Ok(Some(Outgoing {
-        content: content::digest(&all, addressee, language, &app.config.public_origin()),
+        content: content::digest(&all, addressee, language, app.config.public_base()),
         // A digest that tells more by now is another message: a receiver that knows the first still takes it.
         id: format!("{}.{newest}.{}", message_id(oldest, "digest"), all.len()),
         deliveries: all.iter().map(|delivery| delivery.id).collect(),

@@ -46,8 +46,19 @@ pub(super) struct Site {
 impl Site {
     /// A new project, and where the clients are installed.
     pub(super) fn new(name: &str) -> (Self, PathBuf) {
+        Self::of(shared(), name)
+    }
+
+    /// A project of an instance whose public address has a path, so that the DSN has it, too.
+    pub(super) fn below(path: &str, name: &str) -> (Self, PathBuf) {
+        let mut instance = Instance::new();
+        instance.set_env("GLITCHTIP_DOMAIN", &format!("http://{}{path}", instance.address()));
+        instance.start();
+        Self::of(Arc::new(instance), name)
+    }
+
+    fn of(instance: Arc<Instance>, name: &str) -> (Self, PathBuf) {
         let sdks = prepared(&[]);
-        let instance = shared();
         let project = instance.run_json("glitchbox", &["project", "create", name, "--org", "default", "--json"]);
         let dsn = project["dsn"].as_str().unwrap().replace("localhost", "127.0.0.1");
         (Self { number: project["id"].as_u64().unwrap(), dsn, instance }, sdks)

@@ -16,22 +16,37 @@ fn every_item_of_python_arrives() {
         }
         let output = site.run(python, 0);
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), encoding);
-        let spans = if lifecycle == "stream" { "span stored some" } else { "transaction stored 1" };
-        let mut fates = vec![
-            "attachment stored 1",
-            "error discarded before_send 1",
-            "error stored 2",
-            "feedback stored 1",
-            "log_item stored some",
-            "monitor stored 4",
-            "session stored 1",
-            "trace_metric filtered not_kept some",
-            spans,
-        ];
-        fates.sort_unstable();
-        site.settles(&fates);
+        site.settles(&fates(if lifecycle == "stream" { "span stored some" } else { "transaction stored 1" }));
         check(&site);
     }
+}
+
+/// Each endpoint of the DSN is below its path.
+#[test]
+fn python_sends_below_the_path_of_the_dsn() {
+    let (site, sdks) = Site::below("/errors/of", "Python below a path");
+    assert!(site.dsn.contains("/errors/of/"), "{}", site.dsn);
+    let program = programs().join("python/items.py");
+    site.run(command(sdks.join("python/bin/python"), [program.as_os_str(), "static".as_ref()]), 0);
+    site.settles(&fates("transaction stored 1"));
+    check(&site);
+}
+
+/// What becomes of the program's items, with its spans in one way or the other.
+fn fates(spans: &'static str) -> Vec<&'static str> {
+    let mut fates = vec![
+        "attachment stored 1",
+        "error discarded before_send 1",
+        "error stored 2",
+        "feedback stored 1",
+        "log_item stored some",
+        "monitor stored 4",
+        "session stored 1",
+        "trace_metric filtered not_kept some",
+        spans,
+    ];
+    fates.sort_unstable();
+    fates
 }
 
 fn check(site: &Site) {
