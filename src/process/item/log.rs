@@ -20,6 +20,7 @@ const SPAN: &str = "sentry.trace.parent_span_id";
 pub(super) fn records(mut fields: Fields<'_>) -> Result<Vec<LogRecord>, Unkept> {
     let Value::Array(items) = fields.take("items") else { return Err(Unkept::Filtered("no_logs")) };
     let settings = fields.inner("ingest_settings").object;
+    fields.all_ended(&items, "timestamp");
     let objects = items.into_iter().take(MAX_RECORDS).filter_map(|item| match item {
         Value::Object(object) => Some(object),
         _ => None,
@@ -30,6 +31,7 @@ pub(super) fn records(mut fields: Fields<'_>) -> Result<Vec<LogRecord>, Unkept> 
 
 fn record(mut fields: Fields<'_>, settings: &Map<String, Value>) -> LogRecord {
     let received = fields.clock.received();
+    fields.ended("timestamp");
     let mut attributes = Attributes::of_typed(fields.inner("attributes").object);
     attributes.infer(settings, fields.stamp);
     let span = attributes.take_word(SPAN).and_then(|text| span_id(&text));

@@ -10,7 +10,7 @@ mod span;
 mod transaction;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::ProjectRules;
 use super::lenient_json;
 use super::normalise::attribute;
-use super::normalise::clock::Clock;
+use super::normalise::clock::{Clock, MAX_FUTURE};
 use super::normalise::field::{Errors, Path};
 use super::scrub::scrub_item;
 use crate::ids::ProjectId;
@@ -96,7 +96,24 @@ impl<'s> Fields<'s> {
 
     /// Another object of the same item.
     fn of(&self, object: Map<String, Value>) -> Fields<'s> {
-        Fields { object, clock: Clock::new(self.stamp), stamp: self.stamp }
+        Fields { object, clock: self.clock, stamp: self.stamp }
+    }
+
+    /// What the item tells of had ended at this time of its own, so that it is not in the future.
+    fn ended(&mut self, key: &str) {
+        self.clock = self.clock.ended(self.object.get(key));
+    }
+
+    /// The same of all members of a container at once, if all seem to have ended in the future: then it is the clock that
+    /// is wrong. One that is far off from the others does not move them.
+    fn all_ended(&mut self, items: &[Value], key: &str) {
+        let clock = self.clock;
+        let ends = || items.iter().filter_map(|item| item.get(key)).filter_map(|end| Some((clock.read(end)?, end)));
+        let Some((first, _)) = ends().min_by_key(|(end, _)| *end) else { return };
+        if first > clock.received() + MAX_FUTURE {
+            let last = ends().filter(|(end, _)| *end < first + TimeDelta::days(1)).max_by_key(|(end, _)| *end);
+            self.clock = clock.ended(last.map(|(_, end)| end));
+        }
     }
 
     fn take(&mut self, key: &str) -> Value {

@@ -5,13 +5,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Fields, Unkept};
+use crate::process::normalise::clock::MAX_FUTURE;
 use crate::protocol::kept_item::{SessionCount, SessionStatus, SessionUpdate};
 
 /// Sessions that began longer ago say nothing about a release of today (as Sentry drops them).
 const MAX_AGE: TimeDelta = TimeDelta::days(5);
-
-/// How far ahead of ours a corrected clock may be.
-const MAX_FUTURE: TimeDelta = TimeDelta::minutes(1);
 
 /// Numbers in one item; SDKs send one for each minute.
 const MAX_COUNTS: usize = 100;
@@ -25,6 +23,7 @@ pub(super) fn update(mut fields: Fields<'_>) -> Result<SessionUpdate, Unkept> {
     let mut attributes = fields.inner("attrs");
     let release = attributes.release().ok_or(Unkept::Filtered("no_release"))?;
     let environment = attributes.environment();
+    fields.ended("timestamp");
     let updated_at = fields.time("timestamp").unwrap_or(received);
     let started_at = fields.time("started").unwrap_or(updated_at);
     if started_at < received - MAX_AGE {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
 use super::{Fields, Unkept};
+use crate::process::normalise::clock::MAX_FUTURE;
 use crate::protocol::kept_item::Span;
 
 /// Spans of one container or transaction.
@@ -14,9 +15,6 @@ pub(super) const MAX_SPANS: usize = 1_000;
 pub(super) const MAX_NAME: usize = 2_048;
 const MAX_OP: usize = 128;
 
-/// How far ahead of ours a corrected clock may be.
-const MAX_FUTURE: TimeDelta = TimeDelta::minutes(1);
-
 /// How old a span may be when it comes.
 const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
@@ -25,19 +23,24 @@ pub(super) fn spans(mut fields: Fields<'_>) -> Result<Vec<Span>, Unkept> {
     let spans: Vec<Span> = match fields.take("items") {
         Value::Array(items) => {
             let settings = fields.inner("ingest_settings").object;
+            fields.all_ended(&items, "end_timestamp");
             let objects = items.into_iter().take(MAX_SPANS).filter_map(|item| match item {
                 Value::Object(object) => Some(object),
                 _ => None,
             });
             objects.filter_map(|object| current(fields.of(object), &settings)).collect()
         }
-        _ => legacy(fields).into_iter().collect(),
+        _ => {
+            fields.ended("timestamp");
+            legacy(fields).into_iter().collect()
+        }
     };
     if spans.is_empty() { Err(Unkept::Filtered("no_spans")) } else { Ok(spans) }
 }
 
 /// A span of version 2: what has no field of its own is an attribute.
 fn current(mut fields: Fields<'_>, settings: &Map<String, Value>) -> Option<Span> {
+    fields.ended("end_timestamp");
     let (started_at, duration_ms) = times(&mut fields, "end_timestamp")?;
     let mut attributes = Attributes::of_typed(fields.inner("attributes").object);
     attributes.infer(settings, fields.stamp);

@@ -224,6 +224,71 @@ fn an_end_may_be_rounded_to_before_its_beginning() {
     assert!(read_as("span", &span("2026-11-20T11:59:59.518717200Z")).is_err());
 }
 
+/// The spans of an item that a client sent at a time of its own.
+fn spans_sent(
+    item_type: &str,
+    payload: &Value,
+    sent_at: Option<DateTime<Utc>>,
+) -> Vec<crate::protocol::kept_item::Span> {
+    let stamp = Stamp { item_type: item_type.to_owned(), sent_at, ..stamp() };
+    match read(&stamp, &payload.to_string().into()) {
+        Ok(KeptItem::Spans(spans)) => spans,
+        other => panic!("{other:?} of {payload}"),
+    }
+}
+
+#[test]
+fn a_clock_that_is_fast_costs_no_span() {
+    let (received, second) = (stamp().received_at, chrono::TimeDelta::seconds(1));
+    for fast in [2, 30, 54, 56, 60 * 24 * 365 * 70].map(chrono::TimeDelta::minutes) {
+        let now = received + fast;
+        let time = |seconds: i32| (now - second * seconds).to_rfc3339();
+        let ids = json!({ "trace_id": "0123456789abcdef0123456789abcdef", "span_id": "0123456789abcdef" });
+        let mut inner = ids.clone();
+        inner["span_id"] = "00000000000000ff".into();
+        inner["start_timestamp"] = time(8).into();
+        inner["timestamp"] = time(6).into();
+        let transaction = json!({ "start_timestamp": time(10), "timestamp": time(5), "contexts": { "trace": ids },
+            "spans": [inner] });
+        let current = |id: &str, start: i32, end: i32| {
+            json!({ "trace_id": ids["trace_id"], "span_id": id,
+            "start_timestamp": time(start), "end_timestamp": time(end) })
+        };
+        let container = json!({ "items": [current("00000000000000ff", 8, 6), current("0123456789abcdef", 10, 5)] });
+        for sent_at in [Some(now), None] {
+            // Without the time of sending, the end is now.
+            let began = if sent_at.is_some() { received - second * 10 } else { received - second * 5 };
+            let spans = spans_sent("transaction", &transaction, sent_at);
+            assert_eq!((spans[0].started_at, spans[1].started_at), (began, began + second * 2), "{fast} {sent_at:?}");
+            let spans = spans_sent("span", &container, sent_at);
+            assert_eq!((spans[1].started_at, spans[0].started_at), (began, began + second * 2), "{fast} {sent_at:?}");
+            let spans = spans_sent("span", &inner, sent_at);
+            assert_eq!(spans[0].started_at, if sent_at.is_some() { began + second * 2 } else { received - second * 2 });
+        }
+    }
+    let log = json!({ "items": [{ "body": "a", "timestamp": "2026-11-20T12:05:00Z" }, { "body": "b", "timestamp": "2026-11-20T12:05:30Z" }] });
+    let Ok(KeptItem::Logs(records)) = read_as("log", &log) else { panic!() };
+    assert_eq!([records[0].logged_at, records[1].logged_at], [received - second * 30, received]);
+    let sid = "0123456789abcdef0123456789abcdef";
+    let update = session(&json!({ "sid": sid, "attrs": { "release": "a@1" }, "started": "2026-11-20T12:05:00Z",
+        "timestamp": "2026-11-20T12:05:30Z" }));
+    assert_eq!((update.started_at, update.updated_at), (received - second * 30, received));
+}
+
+#[test]
+fn one_span_of_another_time_costs_no_other() {
+    let span = |id: &str, year: &str| {
+        json!({ "trace_id": "0123456789abcdef0123456789abcdef", "span_id": id,
+        "start_timestamp": format!("{year}-11-20T12:09:00Z"), "end_timestamp": format!("{year}-11-20T12:10:00Z") })
+    };
+    let payload = json!({ "items": [span("00000000000000fe", "2026"), span("00000000000000ff", "9999")] });
+    let began = stamp().received_at - chrono::TimeDelta::minutes(1);
+    let spans = spans_sent("span", &payload, None);
+    assert_eq!([spans[0].started_at, spans[1].started_at], [began; 2]);
+    let old = json!({ "items": [span("00000000000000fe", "2025")] });
+    assert_eq!(read_as("span", &old), Err(Unkept::Filtered("no_spans")));
+}
+
 #[test]
 fn logs_belong_to_the_span_that_they_name_in_an_attribute() {
     let log = json!({ "items": [{

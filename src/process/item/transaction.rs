@@ -12,6 +12,7 @@ const INVALID: Unkept = Unkept::Filtered("invalid_transaction");
 
 /// The transaction's own span, and those in it that can be ones.
 pub(super) fn spans(mut fields: Fields<'_>) -> Result<Vec<Span>, Unkept> {
+    fields.ended("timestamp");
     let (started_at, duration_ms) = times(&mut fields, "timestamp").ok_or(INVALID)?;
     let mut trace = fields.inner("contexts").inner("trace");
     let (trace_id, span_id) = trace.uuid("trace_id").zip(trace.span_id("span_id")).ok_or(INVALID)?;

@@ -6,26 +6,55 @@ use serde_json::Value;
 use super::field::{Errors, Path};
 use crate::protocol::Stamp;
 
-/// A clock that is off by less is taken at its word; the way from client to server takes time, too.
-const TOLERATED_DRIFT: TimeDelta = TimeDelta::minutes(55);
-/// How far ahead of the server an event may be.
-const MAX_FUTURE: TimeDelta = TimeDelta::minutes(1);
+/// A clock that is behind by less is taken at its word: what is sent waits in queues, too.
+const TOLERATED_DELAY: TimeDelta = TimeDelta::minutes(55);
+/// How far ahead of the server a time may be. Nothing is sent later than it is received, so that a clock that is ahead by
+/// more is wrong.
+pub(in crate::process) const MAX_FUTURE: TimeDelta = TimeDelta::minutes(1);
 /// How old an event may be.
 const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
 /// The client's clock as seen from ours.
+#[derive(Clone, Copy)]
 pub(in crate::process) struct Clock {
     received: DateTime<Utc>,
     /// Added to every time of the client.
     shift: TimeDelta,
+    /// Why, as it stands in an event's `errors`.
+    reason: Option<&'static str>,
 }
 
 impl Clock {
+    /// Corrected by what the client's clock said when it sent this.
     pub(in crate::process) fn new(stamp: &Stamp) -> Self {
         let received = stamp.received_at.trunc_subsecs(6);
-        let drift = stamp.sent_at.map_or(TimeDelta::zero(), |sent_at| received - sent_at);
-        let shift = if drift.abs() > TOLERATED_DRIFT { drift } else { TimeDelta::zero() };
-        Self { received, shift }
+        let delay = stamp.sent_at.map_or(TimeDelta::zero(), |sent_at| received - sent_at);
+        let clock = Self { received, shift: TimeDelta::zero(), reason: None };
+        if delay > TOLERATED_DELAY || -delay > MAX_FUTURE { clock.shifted(delay, "clock_drift") } else { clock }
+    }
+
+    /// Corrected so that what ended at `end`, still in the future, ended when it was received. All times of one item move
+    /// together.
+    pub(in crate::process) fn ended(self, end: Option<&Value>) -> Self {
+        match end.and_then(|end| self.read(end)) {
+            Some(end) if end > self.received + MAX_FUTURE => self.shifted(self.received - end, "future_timestamp"),
+            _ => self,
+        }
+    }
+
+    /// As [`Self::ended`], of an event that happened at `time`: one that is too old to be true counts as new as well.
+    pub(in crate::process) fn happened(self, time: Option<&Value>) -> Self {
+        match time.and_then(|time| self.read(time)) {
+            Some(time) if self.shift.is_zero() && time < self.received - MAX_AGE => {
+                self.shifted(self.received - time, "past_timestamp")
+            }
+            _ => self.ended(time),
+        }
+    }
+
+    fn shifted(self, by: TimeDelta, reason: &'static str) -> Self {
+        // Between years of four digits; the sum of two such distances is far from what can be told.
+        Self { shift: self.shift + by, reason: Some(reason), ..self }
     }
 
     /// When the server got the event, in whole microseconds.
@@ -38,25 +67,24 @@ impl Clock {
         if value.is_null() {
             return None;
         }
-        let time = parse_time(&value).and_then(|time| time.checked_add_signed(self.shift)).filter(is_plausible);
+        let time = self.read(&value);
         if time.is_none() {
             errors.invalid(at, value);
         }
         time
     }
 
+    /// The same, if it is one.
+    pub(in crate::process) fn read(&self, value: &Value) -> Option<DateTime<Utc>> {
+        parse_time(value)?.checked_add_signed(self.shift).filter(is_plausible)
+    }
+
     /// The event's own time, which is that of its receipt if the client's cannot be true.
     pub(in crate::process) fn event_time(&self, errors: &mut Errors, at: &Path<'_>, value: Value) -> DateTime<Utc> {
         let sent = value.clone();
         let Some(time) = self.time(errors, at, value) else { return self.received };
-        if !self.shift.is_zero() {
-            errors.note("clock_drift", at, Some(sent));
-        } else if time > self.received + MAX_FUTURE {
-            errors.note("future_timestamp", at, Some(sent));
-            return self.received;
-        } else if time < self.received - MAX_AGE {
-            errors.note("past_timestamp", at, Some(sent));
-            return self.received;
+        if let Some(reason) = self.reason {
+            errors.note(reason, at, Some(sent));
         }
         time.clamp(self.received - MAX_AGE, self.received + MAX_FUTURE)
     }
@@ -155,7 +183,8 @@ mod tests {
             ("2026-10-20T12:00:00Z", received, Some("past_timestamp")),
         ] {
             let mut errors = Errors::default();
-            let time = clock(received, Some(received)).event_time(&mut errors, &Path::Root, json!(sent));
+            let clock = clock(received, Some(received)).happened(Some(&json!(sent)));
+            let time = clock.event_time(&mut errors, &Path::Root, json!(sent));
             assert_eq!(time, at(wanted), "{sent}");
             assert_eq!(errors.list.first().map(|error| error.kind.as_str()), kind, "{sent}");
         }
@@ -175,5 +204,37 @@ mod tests {
             tolerated.time(&mut errors, &Path::Root, json!("2026-11-20T11:00:00Z")),
             Some(at("2026-11-20T11:00:00Z"))
         );
+    }
+
+    #[test]
+    fn nothing_is_sent_later_than_it_is_received() {
+        for (sent_at, wanted) in [
+            ("2026-11-20T12:00:59Z", "2026-11-20T12:00:30Z"),
+            ("2026-11-20T12:01:01Z", "2026-11-20T11:59:29Z"),
+            ("2026-11-20T12:54:30Z", "2026-11-20T11:06:00Z"),
+            ("2026-11-20T11:58:00Z", "2026-11-20T12:00:30Z"),
+        ] {
+            let time = clock("2026-11-20T12:00:00Z", Some(sent_at)).read(&json!("2026-11-20T12:00:30Z"));
+            assert_eq!(time, Some(at(wanted)), "{sent_at}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended_ended_before_it_was_received() {
+        let received = "2026-11-20T12:00:00Z";
+        for (sent_at, end, wanted) in [
+            (None, "2026-11-20T12:10:00Z", "2026-11-20T11:59:55Z"),
+            (None, "2126-11-20T12:10:00Z", "2026-11-20T11:59:55Z"),
+            (None, "2026-11-20T12:00:50Z", "2026-11-20T12:00:45Z"),
+            (None, "2025-11-20T12:00:00Z", "2025-11-20T11:59:55Z"),
+            // Put right already, and put right too little.
+            (Some("2026-11-20T12:10:01Z"), "2026-11-20T12:10:00Z", "2026-11-20T11:59:54Z"),
+            (Some("2026-11-20T12:10:00Z"), "2026-11-20T13:00:00Z", "2026-11-20T11:59:55Z"),
+        ] {
+            let start = at(end) - TimeDelta::seconds(5);
+            let clock = clock(received, sent_at).ended(Some(&json!(end)));
+            assert_eq!(clock.read(&json!(start.to_rfc3339())), Some(at(wanted)), "{sent_at:?} {end}");
+        }
+        assert_eq!(clock(received, None).ended(None).shift, TimeDelta::zero());
     }
 }

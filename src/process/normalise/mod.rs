@@ -31,7 +31,7 @@ const TRANSACTION_SOURCES: [&str; 8] = ["custom", "url", "route", "view", "compo
 /// The event in its final form but for the title, the culprit and the derived tags.
 pub(super) fn normalise(mut payload: Map<String, Value>, stamp: &Stamp) -> Event {
     rename_legacy(&mut payload);
-    let clock = Clock::new(stamp);
+    let clock = Clock::new(stamp).happened(payload.get("timestamp"));
     let mut errors = Errors::default();
     let mut event = blank(stamp, &clock);
     event.platform = attribute::platform(payload.remove("platform").as_ref());

@@ -157,3 +157,15 @@ fn breadcrumbs_and_event_share_the_corrected_clock() {
     assert_eq!(processed.occurred_at.to_rfc3339(), "2026-11-20T11:59:59+00:00");
     assert_eq!(processed.event.breadcrumbs.values[0].timestamp.unwrap().to_rfc3339(), "2026-11-20T11:59:58+00:00");
 }
+
+#[test]
+fn a_clock_that_is_fast_moves_nothing_into_the_future() {
+    let crumb = |payload: Value| event(&payload).breadcrumbs.values[0].timestamp.unwrap().to_rfc3339();
+    let payload = |year: &str| json!({"timestamp": format!("{year}-11-20T12:20:00Z"), "breadcrumbs": [{"timestamp": format!("{year}-11-20T12:19:58Z")}]});
+    for (year, kind) in [("2026", "future_timestamp"), ("2226", "future_timestamp"), ("1996", "past_timestamp")] {
+        let event = event(&payload(year));
+        assert_eq!(event.timestamp, event.received, "{year}");
+        assert_eq!(event.errors[0].kind, kind);
+        assert_eq!(crumb(payload(year)), "2026-11-20T11:59:58+00:00", "{year}");
+    }
+}
