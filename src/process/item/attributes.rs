@@ -74,16 +74,18 @@ impl Attributes {
     }
 
     /// Fills in what only the server knows, as far as the SDK wants that (`ingest_settings`), and takes out what stands for
-    /// it (`{{auto}}`) where it is not known.
+    /// it (`{{auto}}`) where it is not known or not wanted.
     pub(super) fn infer(&mut self, settings: &Map<String, Value>, stamp: &Stamp) {
         let is_auto = |key: &str| settings.get(key).and_then(Value::as_str) == Some("auto");
-        let stands_for = self.map.get("user.ip_address").and_then(Value::as_str) == Some("{{auto}}");
-        if stands_for {
-            self.map.remove("user.ip_address");
+        let may_stand = settings.get("infer_ip").is_none_or(Value::is_null) || is_auto("infer_ip");
+        let mut wants_ip = is_auto("infer_ip");
+        for name in ["user.ip_address", "client.address"] {
+            if self.map.get(name).and_then(Value::as_str) == Some("{{auto}}") {
+                self.map.remove(name);
+                wants_ip |= may_stand;
+            }
         }
-        if (stands_for || is_auto("infer_ip"))
-            && let Some(ip) = stamp.client_ip
-        {
+        if wants_ip && let Some(ip) = stamp.client_ip {
             self.set("user.ip_address", ip.to_string().into());
         }
         if is_auto("infer_user_agent")

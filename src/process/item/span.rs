@@ -1,5 +1,7 @@
 //! Spans sent by themselves: in containers (version 2), and single ones as older SDKs send them.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
@@ -20,21 +22,17 @@ const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
 /// The spans of a container, or the one span that the payload is.
 pub(super) fn spans(mut fields: Fields<'_>) -> Result<Vec<Span>, Unkept> {
-    let spans: Vec<Span> = match fields.take("items") {
-        Value::Array(items) => {
-            let settings = fields.inner("ingest_settings").object;
-            fields.all_ended(&items, "end_timestamp");
-            let objects = items.into_iter().take(MAX_SPANS).filter_map(|item| match item {
-                Value::Object(object) => Some(object),
-                _ => None,
-            });
-            objects.filter_map(|object| current(fields.of(object), &settings)).collect()
-        }
-        _ => {
-            fields.ended("timestamp");
-            legacy(fields).into_iter().collect()
-        }
+    let Value::Array(items) = fields.take("items") else {
+        fields.ended("timestamp");
+        return alone(fields).map(|span| vec![span]).ok_or(Unkept::Filtered("no_spans"));
     };
+    let settings = fields.inner("ingest_settings").object;
+    fields.all_ended(&items, "end_timestamp");
+    let objects = items.into_iter().take(MAX_SPANS).filter_map(|item| match item {
+        Value::Object(object) => Some(object),
+        _ => None,
+    });
+    let spans: Vec<Span> = objects.filter_map(|object| current(fields.of(object), &settings)).collect();
     if spans.is_empty() { Err(Unkept::Filtered("no_spans")) } else { Ok(spans) }
 }
 
@@ -74,6 +72,28 @@ fn current(mut fields: Fields<'_>, settings: &Map<String, Value>) -> Option<Span
     })
 }
 
+/// The same, sent by itself: what its transaction would say stands in `data`, by names of its own.
+fn alone(mut fields: Fields<'_>) -> Option<Span> {
+    if let Some(Value::Object(data)) = fields.object.get_mut("data") {
+        let user = match data.get("user").and_then(Value::as_str) {
+            Some(user) if user.contains('@') => "user.email",
+            Some(user) if user.parse::<IpAddr>().is_ok() => "user.ip_address",
+            _ => "user.id",
+        };
+        for (own, name) in [
+            ("release", "sentry.release"),
+            ("environment", "sentry.environment"),
+            ("transaction", "sentry.segment.name"),
+            ("user", user),
+        ] {
+            if let Some(value) = data.remove(own) {
+                data.entry(name).or_insert(value);
+            }
+        }
+    }
+    legacy(fields)
+}
+
 /// A span as it stands in a transaction: with a description, and data.
 pub(super) fn legacy(mut fields: Fields<'_>) -> Option<Span> {
     let (started_at, duration_ms) = times(&mut fields, "timestamp")?;
@@ -82,6 +102,7 @@ pub(super) fn legacy(mut fields: Fields<'_>) -> Option<Span> {
     attributes.set_all("tags.", fields.take("tags"));
     measurements(&mut attributes, fields.take("measurements"));
     attributes.set("sentry.origin", fields.take("origin"));
+    attributes.infer(&Map::new(), fields.stamp);
     let is_segment = fields.flag("is_segment");
     let name = fields.word("description", MAX_NAME).or_else(|| fields.word("name", MAX_NAME));
     let span_id = fields.span_id("span_id")?;

@@ -276,6 +276,29 @@ fn a_clock_that_is_fast_costs_no_span() {
 }
 
 #[test]
+fn a_span_sent_by_itself_says_what_its_transaction_would() {
+    let span = |data: Value| {
+        json!({ "trace_id": "0123456789abcdef0123456789abcdef", "span_id": "0123456789abcdef",
+        "op": "ui.webvital.cls", "start_timestamp": 1_795_175_990.5, "timestamp": 1_795_175_990.5, "exclusive_time": 0,
+        "segment_id": "0123456789abcdef", "is_segment": true, "data": data })
+    };
+    let one = |data: Value| spans_sent("span", &span(data), None).remove(0);
+    // As `startStandaloneWebVitalSpan` of the browser's SDK fills it in.
+    let sent = one(json!({ "release": "web@1.2.0", "environment": "staging", "transaction": "/shop/item",
+        "user": "ann@example.com", "client.address": "{{auto}}", "replay_id": "r" }));
+    assert_eq!((sent.release.as_deref(), sent.environment.as_deref()), (Some("web@1.2.0"), Some("staging")));
+    let attributes = Value::Object(sent.attributes);
+    assert_eq!(
+        attributes,
+        json!({ "sentry.segment.name": "/shop/item", "user.email": "ann@example.com", "replay_id": "r",
+            "user.ip_address": "203.0.113.9" })
+    );
+    let sent = one(json!({ "release": "other", "sentry.release": "web@1.3.0", "user": "7" }));
+    assert_eq!((sent.release.as_deref(), &sent.attributes["user.id"]), (Some("web@1.3.0"), &json!("7")));
+    assert!(!sent.attributes.contains_key("user.ip_address"), "nobody asked for it");
+}
+
+#[test]
 fn one_span_of_another_time_costs_no_other() {
     let span = |id: &str, year: &str| {
         json!({ "trace_id": "0123456789abcdef0123456789abcdef", "span_id": id,
