@@ -93,6 +93,7 @@ struct Loose {
     message: Option<Value>,
     culprit: Option<String>,
     server_name: Option<String>,
+    site: Option<String>,
     checksum: Option<String>,
     wants_auto_address: bool,
 }
@@ -137,7 +138,8 @@ fn read(event: &mut Event, loose: &mut Loose, errors: &mut Errors, clock: &Clock
         "release" => event.release = attribute::release(errors, at, value),
         "dist" => event.dist = attribute::dist(errors, at, value),
         "environment" => event.environment = attribute::environment(errors, at, value),
-        "server_name" | "site" => loose.server_name = errors.word(at, value, 200).or(loose.server_name.take()),
+        "server_name" => loose.server_name = errors.word(at, value, 200),
+        "site" => loose.site = errors.word(at, value, 200),
         "checksum" => loose.checksum = errors.word(at, value, 200),
         "fingerprint" => event.fingerprint = attribute::fingerprint(errors, at, value),
         "modules" => event.modules = attribute::modules(errors, at, value),
@@ -190,6 +192,12 @@ fn settle(event: &mut Event, loose: Loose, errors: &mut Errors) {
     if let Some(name) = loose.server_name {
         event.tags.retain(|(key, _)| key != "server_name");
         event.tags.push(("server_name".to_owned(), name));
+    }
+    // Old clients tell of both; a tag that the program set has the last word.
+    if let Some(site) = loose.site
+        && !event.tags.iter().any(|(key, _)| key == "site")
+    {
+        event.tags.push(("site".to_owned(), site));
     }
     if let Some(at) = event.tags.iter().position(|(key, _)| key == "environment") {
         let (_, value) = event.tags.remove(at);

@@ -169,3 +169,16 @@ fn a_clock_that_is_fast_moves_nothing_into_the_future() {
         assert_eq!(crumb(payload(year)), "2026-11-20T11:59:58+00:00", "{year}");
     }
 }
+
+#[test]
+fn the_site_is_a_tag_of_its_own() {
+    let tag = |payload: Value, wanted: &str| {
+        let mut tags = event(&payload).tags.into_iter();
+        tags.find(|(key, _)| key == wanted).map(|(_, value)| value)
+    };
+    let both = json!({"server_name": "web-1", "site": "example.com"});
+    assert_eq!(tag(both.clone(), "server_name").as_deref(), Some("web-1"));
+    assert_eq!(tag(both, "site").as_deref(), Some("example.com"));
+    assert_eq!(tag(json!({"site": "example.com"}), "server_name"), None);
+    assert_eq!(tag(json!({"site": "a", "tags": {"site": "b"}}), "site").as_deref(), Some("b"));
+}
