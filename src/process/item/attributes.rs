@@ -1,5 +1,7 @@
 //! Attributes of logs and spans: names with plain values.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value};
 
 use crate::process::normalise::attribute;
@@ -74,8 +76,8 @@ impl Attributes {
     }
 
     /// Fills in what only the server knows, as far as the SDK wants that (`ingest_settings`), and takes out what stands for
-    /// it (`{{auto}}`) where it is not known or not wanted.
-    pub(super) fn infer(&mut self, settings: &Map<String, Value>, stamp: &Stamp) {
+    /// it (`{{auto}}`) where it is not known or not wanted. `ip` is whose address is taken for the user's.
+    pub(super) fn infer(&mut self, settings: &Map<String, Value>, stamp: &Stamp, ip: Option<IpAddr>) {
         let is_auto = |key: &str| settings.get(key).and_then(Value::as_str) == Some("auto");
         let may_stand = settings.get("infer_ip").is_none_or(Value::is_null) || is_auto("infer_ip");
         let mut wants_ip = is_auto("infer_ip");
@@ -85,7 +87,7 @@ impl Attributes {
                 wants_ip |= may_stand;
             }
         }
-        if wants_ip && let Some(ip) = stamp.client_ip {
+        if wants_ip && let Some(ip) = ip {
             self.set("user.ip_address", ip.to_string().into());
         }
         if is_auto("infer_user_agent")

@@ -33,7 +33,7 @@ fn record(mut fields: Fields<'_>, settings: &Map<String, Value>) -> LogRecord {
     let received = fields.clock.received();
     fields.ended("timestamp");
     let mut attributes = Attributes::of_typed(fields.inner("attributes").object);
-    attributes.infer(settings, fields.stamp);
+    attributes.infer(settings, fields.stamp, fields.stamp.client_ip);
     let span = attributes.take_word(SPAN).and_then(|text| span_id(&text));
     let level = fields.word("level", 32);
     let number = fields.unsigned("severity_number").filter(|number| (1..=24).contains(number));

@@ -41,7 +41,7 @@ fn current(mut fields: Fields<'_>, settings: &Map<String, Value>) -> Option<Span
     fields.ended("end_timestamp");
     let (started_at, duration_ms) = times(&mut fields, "end_timestamp")?;
     let mut attributes = Attributes::of_typed(fields.inner("attributes").object);
-    attributes.infer(settings, fields.stamp);
+    attributes.infer(settings, fields.stamp, fields.stamp.client_ip);
     let is_segment = fields.flag("is_segment");
     let span_id = fields.span_id("span_id")?;
     let segment_id = attributes.take_word("sentry.segment.id").and_then(|text| hexadecimal(&text));
@@ -102,7 +102,7 @@ pub(super) fn legacy(mut fields: Fields<'_>) -> Option<Span> {
     attributes.set_all("tags.", fields.take("tags"));
     measurements(&mut attributes, fields.take("measurements"));
     attributes.set("sentry.origin", fields.take("origin"));
-    attributes.infer(&Map::new(), fields.stamp);
+    attributes.infer(&Map::new(), fields.stamp, fields.stamp.client_ip);
     let is_segment = fields.flag("is_segment");
     let name = fields.word("description", MAX_NAME).or_else(|| fields.word("name", MAX_NAME));
     let span_id = fields.span_id("span_id")?;

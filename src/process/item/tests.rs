@@ -299,6 +299,34 @@ fn a_span_sent_by_itself_says_what_its_transaction_would() {
 }
 
 #[test]
+fn addresses_in_transactions_are_inferred_as_the_sdk_wants() {
+    let (connection, remote, auto, own) =
+        (Some("203.0.113.9"), Some("192.0.2.7"), Some("{{auto}}"), Some("198.51.100.3"));
+    for (setting, platform, given, request, wanted) in [
+        (Some("auto"), "javascript", None, None, connection),
+        (Some("auto"), "python", auto, remote, remote),
+        (Some("auto"), "python", own, remote, own),
+        (Some("never"), "javascript", auto, remote, None),
+        (Some("never"), "javascript", own, None, own),
+        (Some("sometimes"), "javascript", auto, None, None),
+        (None, "python", auto, remote, connection),
+        (None, "python", None, remote, remote),
+        (None, "python", None, None, None),
+        (None, "javascript", None, None, connection),
+    ] {
+        let payload = json!({
+            "contexts": { "trace": { "trace_id": "0123456789abcdef0123456789abcdef", "span_id": "0123456789abcdef" } },
+            "start_timestamp": "2026-11-20T11:59:59Z", "timestamp": "2026-11-20T12:00:00Z", "platform": platform,
+            "user": { "ip_address": given }, "sdk": { "settings": { "infer_ip": setting } },
+            "request": { "env": { "REMOTE_ADDR": request } },
+        });
+        let spans = spans_sent("transaction", &payload, None);
+        let found = spans[0].attributes.get("user.ip_address").and_then(Value::as_str);
+        assert_eq!(found, wanted, "{payload}");
+    }
+}
+
+#[test]
 fn one_span_of_another_time_costs_no_other() {
     let span = |id: &str, year: &str| {
         json!({ "trace_id": "0123456789abcdef0123456789abcdef", "span_id": id,

@@ -1,10 +1,13 @@
 //! Transactions: an event that is the span of a whole request, with the spans in it.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::attributes::Attributes;
 use super::span::{MAX_NAME, MAX_SPANS, legacy, measurements, read_status, short, times};
 use super::{Fields, Unkept};
+use crate::process::normalise::user;
 use crate::protocol::kept_item::Span;
 
 /// The reason that a transaction without ids or times is counted with.
@@ -63,8 +66,9 @@ fn attributes(fields: &mut Fields<'_>, trace: &mut Fields<'_>, source: Option<St
     attributes.set_all("", trace.take("data"));
     attributes.set("sentry.origin", trace.take("origin"));
     attributes.set("sentry.segment.name.source", source.into());
-    attributes.set("sentry.platform", fields.take("platform"));
     attributes.set("server.address", fields.take("server_name"));
+    let is_on_client = fields.object.get("platform").and_then(Value::as_str).is_some_and(user::is_on_client);
+    attributes.set("sentry.platform", fields.take("platform"));
     let mut sdk = fields.inner("sdk");
     attributes.set("sentry.sdk.name", sdk.take("name"));
     attributes.set("sentry.sdk.version", sdk.take("version"));
@@ -78,7 +82,14 @@ fn attributes(fields: &mut Fields<'_>, trace: &mut Fields<'_>, source: Option<St
     {
         attributes.set(name, user.take(key));
     }
-    attributes.infer(&serde_json::Map::new(), fields.stamp);
+    // As of an event: what a server was asked from is nearer to the user than who sent it to us.
+    let settings = sdk.inner("settings").object;
+    let (client, is_old) = (fields.stamp.client_ip, settings.get("infer_ip").is_none_or(Value::is_null));
+    let remote = request.inner("env").word("REMOTE_ADDR", 64).and_then(|text| text.parse::<IpAddr>().ok());
+    attributes.infer(&settings, fields.stamp, if is_old { client } else { remote.or(client) });
+    if is_old && let Some(ip) = remote.or(client.filter(|_| is_on_client)) {
+        attributes.set("user.ip_address", ip.to_string().into());
+    }
     attributes.set_all("tags.", fields.take("tags"));
     measurements(&mut attributes, fields.take("measurements"));
     attributes

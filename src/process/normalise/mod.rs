@@ -11,7 +11,7 @@ mod logentry;
 mod request;
 mod stacktrace;
 mod tag;
-mod user;
+pub(super) mod user;
 
 use serde_json::{Map, Value};
 

@@ -15,6 +15,11 @@ const AUTO: &str = "{{auto}}";
 /// Where the program runs on the user's own machine, so that the connection's address is the user's.
 const CLIENT_PLATFORMS: [&str; 3] = ["javascript", "cocoa", "objc"];
 
+/// True where the connection's address is the user's.
+pub(in crate::process) fn is_on_client(platform: &str) -> bool {
+    CLIENT_PLATFORMS.contains(&platform)
+}
+
 /// A user, and whether the client asked for the connection's address.
 pub(super) fn user(errors: &mut Errors, at: &Path<'_>, value: Value) -> (Option<User>, bool) {
     let mut user = User::default();
@@ -96,7 +101,7 @@ pub(super) fn infer_address(event: &mut Event, wants_auto: bool, client_ip: Opti
     } else if is_legacy && wants_auto {
         client_ip
     } else if is_legacy {
-        remote.or_else(|| client_ip.filter(|_| CLIENT_PLATFORMS.contains(&event.platform.as_str())))
+        remote.or_else(|| client_ip.filter(|_| is_on_client(&event.platform)))
     } else {
         None
     };
