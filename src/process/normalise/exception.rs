@@ -113,10 +113,19 @@ fn mechanism(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<Mechani
     Some(mechanism)
 }
 
-/// All threads, as a list or wrapped.
-pub(super) fn threads(errors: &mut Errors, at: &Path<'_>, value: Value, platform: &str) -> Values<Thread> {
+/// All threads, as a list or wrapped. Of too many, those that tell something are kept.
+pub(super) fn threads(
+    errors: &mut Errors,
+    at: &Path<'_>,
+    value: Value,
+    platform: &str,
+    exceptions: &[Exception],
+) -> Values<Thread> {
     let mut list = errors.values(at, value);
-    list.truncate(MAX_THREADS);
+    if list.len() > MAX_THREADS {
+        let named: Vec<&ThreadId> = exceptions.iter().filter_map(|exception| exception.thread_id.as_ref()).collect();
+        keep_telling(&mut list, &named);
+    }
     let at = at.key("values");
     let values = list
         .into_iter()
@@ -124,6 +133,30 @@ pub(super) fn threads(errors: &mut Errors, at: &Path<'_>, value: Value, platform
         .filter_map(|(index, value)| thread(errors, &at.index(index), value, platform))
         .collect();
     Values { values }
+}
+
+/// The crashed, current and main threads and those that exceptions name, and as many others as there is room for.
+fn keep_telling(list: &mut Vec<Value>, named: &[&ThreadId]) {
+    let is_telling = |thread: &Value| {
+        ["crashed", "current", "main"].iter().any(|flag| thread.get(flag) == Some(&Value::Bool(true)))
+            || thread.get("id").is_some_and(|id| named.iter().any(|named| is_id(named, id)))
+    };
+    let telling = list.iter().filter(|thread| is_telling(thread)).count().min(MAX_THREADS);
+    let mut room = [MAX_THREADS - telling, telling];
+    list.retain(|thread| {
+        let [others, telling] = &mut room;
+        let left = if is_telling(thread) { telling } else { others };
+        let fits = *left > 0;
+        *left = left.saturating_sub(1);
+        fits
+    });
+}
+
+fn is_id(id: &ThreadId, value: &Value) -> bool {
+    match id {
+        ThreadId::Number(number) => value.as_i64() == Some(*number),
+        ThreadId::Name(name) => value.as_str() == Some(name),
+    }
 }
 
 fn thread(errors: &mut Errors, at: &Path<'_>, value: Value, platform: &str) -> Option<Thread> {
@@ -216,11 +249,33 @@ mod tests {
     fn thread_ids_are_numbers_or_names() {
         let mut errors = Errors::default();
         let list =
-            threads(&mut errors, &Path::Root, json!([{"id": 1, "crashed": true}, {"id": "main"}, {}]), "java").values;
+            threads(&mut errors, &Path::Root, json!([{"id": 1, "crashed": true}, {"id": "main"}, {}]), "java", &[])
+                .values;
         assert_eq!(list.len(), 2);
         assert_eq!(
             (list[0].id.clone(), list[1].id.clone()),
             (Some(ThreadId::Number(1)), Some(ThreadId::Name("main".to_owned())))
         );
+    }
+
+    #[test]
+    fn of_too_many_threads_the_telling_ones_are_kept() {
+        let mut list: Vec<Value> = (0..400).map(|id| json!({"id": id})).collect();
+        list[300]["crashed"] = true.into();
+        list[310]["current"] = true.into();
+        list[320]["main"] = true.into();
+        list[330]["crashed"] = false.into();
+        list[340]["id"] = "worker".into();
+        let payload = json!({"exception": [{"type": "A", "thread_id": 399}, {"type": "B", "thread_id": "worker"}],
+            "threads": {"values": list}});
+        let kept = crate::process::tests::event(&payload).threads.values;
+        assert_eq!(kept.len(), MAX_THREADS);
+        let ids: Vec<_> = kept.iter().rev().take(6).filter_map(|thread| thread.id.clone()).collect();
+        let number = ThreadId::Number;
+        let wanted =
+            [number(399), ThreadId::Name("worker".to_owned()), number(320), number(310), number(300), number(250)];
+        assert_eq!(ids, wanted);
+        let all: Vec<Value> = (0..400).map(|id| json!({"id": id, "current": true})).collect();
+        assert_eq!(crate::process::tests::event(&json!({"threads": all})).threads.values.len(), MAX_THREADS);
     }
 }

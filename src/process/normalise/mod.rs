@@ -157,7 +157,10 @@ fn read(event: &mut Event, loose: &mut Loose, errors: &mut Errors, clock: &Clock
         "message" => loose.message = Some(value),
         "logentry" => event.logentry = logentry::logentry(errors, at, value),
         "exception" => event.exception = exception::exceptions(errors, at, value, &event.platform),
-        "threads" => event.threads = exception::threads(errors, at, value, &event.platform),
+        // Behind the exceptions, as the names are sorted.
+        "threads" => {
+            event.threads = exception::threads(errors, at, value, &event.platform, &event.exception.values);
+        }
         "stacktrace" => event.stacktrace = stacktrace::stacktrace(errors, at, value, &event.platform),
         "template" => event.template = stacktrace::template(errors, at, value),
         "breadcrumbs" => event.breadcrumbs = breadcrumb::breadcrumbs(errors, at, value, clock),
