@@ -120,12 +120,24 @@ fn title(event: &Event) -> String {
                     shorten(message)
                 }
                 Some(name) => format!("{name}: {}", shorten(value)),
+                // Every crash of a kind has the same value: what tells them apart is where they came.
+                None if crashed_function(event).is_some() => shorten(crashed_function(event).unwrap_or_default()),
                 None if !message.is_empty() => shorten(message),
                 None if !value.is_empty() => shorten(value),
                 None => event.metadata.function.clone().unwrap_or_else(|| "<unknown>".to_owned()),
             }
         }
     }
+}
+
+/// The function that a signal came in, by its name without what the compiler made of it.
+fn crashed_function(event: &Event) -> Option<&str> {
+    let frame = crash_frame(event).filter(|frame| {
+        is_native(frame.platform.as_deref().unwrap_or(&event.platform))
+            && main_exception(event).is_some_and(Exception::is_synthetic)
+    })?;
+    let function = frame.function.as_deref().filter(|name| !matches!(*name, "" | "<redacted>" | "<unknown>"))?;
+    Some(grouping::without_rust_hash(function))
 }
 
 /// The first line with something on it.
@@ -273,6 +285,30 @@ mod tests {
         ] {
             assert_eq!(titled(&payload).1, culprit, "{payload}");
         }
+    }
+
+    #[test]
+    fn native_crashes_are_titled_by_where_they_came() {
+        let crash = |platform: &str, function: &str| {
+            event(&json!({"platform": platform, "exception": [{"type": "SIGSEGV", "value": "Segfault",
+                "mechanism": {"type": "signalhandler", "synthetic": true, "handled": false},
+                "stacktrace": [{"function": "main", "in_app": false}, {"function": function, "in_app": true}]}]}))
+        };
+        for (platform, function, title) in [
+            ("native", "acme::Audio::mix(short*, int)", "acme::Audio::mix(short*, int)"),
+            ("rust", "app::main::{{closure}}::h9f8e7d6c5b4a3921", "app::main::{{closure}}"),
+            ("native", "<redacted>", "Segfault"),
+            ("native", "", "Segfault"),
+            ("python", "f", "Segfault"),
+        ] {
+            let event = crash(platform, function);
+            assert_eq!(event.title, title, "{platform} {function}");
+            assert_eq!((event.metadata.value.as_deref(), event.metadata.exception_type), (Some("Segfault"), None));
+        }
+        // A type of its own says more.
+        let payload = json!({"platform": "cocoa", "exception": [{"type": "EXC_BREAKPOINT", "value": "Index out of range",
+            "stacktrace": [{"function": "f", "in_app": true}]}]});
+        assert_eq!(titled(&payload).0, "EXC_BREAKPOINT: Index out of range");
     }
 
     #[test]

@@ -65,8 +65,12 @@ pub(crate) fn badges(lang: Lang, now: DateTime<Utc>, issue: &IssueRow) -> Markup
 /// Type and value of an exception, or the title alone.
 pub(crate) fn headline(issue: &IssueRow) -> (&str, Option<&str>) {
     let text = |key| issue.metadata.get(key).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-    match text("type") {
-        Some(kind) => (kind, text("value").and_then(|value| value.lines().next())),
-        None => (&issue.title, None),
+    let value = || text("value").and_then(|value| value.lines().next());
+    if let Some(kind) = text("type") {
+        return (kind, value());
     }
+    // A crash is titled by its function; what kind of crash it was stands beside it.
+    let title = issue.title.trim_end_matches('…');
+    let is_function = text("function").is_some_and(|function| function.starts_with(title));
+    (&issue.title, value().filter(|_| is_function))
 }
