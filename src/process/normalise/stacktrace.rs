@@ -88,9 +88,9 @@ fn frame(errors: &mut Errors, at: &Path<'_>, map: Map<String, Value>, platform: 
             "lineno" => frame.lineno = errors.unsigned(&at, value),
             "colno" => frame.colno = errors.unsigned(&at, value),
             "in_app" => frame.in_app = errors.flag(&at, value),
-            "pre_context" => frame.pre_context = lines(errors, &at, value),
+            "pre_context" => frame.pre_context = lines(errors, &at, value, End::Last),
             "context_line" => frame.context_line = errors.text(&at, value, MAX_LINE),
-            "post_context" => frame.post_context = lines(errors, &at, value),
+            "post_context" => frame.post_context = lines(errors, &at, value, End::First),
             "vars" => frame.vars = vars(errors, &at, value),
             "platform" => frame.platform = errors.word(&at, value, 64).filter(|own| own != platform),
             "instruction_addr" => frame.instruction_addr = address(errors, &at, value),
@@ -137,9 +137,19 @@ fn path_of_url(url: &str) -> Option<&str> {
     (!path.is_empty()).then_some(path)
 }
 
-fn lines(errors: &mut Errors, at: &Path<'_>, value: Value) -> Vec<String> {
+/// Which of too many lines are kept: those nearest to the one in question, whose numbers are counted from it.
+#[derive(Clone, Copy)]
+enum End {
+    First,
+    Last,
+}
+
+fn lines(errors: &mut Errors, at: &Path<'_>, value: Value, end: End) -> Vec<String> {
     let mut list = errors.list(at, value);
-    list.truncate(MAX_CONTEXT_LINES);
+    match end {
+        End::First => list.truncate(MAX_CONTEXT_LINES),
+        End::Last => drop(list.drain(..list.len().saturating_sub(MAX_CONTEXT_LINES))),
+    }
     list.into_iter()
         .map(|line| match line {
             // A line that is missing still counts, or the numbers of the others would be wrong.
@@ -182,9 +192,9 @@ pub(super) fn template(errors: &mut Errors, at: &Path<'_>, value: Value) -> Opti
             "filename" => template.filename = errors.text(&at, value, MAX_NAME),
             "abs_path" => template.abs_path = errors.text(&at, value, MAX_NAME),
             "lineno" => template.lineno = errors.unsigned(&at, value),
-            "pre_context" => template.pre_context = lines(errors, &at, value),
+            "pre_context" => template.pre_context = lines(errors, &at, value, End::Last),
             "context_line" => template.context_line = errors.text(&at, value, MAX_LINE),
-            "post_context" => template.post_context = lines(errors, &at, value),
+            "post_context" => template.post_context = lines(errors, &at, value, End::First),
             _ => {}
         }
     }
@@ -248,6 +258,17 @@ mod tests {
         assert_eq!(Value::Object(frame.vars), json!({"0": 1, "1": "x"}));
         assert_eq!((frame.package, frame.platform), (None, None));
         assert_eq!(read_frame(&json!({"function": "<anonymous>"})).function.as_deref(), Some("<anonymous>"));
+    }
+
+    #[test]
+    fn of_many_lines_those_nearest_to_the_call_are_kept() {
+        let lines = |from: usize, to: usize| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
+        let sent =
+            json!({"lineno": 31, "pre_context": lines(1, 31), "context_line": "31", "post_context": lines(32, 62)});
+        let frame = read_frame(&sent);
+        assert_eq!((frame.pre_context, frame.post_context), (lines(11, 31), lines(32, 52)));
+        let template = template(&mut Errors::default(), &Path::Root, sent).unwrap();
+        assert_eq!((template.pre_context, template.post_context), (lines(11, 31), lines(32, 52)));
     }
 
     #[test]
