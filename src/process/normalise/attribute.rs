@@ -62,7 +62,7 @@ pub(super) fn level(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<
         _ => None,
     };
     if level.is_none() {
-        errors.invalid(at, value);
+        errors.invalid(at, value, "a level");
     }
     level
 }
@@ -92,7 +92,7 @@ pub(in crate::process) fn release(errors: &mut Errors, at: &Path<'_>, value: Val
         && !text.contains(['/', '\\', '\n', '\r', '\t', '\u{c}'])
         && !matches!(text.as_str(), "." | "..")
         && !text.eq_ignore_ascii_case("latest");
-    valid(errors, at, text, is_valid)
+    valid(errors, at, text, is_valid, "the name of a release")
 }
 
 /// An environment's name, if it can be one.
@@ -101,21 +101,21 @@ pub(in crate::process) fn environment(errors: &mut Errors, at: &Path<'_>, value:
     let is_valid = text.chars().count() <= MAX_ENVIRONMENT
         && !text.contains(['/', '\n', '\r'])
         && !text.eq_ignore_ascii_case("none");
-    valid(errors, at, text, is_valid)
+    valid(errors, at, text, is_valid, "the name of an environment")
 }
 
 /// A distribution's name, if it can be one.
 pub(super) fn dist(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<String> {
     let text = errors.word(at, value, usize::MAX)?;
     let is_valid = text.chars().count() <= MAX_ENVIRONMENT && !text.contains(char::is_whitespace);
-    valid(errors, at, text, is_valid)
+    valid(errors, at, text, is_valid, "the name of a distribution")
 }
 
-fn valid(errors: &mut Errors, at: &Path<'_>, text: String, is_valid: bool) -> Option<String> {
+fn valid(errors: &mut Errors, at: &Path<'_>, text: String, is_valid: bool, wanted: &str) -> Option<String> {
     if is_valid {
         return Some(text);
     }
-    errors.invalid(at, Value::String(text));
+    errors.invalid(at, Value::String(text), wanted);
     None
 }
 

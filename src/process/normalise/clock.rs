@@ -69,7 +69,7 @@ impl Clock {
         }
         let time = self.read(&value);
         if time.is_none() {
-            errors.invalid(at, value);
+            errors.invalid(at, value, "a timestamp");
         }
         time
     }

@@ -1,9 +1,9 @@
 //! Reading one field: what fits is kept, what does not is dropped with a line in the event's `errors`.
 
-use std::fmt;
+use serde_json::{Map, Value, json};
 
-use serde_json::{Map, Value};
-
+use crate::process::meta;
+pub(in crate::process) use crate::process::path::Path;
 use crate::protocol::event::EventError;
 
 /// More than this says nothing new about a broken client.
@@ -13,64 +13,52 @@ const MAX_ERROR_VALUE: usize = 200;
 /// Ends a text that was cut.
 const ELLIPSIS: &str = "...";
 
-/// Where in the payload we are. Made on the stack, written out only for an error.
-#[derive(Clone, Copy)]
-pub(in crate::process) enum Path<'a> {
-    /// The event.
-    Root,
-    /// A member of an object.
-    Key(&'a Path<'a>, &'a str),
-    /// A member of a list.
-    Index(&'a Path<'a>, usize),
-}
-
-impl Path<'_> {
-    pub(in crate::process) fn key<'a>(&'a self, key: &'a str) -> Path<'a> {
-        Path::Key(self, key)
-    }
-
-    pub(in crate::process) fn index(&self, index: usize) -> Path<'_> {
-        Path::Index(self, index)
-    }
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (parent, segment): (_, &dyn fmt::Display) = match self {
-            Self::Root => return Ok(()),
-            Self::Key(parent, key) => (parent, key),
-            Self::Index(parent, index) => (parent, index),
-        };
-        match parent {
-            Self::Root => {}
-            parent => write!(f, "{parent}.")?,
-        }
-        segment.fmt(f)
-    }
-}
-
 /// What was wrong so far, and the readers that add to it.
 #[derive(Default)]
 pub(in crate::process) struct Errors {
     pub(in crate::process) list: Vec<EventError>,
+    /// What is to be said of a field in `_meta`, in the order in which it was found.
+    remarks: Vec<(Vec<String>, Map<String, Value>)>,
 }
 
 impl Errors {
     /// Notes that a field was dropped or changed.
     pub(in crate::process) fn note(&mut self, kind: &str, at: &Path<'_>, value: Option<Value>) {
-        if self.list.len() < MAX_ERRORS {
-            self.list.push(EventError { kind: kind.to_owned(), name: Some(at.to_string()), value });
-        }
+        self.add(json!(kind), kind, at, value);
     }
 
-    /// Notes a value of the wrong form; only short ones are kept.
-    pub(in crate::process) fn invalid(&mut self, at: &Path<'_>, value: Value) {
+    /// Notes a value of the wrong form, and which one is `wanted`; only short ones are kept.
+    pub(in crate::process) fn invalid(&mut self, at: &Path<'_>, value: Value, wanted: &str) {
+        if self.list.len() >= MAX_ERRORS {
+            return;
+        }
         let kept = match value {
             Value::String(text) => Some(Value::String(cut(text, MAX_ERROR_VALUE))),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
             scalar => Some(scalar),
         };
-        self.note("invalid_data", at, kept);
+        let kind = "invalid_data";
+        self.add(json!([kind, {"reason": format!("expected {wanted}")}]), kind, at, kept);
+    }
+
+    fn add(&mut self, reason: Value, kind: &str, at: &Path<'_>, value: Option<Value>) {
+        if self.list.len() >= MAX_ERRORS {
+            return;
+        }
+        let mut remark = Map::from_iter([("err".to_owned(), Value::Array(vec![reason]))]);
+        if let Some(value) = &value {
+            remark.insert("val".to_owned(), value.clone());
+        }
+        self.remarks.push((at.segments(), remark));
+        self.list.push(EventError { kind: kind.to_owned(), name: Some(at.to_string()), value });
+    }
+
+    /// The lines; what else there is to say is added to the event's `_meta`.
+    pub(in crate::process) fn finish(self, meta: &mut Map<String, Value>) -> Vec<EventError> {
+        for (path, remark) in self.remarks {
+            meta::add(meta, &path, remark);
+        }
+        self.list
     }
 
     /// A text of at most `limit` characters; numbers are written out.
@@ -80,7 +68,7 @@ impl Errors {
             Value::String(text) => Some(cut(text, limit)),
             Value::Number(number) => Some(number.to_string()),
             other => {
-                self.invalid(at, other);
+                self.invalid(at, other, "a text");
                 None
             }
         }
@@ -101,7 +89,7 @@ impl Errors {
             Value::Null => None,
             Value::Bool(flag) => Some(flag),
             other => {
-                self.invalid(at, other);
+                self.invalid(at, other, "a boolean");
                 None
             }
         }
@@ -116,7 +104,7 @@ impl Errors {
             _ => None,
         };
         if number.is_none() {
-            self.invalid(at, value);
+            self.invalid(at, value, "an unsigned integer");
         }
         number
     }
@@ -127,7 +115,7 @@ impl Errors {
             Value::Null => None,
             Value::Number(ref number) if number.is_i64() => number.as_i64(),
             other => {
-                self.invalid(at, other);
+                self.invalid(at, other, "an integer");
                 None
             }
         }
@@ -140,7 +128,7 @@ impl Errors {
             Value::Object(map) => Some(map),
             Value::Array(list) if list.is_empty() => None,
             other => {
-                self.invalid(at, other);
+                self.invalid(at, other, "an object");
                 None
             }
         }
@@ -151,7 +139,7 @@ impl Errors {
             Value::Null => Vec::new(),
             Value::Array(list) => list,
             other => {
-                self.invalid(at, other);
+                self.invalid(at, other, "a list");
                 Vec::new()
             }
         }
@@ -203,15 +191,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_written_as_people_expect() {
-        let (root, values) = (Path::Root, "values");
-        let exception = root.key("exception");
-        let list = exception.key(values);
-        let first = list.index(0);
-        assert_eq!(first.key("type").to_string(), "exception.values.0.type");
-    }
-
-    #[test]
     fn texts_are_cut_by_characters() {
         assert_eq!(cut("äöü".to_owned(), 3), "äöü");
         assert_eq!(cut("äöüßé".to_owned(), 4), "ä...");
@@ -258,9 +237,34 @@ mod tests {
     fn errors_are_limited_and_do_not_keep_large_values() {
         let mut errors = Errors::default();
         for _ in 0..200 {
-            errors.invalid(&Path::Root, json!("x".repeat(1000)));
+            errors.invalid(&Path::Root, json!("x".repeat(1000)), "less");
         }
         assert_eq!(errors.list.len(), MAX_ERRORS);
         assert_eq!(errors.list[0].value.as_ref().unwrap().as_str().unwrap().len(), MAX_ERROR_VALUE);
+    }
+
+    #[test]
+    fn every_line_has_its_remark() {
+        let mut errors = Errors::default();
+        let root = Path::Root;
+        let frame = root.key("exception");
+        assert_eq!(errors.unsigned(&frame.key("lineno"), json!("x")), None);
+        assert_eq!(errors.flag(&frame.key("in_app"), json!([1])), None);
+        errors.note("missing_attribute", &root.key("exception").key("type"), None);
+        let Value::Object(mut meta) = json!({"exception": {"lineno": {"": {"err": [["invalid_data", {}]], "len": 1}}}})
+        else {
+            panic!("an object")
+        };
+        let names: Vec<_> = errors.finish(&mut meta).into_iter().filter_map(|error| error.name).collect();
+        assert_eq!(names, ["exception.lineno", "exception.in_app", "exception.type"]);
+        assert_eq!(
+            Value::Object(meta),
+            json!({"exception": {
+                "lineno": {"": {"len": 1, "val": "x", "err": [["invalid_data", {}],
+                    ["invalid_data", {"reason": "expected an unsigned integer"}]]}},
+                "in_app": {"": {"err": [["invalid_data", {"reason": "expected a boolean"}]]}},
+                "type": {"": {"err": ["missing_attribute"]}},
+            }})
+        );
     }
 }

@@ -54,7 +54,7 @@ fn params(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<Value> {
         Value::Object(map) if map.is_empty() => None,
         value @ (Value::Array(_) | Value::Object(_)) => Some(DATA.value(value)),
         other => {
-            errors.invalid(at, other);
+            errors.invalid(at, other, "a list or an object");
             None
         }
     }

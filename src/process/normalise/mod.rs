@@ -45,7 +45,7 @@ pub(super) fn normalise(mut payload: Map<String, Value>, stamp: &Stamp) -> Event
     settle(&mut event, loose, &mut errors);
     user::infer_address(&mut event, wants_auto_address, stamp.client_ip);
     context::add_from_user_agent(&mut event, stamp.user_agent.as_deref());
-    event.errors = errors.list;
+    event.errors = errors.finish(&mut event.meta);
     event
 }
 
@@ -128,7 +128,7 @@ fn rename_legacy(payload: &mut Map<String, Value>) {
 fn read(event: &mut Event, loose: &mut Loose, errors: &mut Errors, clock: &Clock, key: &str, value: Value) {
     let at = &Path::Root.key(key);
     match key {
-        "event_id" if value.as_str().and_then(EventId::parse).is_none() => errors.invalid(at, value),
+        "event_id" if value.as_str().and_then(EventId::parse).is_none() => errors.invalid(at, value, "an event id"),
         "timestamp" => event.timestamp = clock.event_time(errors, at, value),
         "level" => event.level = attribute::level(errors, at, value).unwrap_or(Level::Error),
         "logger" => event.logger = errors.word(at, value, MAX_LOGGER).filter(|name| name != "-").unwrap_or_default(),

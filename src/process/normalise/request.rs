@@ -168,7 +168,7 @@ fn pairs(
         Value::Object(map) => map.into_iter().take(MAX_PAIRS).collect(),
         Value::Array(list) => list.into_iter().take(MAX_PAIRS).filter_map(pair).collect(),
         other => {
-            errors.invalid(at, other);
+            errors.invalid(at, other, "an object or a list of pairs");
             return Vec::new();
         }
     };

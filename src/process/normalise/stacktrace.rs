@@ -178,7 +178,7 @@ fn address(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<String> {
         _ => None,
     };
     if number.is_none() {
-        errors.invalid(at, value);
+        errors.invalid(at, value, "an address");
     }
     number.map(|number| format!("{number:#x}"))
 }

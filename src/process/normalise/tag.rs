@@ -17,7 +17,7 @@ pub(super) fn tags(errors: &mut Errors, at: &Path<'_>, value: Value) -> Vec<(Str
         Value::Object(map) => map.into_iter().map(|(key, value)| (Value::String(key), value)).collect(),
         Value::Array(list) => list.into_iter().filter_map(member).collect(),
         other => {
-            errors.invalid(at, other);
+            errors.invalid(at, other, "an object or a list of pairs");
             return Vec::new();
         }
     };
@@ -54,7 +54,7 @@ fn tag_key(errors: &mut Errors, at: &Path<'_>, key: Value) -> Option<String> {
     let is_valid = (1..=MAX_KEY).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'-'));
     if !is_valid {
-        errors.invalid(at, key);
+        errors.invalid(at, key, "the name of a tag");
     }
     is_valid.then_some(text)
 }
@@ -67,7 +67,7 @@ fn tag_value(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<String>
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
         other => {
-            errors.invalid(at, other);
+            errors.invalid(at, other, "a text");
             return None;
         }
     };

@@ -51,7 +51,7 @@ pub(super) fn user(errors: &mut Errors, at: &Path<'_>, value: Value) -> (Option<
 fn address(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<IpAddr> {
     let address = value.as_str().and_then(|text| text.trim().parse().ok());
     if address.is_none() && value.as_str() != Some("") {
-        errors.invalid(at, value);
+        errors.invalid(at, value, "an IP address");
     }
     address
 }

@@ -182,3 +182,28 @@ fn the_site_is_a_tag_of_its_own() {
     assert_eq!(tag(json!({"site": "example.com"}), "server_name"), None);
     assert_eq!(tag(json!({"site": "a", "tags": {"site": "b"}}), "site").as_deref(), Some("b"));
 }
+
+#[test]
+fn what_was_refused_is_remarked_at_its_place_without_its_secrets() {
+    let payload = json!({
+        "release": "a/b", "extra": [1], "message": "kept", "tags": {"password": ["x"], "n": {}},
+        "contexts": {"api_key": "sk-very-secret-0123456789", "mine": "see https://u:p4ssw0rdp4ss@example.com/"},
+        "exception": [{"type": "A", "stacktrace": [{"function": "f", "lineno": "twelve"}]}],
+        "_meta": {"release": {"": {"err": ["theirs"], "val": "older"}}},
+    });
+    let event = event(&payload);
+    let meta = &event.meta;
+    assert_eq!(
+        meta["release"][""],
+        json!({"err": ["theirs", ["invalid_data", {"reason": "expected the name of a release"}]], "val": "older"})
+    );
+    assert_eq!(meta["extra"][""], json!({"err": [["invalid_data", {"reason": "expected an object"}]]}));
+    let line = &meta["exception"]["values"]["0"]["stacktrace"]["frames"]["0"]["lineno"][""];
+    assert_eq!(*line, json!({"err": [["invalid_data", {"reason": "expected an unsigned integer"}]], "val": "twelve"}));
+    assert_eq!(meta["contexts"]["api_key"][""]["val"], "[Filtered]");
+    let text = json_of(&payload).to_string();
+    assert!(
+        text.contains("\"val\":\"see https://") && !text.contains("p4ssw0rd") && !text.contains("sk-very"),
+        "{text}"
+    );
+}
