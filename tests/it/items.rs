@@ -321,6 +321,46 @@ async fn transactions_spans_and_logs_are_stored() {
 }
 
 #[tokio::test]
+async fn what_comes_of_a_fast_clock_is_stored_as_of_now() {
+    let app = TestApp::start().await;
+    let fast = chrono::Utc::now() + chrono::TimeDelta::minutes(10);
+    let at = |seconds: i64| (fast - chrono::TimeDelta::seconds(seconds)).to_rfc3339();
+    let ids = |id: &str| json!({ "trace_id": "0123456789abcdef0123456789abcdef", "span_id": id });
+    let mut transaction = json!({ "transaction": "whole", "start_timestamp": at(9), "timestamp": at(5),
+        "contexts": { "trace": ids("0123456789abcdef") }, "spans": [ids("00000000000000fd")] });
+    transaction["spans"][0]["start_timestamp"] = at(8).into();
+    transaction["spans"][0]["timestamp"] = at(7).into();
+    transaction["spans"][0]["description"] = "part".into();
+    // As browsers send a web vital by itself.
+    let mut vital = ids("00000000000000fe");
+    vital["start_timestamp"] = at(6).into();
+    vital["timestamp"] = at(6).into();
+    vital["description"] = "vital".into();
+    vital["data"] = json!({ "release": "web@1", "environment": "dev" });
+    let sent = json!({ "sent_at": at(0) });
+    for header in [sent, json!({})] {
+        for (item_type, payload) in [("transaction", &transaction), ("span", &vital)] {
+            send(&app, &format!("{header}\n{{\"type\":\"{item_type}\"}}\n{payload}\n")).await;
+        }
+    }
+    settled(&app, 4).await;
+    let spans = rows(
+        &app,
+        "select name, started_at between now() - interval '1 minute' and now() as recent, release, environment
+         from span order by name",
+    )
+    .await;
+    let row = |name: &str, release: Option<&str>, environment: Option<&str>| json!({ "name": name, "recent": true, "release": release, "environment": environment });
+    let vital = row("vital", Some("web@1"), Some("dev"));
+    for wanted in [row("part", None, None), row("whole", None, None), vital] {
+        assert!(spans.contains(&wanted), "{spans:?}");
+    }
+    assert!(spans.iter().all(|span| span["recent"] == true), "{spans:?}");
+    let lost = rows(&app, "select 1 from outcome_hourly where outcome = 'filtered' and quantity <> 0").await;
+    assert!(lost.is_empty());
+}
+
+#[tokio::test]
 async fn files_are_stored_with_their_event() {
     let app = TestApp::start().await;
     for file in ["py-attachments.decoded", "node11-attachments.http"] {
