@@ -126,6 +126,7 @@ pub(super) fn fingerprint(errors: &mut Errors, at: &Path<'_>, value: Value) -> V
         errors.note("invalid_data", at, None);
         return Vec::new();
     }
+    errors.shortened(at, list.len(), MAX_FINGERPRINT);
     list.into_iter().take(MAX_FINGERPRINT).filter_map(fingerprint_entry).collect()
 }
 
@@ -143,6 +144,7 @@ fn fingerprint_entry(value: Value) -> Option<String> {
 /// Packages with a version; others say nothing.
 pub(super) fn modules(errors: &mut Errors, at: &Path<'_>, value: Value) -> BTreeMap<String, String> {
     let map = errors.object(at, value).unwrap_or_default();
+    errors.shortened(at, map.len(), MAX_MODULES);
     map.into_iter()
         .take(MAX_MODULES)
         .filter_map(|(name, version)| match version {

@@ -16,9 +16,10 @@ const MAX_MESSAGE: usize = 8192;
 /// A list, bare or wrapped; oldest first as sent.
 pub(super) fn breadcrumbs(errors: &mut Errors, at: &Path<'_>, value: Value, clock: &Clock) -> Values<Breadcrumb> {
     let mut list = errors.values(at, value);
+    let at = at.key("values");
+    errors.shortened(&at, list.len(), MAX_BREADCRUMBS);
     let surplus = list.len().saturating_sub(MAX_BREADCRUMBS);
     list.drain(..surplus);
-    let at = at.key("values");
     let values = list
         .into_iter()
         .enumerate()
@@ -52,7 +53,7 @@ fn breadcrumb(errors: &mut Errors, at: &Path<'_>, value: Value, clock: &Clock) -
             "category" => breadcrumb.category = errors.text(&at, value, 256),
             "level" => breadcrumb.level = level(errors, &at, value).unwrap_or(Level::Info),
             "message" => breadcrumb.message = errors.text(&at, value, MAX_MESSAGE),
-            "data" => breadcrumb.data = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
+            "data" => breadcrumb.data = DATA.read(errors, &at, value),
             "event_id" => breadcrumb.event_id = errors.word(&at, value, 36),
             _ => {}
         }

@@ -15,13 +15,15 @@ const MAX_PACKAGES: usize = 100;
 /// Objects by name, each with a `type`.
 pub(super) fn contexts(errors: &mut Errors, at: &Path<'_>, value: Value) -> Map<String, Value> {
     let mut contexts = Map::new();
-    for (name, value) in errors.object(at, value).unwrap_or_default().into_iter().take(MAX_CONTEXTS) {
+    let sent = errors.object(at, value).unwrap_or_default();
+    errors.shortened(at, sent.len(), MAX_CONTEXTS);
+    for (name, value) in sent.into_iter().take(MAX_CONTEXTS) {
         let Some(mut context) = errors.object(&at.key(&name), value) else { continue };
         context.retain(|_, value| !value.is_null());
         if context.is_empty() {
             continue;
         }
-        let mut context = CONTEXT.map(context);
+        let mut context = CONTEXT.map(errors, &at.key(&name), context);
         if !context.get("type").is_some_and(Value::is_string) {
             context.insert("type".to_owned(), Value::String(name.clone()));
         }
@@ -106,18 +108,20 @@ pub(super) fn debug_meta(errors: &mut Errors, at: &Path<'_>, value: Value) -> Op
         let at = at.key(&key);
         match key.as_str() {
             "images" => {
-                for (index, value) in errors.list(&at, value).into_iter().take(MAX_IMAGES).enumerate() {
+                let list = errors.list(&at, value);
+                errors.shortened(&at, list.len(), MAX_IMAGES);
+                for (index, value) in list.into_iter().take(MAX_IMAGES).enumerate() {
                     let at = at.index(index);
                     let Some(mut image) = errors.object(&at, value) else { continue };
                     image.retain(|_, value| !value.is_null());
                     if image.get("type").is_some_and(Value::is_string) {
-                        meta.images.push(DATA.map(image));
+                        meta.images.push(DATA.map(errors, &at, image));
                     } else {
                         errors.note("missing_attribute", &at.key("type"), None);
                     }
                 }
             }
-            "sdk_info" => meta.sdk_info = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
+            "sdk_info" => meta.sdk_info = DATA.read(errors, &at, value),
             _ => {}
         }
     }

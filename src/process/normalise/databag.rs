@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::field::cut;
+use super::field::{Errors, Path};
 
 /// The bounds of one free-form object.
 #[derive(Clone, Copy)]
@@ -38,9 +38,14 @@ const SCALAR: usize = 8;
 const OWN_CREDENTIALS: [&str; 2] = ["SENTRY_AUTH_TOKEN", "SENTRY_DSN"];
 
 impl Bag {
+    /// An object within the bounds, empty if it is none.
+    pub(super) fn read(self, errors: &mut Errors, at: &Path<'_>, value: Value) -> Map<String, Value> {
+        errors.object(at, value).map(|map| self.map(errors, at, map)).unwrap_or_default()
+    }
+
     /// The object within the bounds. The members share the room, the smallest first: one that is huge is cut itself
     /// and does not push out its small neighbours.
-    pub(super) fn map(self, mut map: Map<String, Value>) -> Map<String, Value> {
+    pub(super) fn map(self, errors: &mut Errors, at: &Path<'_>, mut map: Map<String, Value>) -> Map<String, Value> {
         let depth = self.depth.saturating_sub(1);
         let mut members: Vec<_> =
             map.iter_mut().map(|(key, member)| (self.weight(key, member, depth), key, member)).collect();
@@ -52,29 +57,31 @@ impl Bag {
         for (_, key, member) in members {
             let share = left.checked_div(waiting).unwrap_or(left).max(least).min(left);
             let mut unused = share;
-            if !self.bound_member(key, member, depth, &mut unused) {
+            if !self.bound_member(errors, &at.key(key), member, depth, &mut unused) {
                 dropped.insert(key.clone());
             }
             left = left.saturating_sub(share - unused);
             waiting -= 1;
         }
+        let length = map.len();
         map.retain(|key, _| !dropped.contains(key));
+        errors.shortened(at, length, map.len());
         map
     }
 
     /// The value within the bounds.
-    pub(super) fn value(self, mut value: Value) -> Value {
+    pub(super) fn value(self, errors: &mut Errors, at: &Path<'_>, mut value: Value) -> Value {
         let mut left = self.total;
-        self.bound(&mut value, self.depth, &mut left);
+        self.bound(errors, at, &mut value, self.depth, &mut left);
         value
     }
 
-    fn bound(self, value: &mut Value, depth: usize, left: &mut usize) {
+    fn bound(self, errors: &mut Errors, at: &Path<'_>, value: &mut Value, depth: usize, left: &mut usize) {
         match value {
             Value::String(text) => {
                 let limit = self.text.min(*left);
                 if text.len() > limit {
-                    *text = cut(std::mem::take(text), limit);
+                    *text = errors.cut(at, std::mem::take(text), limit);
                 }
                 *left = left.saturating_sub(text.len());
             }
@@ -82,32 +89,46 @@ impl Bag {
             Value::Object(map) if map.is_empty() => {}
             Value::Array(_) | Value::Object(_) if depth == 0 => {
                 *value = Value::String(value.to_string());
-                self.bound(value, 0, left);
+                self.bound(errors, at, value, 0, left);
             }
-            Value::Array(list) => list.retain_mut(|member| {
-                let fits = *left > 0;
-                if fits {
-                    self.bound(member, depth - 1, left);
-                }
-                fits
-            }),
-            Value::Object(map) => self.bound_map(map, depth - 1, left),
+            Value::Array(list) => {
+                let length = list.len();
+                let mut index = 0;
+                list.retain_mut(|member| {
+                    let fits = *left > 0;
+                    if fits {
+                        self.bound(errors, &at.index(index), member, depth - 1, left);
+                    }
+                    index += 1;
+                    fits
+                });
+                errors.shortened(at, length, list.len());
+            }
+            Value::Object(map) => {
+                let length = map.len();
+                map.retain(|key, member| self.bound_member(errors, &at.key(key), member, depth - 1, left));
+                errors.shortened(at, length, map.len());
+            }
             _ => *left = left.saturating_sub(SCALAR),
         }
     }
 
-    fn bound_map(self, map: &mut Map<String, Value>, depth: usize, left: &mut usize) {
-        map.retain(|key, member| self.bound_member(key, member, depth, left));
-    }
-
     /// Bounds one member of an object; whether it fits at all.
-    fn bound_member(self, key: &str, member: &mut Value, depth: usize, left: &mut usize) -> bool {
+    fn bound_member(
+        self,
+        errors: &mut Errors,
+        at: &Path<'_>,
+        member: &mut Value,
+        depth: usize,
+        left: &mut usize,
+    ) -> bool {
+        let Path::Key(_, key) = at else { return true };
         *left = left.saturating_sub(key.len());
         let fits = *left > 0;
-        if OWN_CREDENTIALS.contains(&key) {
+        if OWN_CREDENTIALS.contains(key) {
             *member = Value::String("[Filtered]".to_owned());
         } else if fits {
-            self.bound(member, depth, left);
+            self.bound(errors, at, member, depth, left);
         }
         fits
     }
@@ -135,7 +156,7 @@ mod tests {
 
     fn bounded(bag: Bag, value: Value) -> Value {
         let Value::Object(map) = value else { panic!("an object") };
-        Value::Object(bag.map(map))
+        Value::Object(bag.map(&mut Errors::default(), &Path::Root, map))
     }
 
     #[test]
@@ -181,7 +202,7 @@ mod tests {
     fn of_too_many_variables_the_smallest_are_kept() {
         let many: Map<String, Value> =
             (0..1_000).map(|n| (format!("k{n:03}"), json!("v".repeat(1 + n % 50)))).collect();
-        let kept = VARS.map(many);
+        let kept = VARS.map(&mut Errors::default(), &Path::Root, many);
         assert!(kept.len() > 150, "{}", kept.len());
         assert!(kept.iter().all(|(key, member)| key.len() + member.as_str().unwrap().len() < 20));
     }
@@ -192,5 +213,29 @@ mod tests {
             bounded(EXTRA, json!({"environ": {"SENTRY_AUTH_TOKEN": "t", "SENTRY_DSN": ["d"], "PATH": "/bin"}})),
             json!({"environ": {"SENTRY_AUTH_TOKEN": "[Filtered]", "SENTRY_DSN": "[Filtered]", "PATH": "/bin"}})
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_remarked_and_told_in_one_line() {
+        let bag = Bag { depth: 3, text: 10, total: 28 };
+        let read = |value: Value| {
+            let (mut errors, mut meta) = (Errors::default(), Map::new());
+            let extra = Path::Root.key("extra");
+            bag.read(&mut errors, &extra, value);
+            let list = errors.finish(&mut meta);
+            (Value::Object(meta), list)
+        };
+        let (meta, list) = read(json!({"a": "\u{e4}".repeat(50), "b": ["y".repeat(9), "y".repeat(9), 3], "c": 1}));
+        assert_eq!(
+            meta,
+            json!({"extra": {
+                "a": {"": {"rem": [["!limit", "s", 5, 8]], "len": 50}},
+                "b": {"": {"rem": [["!limit", "x"]], "len": 3}},
+            }})
+        );
+        let [line] = list.as_slice() else { panic!("{list:?}") };
+        let found = (line.kind.as_str(), line.name.as_deref(), line.value.clone());
+        assert_eq!(found, ("value_too_long", Some("extra.b"), Some(json!(2))));
+        assert_eq!(read(json!({"a": 1, "b": ["y"]})), (json!({}), Vec::new()));
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::databag::DATA;
-use super::field::{Errors, Path, cut};
+use super::field::{Errors, Path};
 use super::stacktrace::stacktrace;
 use crate::protocol::event::{Exception, Mechanism, Thread, ThreadId, Values};
 
@@ -16,9 +16,10 @@ const MAX_THREADS: usize = 256;
 /// The chain, in any of its three wrappings.
 pub(super) fn exceptions(errors: &mut Errors, at: &Path<'_>, value: Value, platform: &str) -> Values<Exception> {
     let mut list = errors.values(at, value);
+    let at = at.key("values");
+    errors.shortened(&at, list.len(), MAX_EXCEPTIONS);
     let surplus = list.len().saturating_sub(MAX_EXCEPTIONS);
     list.drain(..surplus);
-    let at = at.key("values");
     let values = list
         .into_iter()
         .enumerate()
@@ -38,8 +39,8 @@ fn exception(errors: &mut Errors, at: &Path<'_>, value: Value, platform: &str) -
             "type" => exception.exception_type = errors.text(&at, value, MAX_TYPE),
             "value" => {
                 exception.value = Some(match value {
-                    Value::String(text) => cut(text, MAX_VALUE),
-                    other => cut(other.to_string(), MAX_VALUE),
+                    Value::String(text) => errors.cut(&at, text, MAX_VALUE),
+                    other => errors.cut(&at, other.to_string(), MAX_VALUE),
                 });
             }
             "module" => exception.module = errors.text(&at, value, MAX_TYPE),
@@ -95,8 +96,8 @@ fn mechanism(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<Mechani
             "synthetic" => mechanism.synthetic = errors.flag(&at, value).unwrap_or_default(),
             "description" => mechanism.description = errors.text(&at, value, 1024),
             "help_link" => mechanism.help_link = errors.text(&at, value, 1024),
-            "data" => mechanism.data = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
-            "meta" => mechanism.meta = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
+            "data" => mechanism.data = DATA.read(errors, &at, value),
+            "meta" => mechanism.meta = DATA.read(errors, &at, value),
             "exception_id" => mechanism.exception_id = errors.signed(&at, value),
             "parent_id" => mechanism.parent_id = errors.signed(&at, value),
             "is_exception_group" => mechanism.is_exception_group = errors.flag(&at, value).unwrap_or_default(),
@@ -122,11 +123,12 @@ pub(super) fn threads(
     exceptions: &[Exception],
 ) -> Values<Thread> {
     let mut list = errors.values(at, value);
+    let at = at.key("values");
     if list.len() > MAX_THREADS {
+        errors.shortened(&at, list.len(), MAX_THREADS);
         let named: Vec<&ThreadId> = exceptions.iter().filter_map(|exception| exception.thread_id.as_ref()).collect();
         keep_telling(&mut list, &named);
     }
-    let at = at.key("values");
     let values = list
         .into_iter()
         .enumerate()
@@ -171,7 +173,7 @@ fn thread(errors: &mut Errors, at: &Path<'_>, value: Value, platform: &str) -> O
             "main" => thread.main = errors.flag(&at, value),
             "state" => thread.state = errors.word(&at, value, 64),
             "stacktrace" => thread.stacktrace = stacktrace(errors, &at, value, platform),
-            "held_locks" => thread.held_locks = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
+            "held_locks" => thread.held_locks = DATA.read(errors, &at, value),
             _ => {}
         }
     }

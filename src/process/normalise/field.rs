@@ -8,6 +8,8 @@ use crate::protocol::event::EventError;
 
 /// More than this says nothing new about a broken client.
 const MAX_ERRORS: usize = 100;
+/// Nor more than this about a large event.
+const MAX_CUTS: usize = 100;
 /// Characters of a refused value that are worth keeping.
 const MAX_ERROR_VALUE: usize = 200;
 /// Ends a text that was cut.
@@ -19,6 +21,11 @@ pub(in crate::process) struct Errors {
     pub(in crate::process) list: Vec<EventError>,
     /// What is to be said of a field in `_meta`, in the order in which it was found.
     remarks: Vec<(Vec<String>, Map<String, Value>)>,
+    /// Remarks about what was too long.
+    cuts: usize,
+    /// Members that there was no room for, and where the first of them were.
+    left_out: usize,
+    left_out_at: Option<String>,
 }
 
 impl Errors {
@@ -53,8 +60,46 @@ impl Errors {
         self.list.push(EventError { kind: kind.to_owned(), name: Some(at.to_string()), value });
     }
 
+    /// Cuts a text to `limit` characters, with a remark.
+    pub(in crate::process) fn cut(&mut self, at: &Path<'_>, text: String, limit: usize) -> String {
+        if fits(&text, limit) {
+            return text;
+        }
+        self.trimmed(at, text.chars().count(), limit);
+        cut(text, limit)
+    }
+
+    /// Remarks that a text of `length` characters was cut to `limit`.
+    pub(in crate::process) fn trimmed(&mut self, at: &Path<'_>, length: usize, limit: usize) {
+        let kept = limit.saturating_sub(ELLIPSIS.len());
+        // From where to where it is not the client's text any longer.
+        self.remark_length(at, json!(["!limit", "s", kept, kept + ELLIPSIS.len()]), length);
+    }
+
+    /// Remarks that of a list or an object of `length` members at most so many are left, and counts the others.
+    pub(in crate::process) fn shortened(&mut self, at: &Path<'_>, length: usize, left: usize) {
+        if left >= length {
+            return;
+        }
+        self.left_out += length - left;
+        self.left_out_at.get_or_insert_with(|| at.to_string());
+        self.remark_length(at, json!(["!limit", "x"]), length);
+    }
+
+    fn remark_length(&mut self, at: &Path<'_>, change: Value, length: usize) {
+        if self.cuts < MAX_CUTS {
+            self.cuts += 1;
+            let remark = [("rem".to_owned(), Value::Array(vec![change])), ("len".to_owned(), length.into())];
+            self.remarks.push((at.segments(), Map::from_iter(remark)));
+        }
+    }
+
     /// The lines; what else there is to say is added to the event's `_meta`.
-    pub(in crate::process) fn finish(self, meta: &mut Map<String, Value>) -> Vec<EventError> {
+    pub(in crate::process) fn finish(mut self, meta: &mut Map<String, Value>) -> Vec<EventError> {
+        if self.left_out > 0 {
+            let (kind, value) = ("value_too_long".to_owned(), Some(self.left_out.into()));
+            self.list.push(EventError { kind, name: self.left_out_at, value });
+        }
         for (path, remark) in self.remarks {
             meta::add(meta, &path, remark);
         }
@@ -65,7 +110,7 @@ impl Errors {
     pub(in crate::process) fn text(&mut self, at: &Path<'_>, value: Value, limit: usize) -> Option<String> {
         match value {
             Value::Null => None,
-            Value::String(text) => Some(cut(text, limit)),
+            Value::String(text) => Some(self.cut(at, text, limit)),
             Value::Number(number) => Some(number.to_string()),
             other => {
                 self.invalid(at, other, "a text");
@@ -81,7 +126,8 @@ impl Errors {
         if trimmed.is_empty() {
             return None;
         }
-        Some(cut(if trimmed.len() == text.len() { text } else { trimmed.to_owned() }, limit))
+        let word = if trimmed.len() == text.len() { text } else { trimmed.to_owned() };
+        Some(self.cut(at, word, limit))
     }
 
     pub(in crate::process) fn flag(&mut self, at: &Path<'_>, value: Value) -> Option<bool> {
@@ -171,10 +217,14 @@ fn whole(number: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..9.0e15).contains(&number)).then_some(number as u64)
 }
 
+/// No text has more characters than bytes, so most are settled by their length.
+fn fits(text: &str, limit: usize) -> bool {
+    text.len() <= limit || text.char_indices().nth(limit).is_none()
+}
+
 /// Cuts a text to `limit` characters, the last three being `...` if anything was lost.
 pub(in crate::process) fn cut(mut text: String, limit: usize) -> String {
-    // No text has more characters than bytes, so most are settled here.
-    if text.len() <= limit || text.char_indices().nth(limit).is_none() {
+    if fits(&text, limit) {
         return text;
     }
     let kept = limit.saturating_sub(ELLIPSIS.len());

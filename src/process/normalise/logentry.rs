@@ -11,19 +11,36 @@ const MAX_MESSAGE: usize = 8192;
 /// A text, or an object of template, formatted text and parameters.
 pub(super) fn logentry(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<LogEntry> {
     let mut entry = LogEntry::default();
+    let place = Path::Root.key("logentry");
+    let (template, formatted) = (place.key("message"), place.key("formatted"));
+    // Of a template that is too long, since it is known only later where it stays.
+    let mut length = 0;
     match value {
         Value::Object(map) => {
             for (key, value) in map {
                 let at = at.key(&key);
                 match key.as_str() {
-                    "message" => entry.message = errors.text(&at, value, MAX_MESSAGE),
-                    "formatted" => entry.formatted = errors.text(&at, value, MAX_MESSAGE),
+                    "message" => {
+                        let text = errors.text(&at, value, usize::MAX);
+                        length = text
+                            .as_deref()
+                            .filter(|text| text.len() > MAX_MESSAGE)
+                            .map_or(0, |text| text.chars().count());
+                        entry.message = text.map(|text| cut(text, MAX_MESSAGE));
+                    }
+                    "formatted" => {
+                        let text = errors.text(&at, value, usize::MAX);
+                        entry.formatted = text.map(|text| errors.cut(&formatted, text, MAX_MESSAGE));
+                    }
                     "params" => entry.params = params(errors, &at, value),
                     _ => {}
                 }
             }
         }
-        value => entry.formatted = errors.text(at, value, MAX_MESSAGE),
+        value => {
+            let text = errors.text(at, value, usize::MAX);
+            entry.formatted = text.map(|text| errors.cut(&formatted, text, MAX_MESSAGE));
+        }
     }
     let is_empty = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
     if is_empty(&entry.formatted) {
@@ -33,10 +50,17 @@ pub(super) fn logentry(errors: &mut Errors, at: &Path<'_>, value: Value) -> Opti
             .as_deref()
             .zip(entry.params.as_ref())
             .and_then(|(message, params)| interpolate(message, params));
-        match interpolated {
-            Some(text) => entry.formatted = Some(cut(text, MAX_MESSAGE)),
-            None => entry.formatted = entry.message.take(),
+        if let Some(text) = interpolated {
+            entry.formatted = Some(errors.cut(&formatted, text, MAX_MESSAGE));
+        } else {
+            entry.formatted = entry.message.take();
+            if length > MAX_MESSAGE {
+                errors.trimmed(&formatted, length, MAX_MESSAGE);
+            }
         }
+    }
+    if length > MAX_MESSAGE && entry.message.is_some() {
+        errors.trimmed(&template, length, MAX_MESSAGE);
     }
     if entry.message == entry.formatted {
         entry.message = None;
@@ -52,7 +76,7 @@ fn params(errors: &mut Errors, at: &Path<'_>, value: Value) -> Option<Value> {
         Value::Null => None,
         Value::Array(list) if list.is_empty() => None,
         Value::Object(map) if map.is_empty() => None,
-        value @ (Value::Array(_) | Value::Object(_)) => Some(DATA.value(value)),
+        value @ (Value::Array(_) | Value::Object(_)) => Some(DATA.value(errors, at, value)),
         other => {
             errors.invalid(at, other, "a list or an object");
             None

@@ -145,11 +145,12 @@ fn read(event: &mut Event, loose: &mut Loose, errors: &mut Errors, clock: &Clock
         "modules" => event.modules = attribute::modules(errors, at, value),
         "errors" => attribute::client_errors(errors, at, value),
         "tags" => event.tags = tag::tags(errors, at, value),
-        "extra" => event.extra = errors.object(at, value).map(|map| databag::EXTRA.map(map)).unwrap_or_default(),
-        "_meta" => event.meta = errors.object(at, value).map(|map| databag::META.map(map)).unwrap_or_default(),
+        "extra" => event.extra = databag::EXTRA.read(errors, at, value),
+        // Remarks on remarks would help nobody.
+        "_meta" => event.meta = databag::META.read(&mut Errors::default(), at, value),
         "csp" => {
-            let report = errors.object(at, value).unwrap_or_default();
-            event.csp = super::csp::normalise(databag::DATA.map(report));
+            let report = databag::DATA.read(errors, at, value);
+            event.csp = super::csp::normalise(report);
         }
         "contexts" => event.contexts = context::contexts(errors, at, value),
         "sdk" => event.sdk = context::sdk(errors, at, value),

@@ -34,14 +34,14 @@ pub(super) fn request(errors: &mut Errors, at: &Path<'_>, value: Value) -> Optio
             "headers" => request.headers = pairs(errors, &at, value, MAX_HEADER, |_| Vec::new()),
             "cookies" => request.cookies = pairs(errors, &at, value, MAX_QUERY_VALUE, cookie_pairs),
             "data" => request.data = Some(value).filter(|value| value.as_str() != Some("")),
-            "env" => request.env = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
+            "env" => request.env = DATA.read(errors, &at, value),
             "inferred_content_type" => request.inferred_content_type = errors.word(&at, value, 128),
             _ => {}
         }
     }
     split_url(&mut request);
     settle_headers(&mut request);
-    settle_body(&mut request);
+    settle_body(errors, &at.key("data"), &mut request);
     (request != Request::default()).then_some(request)
 }
 
@@ -97,10 +97,10 @@ fn title_case(name: &str) -> String {
 }
 
 /// Reads a body in text as the JSON or the form that it looks like.
-fn settle_body(request: &mut Request) {
+fn settle_body(errors: &mut Errors, at: &Path<'_>, request: &mut Request) {
     let Some(body) = request.data.take() else { return };
     let Value::String(text) = body else {
-        request.data = Some(BODY.value(body));
+        request.data = Some(BODY.value(errors, at, body));
         return;
     };
     let content_type = request.header("Content-Type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -108,17 +108,17 @@ fn settle_body(request: &mut Request) {
         && let Some(json) = lenient_json::parse_strictly::<Value>(&text)
     {
         request.inferred_content_type.get_or_insert_with(|| "application/json".to_owned());
-        request.data = Some(BODY.value(json));
+        request.data = Some(BODY.value(errors, at, json));
     } else if content_type == "application/x-www-form-urlencoded" || (content_type.is_empty() && looks_like_form(&text))
     {
         let form = query_pairs(&text).into_iter().map(|(key, value)| (key, Value::String(value))).collect();
         request.inferred_content_type.get_or_insert_with(|| "application/x-www-form-urlencoded".to_owned());
-        request.data = Some(Value::Object(BODY.map(form)));
+        request.data = Some(Value::Object(BODY.map(errors, at, form)));
     } else {
         if !content_type.is_empty() && request.inferred_content_type.is_none() {
             request.inferred_content_type = Some(content_type.to_owned());
         }
-        request.data = Some(Value::String(cut(text, MAX_BODY)));
+        request.data = Some(Value::String(errors.cut(at, text, MAX_BODY)));
     }
 }
 
@@ -165,8 +165,14 @@ fn pairs(
 ) -> Vec<(String, String)> {
     let members: Vec<(String, Value)> = match value {
         Value::String(text) => return parse(&text),
-        Value::Object(map) => map.into_iter().take(MAX_PAIRS).collect(),
-        Value::Array(list) => list.into_iter().take(MAX_PAIRS).filter_map(pair).collect(),
+        Value::Object(map) => {
+            errors.shortened(at, map.len(), MAX_PAIRS);
+            map.into_iter().take(MAX_PAIRS).collect()
+        }
+        Value::Array(list) => {
+            errors.shortened(at, list.len(), MAX_PAIRS);
+            list.into_iter().take(MAX_PAIRS).filter_map(pair).collect()
+        }
         other => {
             errors.invalid(at, other, "an object or a list of pairs");
             return Vec::new();

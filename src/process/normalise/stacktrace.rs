@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::databag::{DATA, VARS};
-use super::field::{Errors, Path, cut};
+use super::field::{Errors, Path};
 use crate::process::in_app;
 use crate::protocol::event::{Frame, Stacktrace, Template};
 
@@ -30,7 +30,7 @@ pub(super) fn stacktrace(errors: &mut Errors, at: &Path<'_>, value: Value, platf
                 (stack.frames, stack.frames_omitted) = frames(errors, &at, list, platform, stack.frames_omitted);
             }
             "frames_omitted" => stack.frames_omitted = serde_json::from_value(value).ok().or(stack.frames_omitted),
-            "registers" => stack.registers = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
+            "registers" => stack.registers = DATA.read(errors, &at, value),
             "lang" => stack.lang = errors.word(&at, value, 64),
             "snapshot" => stack.snapshot = errors.flag(&at, value).unwrap_or_default(),
             _ => {}
@@ -54,6 +54,7 @@ fn frames(
     let mut omitted = omitted;
     if list.len() > FIRST_FRAMES + LAST_FRAMES {
         let end = list.len() - LAST_FRAMES;
+        errors.shortened(at, list.len(), FIRST_FRAMES + LAST_FRAMES);
         list.drain(FIRST_FRAMES..end);
         omitted = Some((FIRST_FRAMES as u64, end as u64));
     }
@@ -100,8 +101,8 @@ fn frame(errors: &mut Errors, at: &Path<'_>, map: Map<String, Value>, platform: 
             "function_id" => frame.function_id = address(errors, &at, value),
             "trust" => frame.trust = errors.word(&at, value, 64),
             "stack_start" => frame.stack_start = errors.flag(&at, value).unwrap_or_default(),
-            "lock" => frame.lock = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
-            "data" => frame.data = errors.object(&at, value).map(|map| DATA.map(map)).unwrap_or_default(),
+            "lock" => frame.lock = DATA.read(errors, &at, value),
+            "data" => frame.data = DATA.read(errors, &at, value),
             _ => {}
         }
     }
@@ -146,14 +147,16 @@ enum End {
 
 fn lines(errors: &mut Errors, at: &Path<'_>, value: Value, end: End) -> Vec<String> {
     let mut list = errors.list(at, value);
+    errors.shortened(at, list.len(), MAX_CONTEXT_LINES);
     match end {
         End::First => list.truncate(MAX_CONTEXT_LINES),
         End::Last => drop(list.drain(..list.len().saturating_sub(MAX_CONTEXT_LINES))),
     }
     list.into_iter()
-        .map(|line| match line {
+        .enumerate()
+        .map(|(index, line)| match line {
             // A line that is missing still counts, or the numbers of the others would be wrong.
-            Value::String(text) => cut(text, MAX_LINE),
+            Value::String(text) => errors.cut(&at.index(index), text, MAX_LINE),
             _ => String::new(),
         })
         .collect()
@@ -164,7 +167,7 @@ fn vars(errors: &mut Errors, at: &Path<'_>, value: Value) -> Map<String, Value> 
         Value::Array(list) => list.into_iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect(),
         value => errors.object(at, value).unwrap_or_default(),
     };
-    VARS.map(map)
+    VARS.map(errors, at, map)
 }
 
 /// An address as a number or in hexadecimal, written as `0x…`.

@@ -21,6 +21,7 @@ pub(super) fn tags(errors: &mut Errors, at: &Path<'_>, value: Value) -> Vec<(Str
             return Vec::new();
         }
     };
+    errors.shortened(at, members.len(), MAX_TAGS);
     let mut tags: Vec<(String, String)> = Vec::with_capacity(members.len().min(MAX_TAGS) + 16);
     for (key, value) in members.into_iter().take(MAX_TAGS) {
         let Some(key) = tag_key(errors, at, key) else { continue };

@@ -44,7 +44,7 @@ pub(super) fn user(errors: &mut Errors, at: &Path<'_>, value: Value) -> (Option<
             }
         }
     }
-    user.data = DATA.map(user.data);
+    user.data = DATA.map(errors, &at.key("data"), user.data);
     ((user != User::default()).then_some(user), wants_auto)
 }
 

@@ -207,3 +207,36 @@ fn what_was_refused_is_remarked_at_its_place_without_its_secrets() {
         "{text}"
     );
 }
+
+#[test]
+fn what_was_too_long_is_remarked_where_it_is_kept() {
+    let long = "x".repeat(20_000);
+    let frames: Vec<Value> = (0..300).map(|line| json!({"function": "f", "lineno": line})).collect();
+    let crumbs: Vec<Value> = (0..150).map(|number| json!({"message": number.to_string()})).collect();
+    let vars: serde_json::Map<String, Value> = (0..500).map(|number| (format!("v{number}"), json!("value"))).collect();
+    let tags: serde_json::Map<String, Value> = (0..201).map(|number| (format!("t{number}"), json!(1))).collect();
+    let event = event(&json!({
+        "tags": tags, "message": {"message": long}, "transaction": long, "extra": {"note": long}, "breadcrumbs": crumbs,
+        "request": {"url": "/", "data": long}, "user": {"id": long},
+        "exception": [{"type": "A", "value": long, "stacktrace": frames}, {"type": "B", "stacktrace": [{"function": "g", "vars": vars}]}],
+    }));
+    let cut = |limit: usize| json!({"rem": [["!limit", "s", limit - 3, limit]], "len": 20_000});
+    let shortened = |length: usize| json!({"rem": [["!limit", "x"]], "len": length});
+    let values = &event.meta["exception"]["values"];
+    for (place, wanted) in [
+        (&event.meta["logentry"]["formatted"], cut(8_192)),
+        (&event.meta["transaction"], cut(200)),
+        (&event.meta["extra"]["note"], cut(16_384)),
+        (&event.meta["request"]["data"], cut(8_192)),
+        (&event.meta["user"]["id"], cut(128)),
+        (&values["0"]["value"], cut(8_192)),
+        (&values["0"]["stacktrace"]["frames"], shortened(300)),
+        (&values["1"]["stacktrace"]["frames"]["0"]["vars"], shortened(500)),
+        (&event.meta["breadcrumbs"]["values"], shortened(150)),
+        (&event.meta["tags"], shortened(201)),
+    ] {
+        assert_eq!(place[""], wanted);
+    }
+    let [line] = event.errors.as_slice() else { panic!("{:?}", event.errors) };
+    assert_eq!((line.kind.as_str(), line.name.as_deref()), ("value_too_long", Some("breadcrumbs.values")));
+}
