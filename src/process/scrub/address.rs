@@ -6,6 +6,8 @@ use super::text::{Finding, Kind, MARKS};
 
 /// A password with a `/` in it is looked for no further than this.
 const MAX_PASSWORD: usize = 256;
+/// What Go's drivers have before a host.
+const PROTOCOLS: [&str; 2] = ["tcp(", "unix("];
 /// Stands where an IP address was.
 pub(super) const IP: &str = "[ip]";
 
@@ -56,7 +58,8 @@ pub(super) fn find_bare_passwords(text: &str, found: &mut Vec<Finding>) {
         let is_made = password.bytes().any(|byte| byte.is_ascii_digit())
             && password.bytes().any(|byte| byte.is_ascii_alphabetic())
             && !password.contains(['/', '@']);
-        if is_user && is_made && (is_oracle || is_service(host)) && !MARKS.contains(&password) {
+        let is_driven = PROTOCOLS.iter().any(|protocol| host.starts_with(protocol)) && !password.is_empty();
+        if is_user && (is_made || is_driven) && (is_oracle || is_service(host)) && !MARKS.contains(&password) {
             found.push(Finding { range: at - password.len()..at, kind: Kind::UrlPassword });
         }
     }
@@ -64,7 +67,7 @@ pub(super) fn find_bare_passwords(text: &str, found: &mut Vec<Finding>) {
 
 /// A host that is no mail's: with a port, a path behind it, or a protocol before it.
 fn is_service(host: &str) -> bool {
-    if ["tcp(", "unix("].iter().any(|protocol| host.starts_with(protocol)) {
+    if PROTOCOLS.iter().any(|protocol| host.starts_with(protocol)) {
         return true;
     }
     let near = host.get(..host.floor_char_boundary(MAX_PASSWORD)).unwrap_or(host);

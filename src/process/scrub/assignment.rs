@@ -4,14 +4,11 @@
 //! value: quoted, alone on its line, or with digits and signs in it.
 
 use super::content::{is_nothing, is_parameter, is_prose};
-use super::name::has_stem;
+use super::name::{self, has_stem};
+use super::notation::{Form, Label, MAX_LOOK, MAX_NAME, Value, name_at_end};
 use super::rules::{ScrubRules, Verdict};
-use super::text::{Finding, Kind, MARKS};
+use super::text::{Extent, Finding, Kind, MARKS};
 
-/// Bytes of a name that are looked at.
-const MAX_NAME: usize = 64;
-/// How far is looked for what ends a value that stands in brackets, or for what shows that a line is a cookie's.
-const MAX_LOOK: usize = 512;
 /// Characters of a word that no prose has.
 const LONG: usize = 16;
 /// Longer than anything whose letters have to be looked at.
@@ -36,7 +33,7 @@ pub(super) fn may_option(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Values of secrets that are named in the text.
-pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
+pub(super) fn find(text: &str, rules: &ScrubRules, extent: Extent, found: &mut Vec<Finding>) {
     let mut from = 0;
     // Names may follow each other without a break; the end of the word is looked for once.
     let mut word_end = 0;
@@ -59,6 +56,9 @@ pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
         if is_marked || is_nothing(content) || is_parameter(content) {
             continue;
         }
+        if extent == Extent::Source && !is_literal(text, &label, &value, content, verdict) {
+            continue;
+        }
         if is_secret(verdict, &label, &value, content, text.get(value.end..).unwrap_or_default()) {
             let is_bearer = value.form == Form::Line
                 && text
@@ -69,6 +69,31 @@ pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
             found.push(Finding { range: value.start..value.end, kind });
             from = value.end;
         }
+    }
+}
+
+/// What is written out in source code and is no name, path or pattern there.
+fn is_literal(text: &str, label: &Label<'_>, value: &Value, content: &str, verdict: Verdict) -> bool {
+    let has = |is: fn(&u8) -> bool| content.bytes().any(|byte| is(&byte));
+    let is_filled_in = ["{", "%s", "%(", "://", "\\", "(", "$"].iter().any(|part| content.contains(part));
+    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && !content.contains([' ', '/']);
+    match value.form {
+        Form::Quoted => {
+            let least = if verdict == Verdict::Sure { 6 } else { 12 };
+            let is_filled_in = ["{", "%s", "%(", "://", "\\"].iter().any(|part| content.contains(part));
+            content.len() >= least && is_mixed && !is_filled_in
+        }
+        // Of a shell.
+        Form::Bare if value.sign == b'=' && !value.is_spaced && !is_filled_in => {
+            let head = text.get(..label.start).unwrap_or_default().trim_start();
+            let is_exported = (head.is_empty() || head == "export ")
+                && !label.name.bytes().any(|byte| byte.is_ascii_lowercase())
+                && !content.contains(['.', '[']);
+            let is_by_chance =
+                content.len() >= 10 && is_mixed && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+            is_exported || (is_by_chance && verdict == Verdict::Sure && !content.contains(['.', '[']))
+        }
+        _ => false,
     }
 }
 
@@ -87,193 +112,20 @@ fn judge(text: &str, label: &Label<'_>, rules: &ScrubRules) -> Verdict {
     }
 }
 
-/// A name before a sign.
-struct Label<'a> {
-    name: &'a str,
-    start: usize,
-    /// It stands in quotes, as in JSON.
-    is_quoted: bool,
-}
-
-impl<'a> Label<'a> {
-    fn before(text: &'a str, at: usize) -> Option<Self> {
-        let head = text.get(..at)?;
-        let close = head.trim_end_matches([' ', '\t']);
-        if head.len() - close.len() > 3 {
-            return None;
-        }
-        if close.ends_with(']') && MARKS.iter().any(|mark| close.ends_with(mark)) {
-            return None;
-        }
-        let bare = close.trim_end_matches(['"', '\'', '\\', '`', ']']);
-        let name = name_at_end(bare);
-        let is_quoted = close.ends_with(['"', '\'']);
-        (!name.is_empty()).then(|| Self { name, start: bare.len() - name.len(), is_quoted })
+/// A value of such a parameter that is no word.
+pub(super) fn is_random(name: &str, value: &str) -> bool {
+    let value = value.trim_matches(['\'', '"']);
+    let has = |is: fn(&u8) -> bool| value.bytes().any(|byte| is(&byte));
+    let is_long = value.len() >= 2 * LONG && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_uuid = || name::is_key_of_environment(name) && uuid::Uuid::try_parse(value).is_ok();
+    if is_uuid() {
+        return true;
     }
-
-    fn has_other_name(&self, text: &str) -> bool {
-        self.name.eq_ignore_ascii_case("value") && has_stem(self.other_name(text).as_bytes())
-    }
-
-    /// The last one in quotes before `value`.
-    fn other_name<'t>(&self, text: &'t str) -> &'t str {
-        let before = text.get(..self.start).unwrap_or_default().trim_end_matches([' ', ',', ']', '\\']);
-        let close = before.trim_end_matches(['"', '\'', '\\']);
-        if close.len() < before.len() { name_at_end(close) } else { "" }
-    }
-
-    /// A parameter that has a secret in some addresses and a word in others.
-    fn is_of_query(&self, text: &str) -> bool {
-        matches!(self.name, "sig" | "key" | "code" | "signature")
-            && text.get(..self.start).is_some_and(|head| head.ends_with(['?', '&']))
-    }
-}
-
-fn name_at_end(text: &str) -> &str {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[');
-    let length = text.bytes().rev().take(MAX_NAME).take_while(is_part).count();
-    text.get(text.len() - length..).unwrap_or_default()
-}
-
-/// How a value stands there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Quoted,
-    Bracketed,
-    Bare,
-    /// The rest of a header.
-    Line,
-}
-
-struct Value {
-    start: usize,
-    end: usize,
-    form: Form,
-    sign: u8,
-    /// White space before it.
-    is_spaced: bool,
-    /// The name begins a line, or stands behind a bracket or a comma.
-    is_member: bool,
-}
-
-impl Value {
-    fn behind(text: &str, at: usize, sign: u8, label: &Label<'_>, word_end: &mut usize) -> Option<Self> {
-        let head = text.get(..label.start)?;
-        let mut rest = text.get(at + 1..)?;
-        if sign == b'=' {
-            // A comparison is no assignment; `=>` is one.
-            rest = rest.strip_prefix('>').unwrap_or(rest);
-            if rest.starts_with(['=', '~']) {
-                return None;
-            }
-        } else if rest.starts_with(':')
-            || rest.starts_with("//")
-            || (head.ends_with(['/', '\\']) && !is_written_header(label.name))
-        {
-            // A path of modules, an address, a file that something happened to.
-            return None;
-        }
-        let bare = rest.trim_start_matches([' ', '\t']);
-        if sign == b' ' && bare.starts_with('-') {
-            return None;
-        }
-        let is_spaced = bare.len() < rest.len();
-        let start = text.len() - bare.len();
-        let before = head.trim_end_matches([' ', '\t', '"', '\'', '\\', 'b']);
-        let is_member = before.is_empty() || before.ends_with(['{', ',', '(', '[', '\n', ';', '&', '?']);
-        let (start, end, form) = if let Some((start, end)) = quoted(text, start) {
-            // The end of a text within JSON: nothing was assigned.
-            if !label.is_quoted && text.get(start..)?.starts_with([']', '}', ',']) {
-                return None;
-            }
-            (start, end, Form::Quoted)
-        } else if let Some(length) = bracketed(bare) {
-            (start, start + length, Form::Bracketed)
-        } else if let Some((from, to)) = header(label.name, bare, sign) {
-            (start + from, start + to, Form::Line)
-        } else {
-            if start >= *word_end {
-                *word_end = start + bare_length(bare);
-            }
-            // `Some("x")`
-            let wrapped = ["Some(", "Secret("].iter().find_map(|open| bare.strip_prefix(open));
-            match wrapped.and_then(|inner| quoted(text, text.len() - inner.len())) {
-                Some((start, end)) => (start, end, Form::Quoted),
-                None => (start, *word_end, Form::Bare),
-            }
-        };
-        (start < end).then_some(Self { start, end, form, sign, is_spaced, is_member })
-    }
-}
-
-/// A header of a request that was printed with its line breaks written out: the name has the break's letter before it.
-fn is_written_header(name: &str) -> bool {
-    let name = name.get(1..).unwrap_or_default();
-    ["cookie", "set-cookie", "authorization"].iter().any(|header| name.eq_ignore_ascii_case(header))
-}
-
-/// What is between quotes, which may be escaped, and may have Python's `b` before them; without an end, the rest.
-fn quoted(text: &str, start: usize) -> Option<(usize, usize)> {
-    let rest = text.get(start..)?;
-    let open = rest.strip_prefix(['b', 'u', 'r']).unwrap_or(rest);
-    let plain = open.trim_start_matches('\\');
-    let is_escaped = plain.len() < open.len();
-    let quote = plain.chars().next().filter(|quote| matches!(quote, '"' | '\'' | '`'))?;
-    let inside = plain.get(1..)?;
-    let from = text.len() - inside.len();
-    let mut skips = false;
-    for (at, character) in inside.char_indices() {
-        let ends = character == quote || (is_escaped && character == '\\');
-        if skips {
-            skips = false;
-        } else if ends {
-            return Some((from, from + at));
-        } else {
-            skips = character == '\\';
-        }
-    }
-    Some((from, text.len()))
-}
-
-/// The length of what is in brackets, with them and with what is written against them.
-fn bracketed(rest: &str) -> Option<usize> {
-    let near = rest.starts_with(['[', '(']).then(|| rest.get(..rest.floor_char_boundary(MAX_LOOK)))??;
-    let end = near.find([']', ')'])? + 1;
-    Some(end + bare_length(rest.get(end..)?))
-}
-
-/// From where to where a header's value is secret if it is more than one word: what follows a scheme, or cookies.
-fn header(name: &str, rest: &str, sign: u8) -> Option<(usize, usize)> {
-    const ONE_WORD: [&str; 8] = ["basic", "bearer", "token", "negotiate", "ntlm", "apikey", "jwt", "key"];
-    const MANY_WORDS: [&str; 2] = ["digest", "aws4-hmac-sha256"];
-    let name = name.to_ascii_lowercase();
-    if name.ends_with("authorization") {
-        let near = rest.get(..rest.floor_char_boundary(MAX_LOOK)).unwrap_or(rest);
-        let scheme = near.split_once(' ')?.0;
-        let credentials = rest.get(scheme.len() + 1..)?;
-        let is_in = |list: &[&str]| list.iter().any(|known| scheme.eq_ignore_ascii_case(known));
-        if is_in(&MANY_WORDS) {
-            return Some((0, rest.find(['\n', '\r']).unwrap_or(rest.len())));
-        }
-        let is_marked = MARKS.iter().any(|mark| credentials.starts_with(mark));
-        return (is_in(&ONE_WORD) && !is_marked)
-            .then(|| (scheme.len() + 1, scheme.len() + 1 + bare_length(credentials)));
-    }
-    let near = rest.get(..rest.floor_char_boundary(MAX_LOOK)).unwrap_or(rest);
-    let is_cookies =
-        sign == b':' && name.ends_with("cookie") && near.lines().next().is_some_and(|line| line.contains('='));
-    is_cookies.then(|| (0, rest.find(['\n', '\r', '"', '\'']).unwrap_or(rest.len())))
-}
-
-/// Up to what ends a word in a query, a list or an object.
-fn bare_length(rest: &str) -> usize {
-    let is_end = |(at, character): (usize, char)| match character {
-        '&' | ';' | ',' | '"' | '\'' | '`' | ')' | ']' | '}' | '<' | '>' => true,
-        // A line break that is written out, or a quote.
-        '\\' => rest.get(at + 1..).is_some_and(|next| next.starts_with(['n', 'r', 't', '"', '\''])),
-        _ => character.is_whitespace(),
-    };
-    rest.char_indices().find(|found| is_end(*found)).map_or(rest.len(), |(at, _)| at)
+    value.len() >= LONG
+        && !value.contains([' ', ':', '.'])
+        && has(u8::is_ascii_digit)
+        && (has(u8::is_ascii_uppercase) || ((name == "sid" || is_long) && has(u8::is_ascii_lowercase)))
+        && !MARKS.iter().any(|mark| value.contains(mark))
 }
 
 /// What code and style sheets have behind such a name: a call, an element of a list, the variable of the same name.
@@ -302,9 +154,7 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
         return true;
     }
     if verdict == Verdict::Random {
-        return content.len() >= LONG
-            && content.bytes().any(|byte| byte.is_ascii_digit())
-            && content.bytes().any(|byte| byte.is_ascii_uppercase());
+        return is_random(label.name, content);
     }
     let is_sure = verdict == Verdict::Sure;
     let word = content.trim_end_matches(['.', '!', '?', ':']);
@@ -312,6 +162,9 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
     let is_code_of_card = label.name.ends_with("cvv") || label.name.ends_with("cvc");
     let is_count = word.len() < 4 && !is_code_of_card && word.bytes().all(|byte| byte.is_ascii_digit());
     if is_prose(word) || (is_count && !is_sure) || is_code(label, value, content, behind) {
+        return false;
+    }
+    if value.form == Form::Bracketed && is_complaint(content) {
         return false;
     }
     let is_written_out = label.is_quoted && (value.form != Form::Bare || has_digit);
@@ -322,11 +175,21 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
         Form::Bracketed => false,
         Form::Quoted if value.sign == b' ' => true,
         Form::Quoted => is_sure || value.is_member || has_digit || word.len() >= LONG,
-        _ if value.sign == b' ' => is_made(word) || is_alone(behind) || behind.trim_start().starts_with('-'),
+        _ if value.sign == b' ' => {
+            is_made(word) || is_alone(behind) || behind.trim_start().starts_with('-') || !is_of_a_sentence(word)
+        }
         _ if is_sure => is_made(word) || (value.is_spaced && is_alone(behind) && !word.contains('/')),
         _ if value.is_spaced => (has_digit && word.len() >= 6 && !is_place(word)) || word.len() >= LONG + 4,
         _ => has_digit && word.len() >= LONG,
     }
+}
+
+/// `["This field may not be blank."]`: what is wrong with a field, as forms tell it.
+fn is_complaint(list: &str) -> bool {
+    let inside = list.trim_start_matches(['[', '(', ' ']).trim_start_matches(['"', '\'']);
+    let end = inside.find(['"', '\'']).unwrap_or(inside.len());
+    let text = inside.get(..end).unwrap_or_default();
+    text.starts_with(|c: char| c.is_uppercase()) && text.ends_with(['.', '!']) && text.matches(' ').count() >= 2
 }
 
 /// No word of a sentence: digits, signs, or capitals inside.
@@ -337,6 +200,14 @@ fn is_made(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     (word.len() >= 4 && (digits > 0 || word.bytes().any(is_sign)))
         || (has_lower && word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()))
+}
+
+/// What goes on behind the name of an option that somebody writes about.
+fn is_of_a_sentence(word: &str) -> bool {
+    const WORDS: &str = "to for and or is are was has have had in on if when must should can cannot not option options flag \
+        flags argument arguments parameter parameters instead with without requires required needs from by of at as but \
+        which that via before after because the a an";
+    word.len() < 4 || WORDS.split_whitespace().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// A host and port, or a date.
@@ -366,7 +237,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<&str> {
         let mut found = Vec::new();
-        find(text, &ScrubRules::default(), &mut found);
+        find(text, &ScrubRules::default(), Extent::All, &mut found);
         found.into_iter().filter_map(|finding| text.get(finding.range)).collect()
     }
 
@@ -396,6 +267,11 @@ mod tests {
             ("token: 9f8a7c6b5d", "9f8a7c6b5d"),
             ("SENTRY_DSN=https://key@host/1", "https://key@host/1"),
             ("password='cut off", "cut off"),
+            ("login='joe' AND pass=MD5('joejoe')", "joejoe"),
+            ("[\"password\"]=> string(9) \"tansy\"", "tansy"),
+            ("secret_key: !ruby/string tansy9", "tansy9"),
+            ("gpg --passphrase angelica root -d x.gpg", "angelica"),
+            ("GET /home?sid=4o2nohax47ynpgn1fpaomdlaxy", "4o2nohax47ynpgn1fpaomdlaxy"),
         ] {
             assert_eq!(found(text), [wanted], "{text}");
         }
@@ -425,6 +301,9 @@ mod tests {
             "use --password to log in",
             "app --password --user bob",
             "login(user: str, password: str)",
+            "undefined method `password_digest=' for nil",
+            "{\"password\": [\"This field may not be blank.\"]}",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbC123",
             "mode=cors credentials=same-origin",
         ] {
             assert!(found(text).is_empty(), "{text}: {:?}", found(text));

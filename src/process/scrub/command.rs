@@ -15,21 +15,60 @@ const LOGINS: [&str; 6] = ["docker", "podman", "nerdctl", "helm", "az ", "oc "];
 /// An option and its value, as a line or as a list of arguments.
 static OPTIONS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r#"[\s"',\[(]-(u|p|a|w|-user|-proxy-user|[a-z]{0,8}pass(?:in|out)?)["',\s=\\]+"#,
-        r#"([^\s"',\\<>|]{3,256})"#,
+        r#"[\s"',\[(]-(u|p|P|U|a|w|-user|-proxy-user|[a-z]{0,8}pass(?:in|out)?)["',\s=\\]+"#,
+        r#"([^\s"',\\<>|]{3,256}(?:,[^\s"',\\<>|]{1,256})?)"#,
     ))
     .ok()
 });
 /// `-px`, as MySQL's programs want it.
-static ATTACHED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"[\s"',\[(]-p([^\s"',\\<>|]{3,256})"#).ok());
+static ATTACHED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"[\s"',\[(]-p['"]?([^\s"',\\<>|]{3,256})"#).ok());
 /// Calls of PHP with a host or an address, a user and a password; they stand in stack traces, too.
 static CALLS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
         r"(?-u:\b)(?:mysqli(?:_connect|_real_connect|->__construct|->real_connect)?|PDO(?:->__construct)?)",
-        r"\(\s*'[^']*',\s*'[^']*',\s*'([^']+)'",
+        r"\(\s*'[^']*',\s*'[^']*',\s*'([^']+)'"
     ))
     .ok()
 });
+/// What stands by its place: a login of Oracle's programs, the password behind a user of Windows, a line of `.pgpass`.
+static PLACES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r#"(?:sqlplus|sqlldr|expdp|impdp)\s(?:[^\n]{0,64}\s)?["']?[A-Za-z0-9_$#]{1,64}/([^\s@/"']{3,128})@"#,
+        r"|(?i:net\s+use)\s[^\n]{0,256}?/(?i:user):\S{1,128}\s+([^\s/]\S{2,127})",
+        r"|(?i:net\s+use)\s(?:[A-Za-z*]:?\s+)?\\\\\S{1,256}\s+([^\s/]\S{2,127})\s+/(?i:user)",
+        r"|(?i:schtasks|psexec|cmdkey|wmic)[^\n]{0,256}?\s/(?i:rp|p|pass|password)[\s:]+([^\s/]\S{2,127})",
+        r"|pgpass[^\n]{0,64}?[A-Za-z0-9_.*-]{1,128}:(?:[0-9]{1,5}|\*):[^\s:]{1,64}:[^\s:]{1,64}:([^\s:]{3,128})",
+    ))
+    .ok()
+});
+
+/// An option whose value, or what is in it behind a sign, is a secret, if one of these programs is run.
+type Rule = (&'static str, &'static [&'static str], Option<char>);
+
+const RULES: [Rule; 12] = [
+    ("u", &["curl"], Some(':')),
+    ("-user", &["curl"], Some(':')),
+    ("-proxy-user", &["curl"], Some(':')),
+    ("u", &["lftp"], Some(',')),
+    ("U", &["smbclient", "rpcclient"], Some('%')),
+    ("p", &["mongo", "sshpass", "cqlsh", "twine"], None),
+    ("P", &["zip ", "mosquitto", "sqlcmd", "bcp "], None),
+    ("a", &["redis-cli"], None),
+    ("w", &["ldap"], None),
+    ("storepass", &[""], None),
+    ("keypass", &[""], None),
+    ("srcstorepass", &[""], None),
+];
+
+/// Where the secret is in an argument, told by the program and the option before it.
+pub(super) fn secret_argument<'a>(program: &str, option: &str, argument: &'a str) -> Option<&'a str> {
+    let option = option.strip_prefix('-')?;
+    let is_run = |programs: &[&str]| programs.iter().any(|name| program.contains(name.trim_end()));
+    let (.., separator) = RULES.iter().find(|(name, programs, _)| *name == option && is_run(programs))?;
+    let secret = separator.map_or(Some(argument), |sign| Some(argument.split_once(sign)?.1))?;
+    (!is_ports(argument) && !secret.starts_with("//")).then_some(secret)
+}
 
 pub(super) fn find(text: &str, found: &mut Vec<Finding>) {
     let mut push = |start: usize, value: &str, kind: Kind| {
@@ -42,38 +81,36 @@ pub(super) fn find(text: &str, found: &mut Vec<Finding>) {
         let before = before(text, option.start());
         let runs = |programs: &[&str]| programs.iter().any(|program| before.contains(program));
         let content = value.as_str();
-        match option.as_str() {
-            "u" | "-user" | "-proxy-user" if runs(&["curl"]) => {
-                let Some((user, password)) = content.split_once(':').filter(|(_, rest)| !rest.starts_with("//")) else {
-                    continue;
-                };
-                push(value.start() + user.len() + 1, password, Kind::Basic);
+        let separator = match option.as_str() {
+            "p" if is_ports(content) => continue,
+            "p" if runs(&["login"]) && runs(&LOGINS) => None,
+            "passin" | "passout" if content.starts_with("pass:") => Some(':'),
+            name => {
+                let rule = RULES.iter().find(|(option, programs, _)| *option == name && runs(programs));
+                let Some((.., separator)) = rule else { continue };
+                *separator
             }
-            "p" if is_ports(content) => {}
-            "p" if runs(&["mongo", "sshpass"]) || (runs(&["login"]) && runs(&LOGINS)) => {
-                push(value.start(), content, Kind::Named);
-            }
-            "a" if runs(&["redis-cli"]) => push(value.start(), content, Kind::Named),
-            "w" if runs(&["ldap"]) => push(value.start(), content, Kind::Named),
-            "passin" | "passout" => {
-                let Some(password) = content.strip_prefix("pass:") else { continue };
-                push(value.end() - password.len(), password, Kind::Named);
-            }
-            "storepass" | "keypass" | "srcstorepass" => push(value.start(), content, Kind::Named),
-            _ => {}
+        };
+        let secret = separator.map_or(Some(content), |sign| Some(content.split_once(sign)?.1)).unwrap_or_default();
+        if !secret.starts_with("//") {
+            let kind = if separator == Some(':') { Kind::Basic } else { Kind::Named };
+            push(value.end() - secret.len(), secret, kind);
         }
     }
     for captures in ATTACHED.iter().flat_map(|attached| attached.captures_iter(text)) {
         let Some(value) = captures.get(1) else { continue };
         let before = before(text, value.start());
-        let is_mysql = before.contains("mysql") || before.contains("mariadb");
-        if is_mysql && !is_ports(value.as_str()) && value.as_str() != "ort" {
+        let takes_one =
+            ["mysql", "mariadb", "7z", "7za", "unrar", "rar "].iter().any(|program| before.contains(program));
+        if takes_one && !is_ports(value.as_str()) && value.as_str() != "ort" {
             push(value.start(), value.as_str(), Kind::Named);
         }
     }
-    for captures in CALLS.iter().flat_map(|calls| calls.captures_iter(text)) {
-        let Some(value) = captures.get(1) else { continue };
-        push(value.start(), value.as_str(), Kind::Named);
+    for finder in [&CALLS, &PLACES] {
+        for captures in finder.iter().flat_map(|finder| finder.captures_iter(text)) {
+            let Some(value) = captures.iter().skip(1).flatten().next() else { continue };
+            push(value.start(), value.as_str(), Kind::Named);
+        }
     }
 }
 
@@ -94,7 +131,7 @@ mod tests {
 
     #[test]
     fn options_have_secrets_by_their_program() {
-        assert!(OPTIONS.is_some() && ATTACHED.is_some() && CALLS.is_some());
+        assert!(OPTIONS.is_some() && ATTACHED.is_some() && CALLS.is_some() && PLACES.is_some());
         for (text, wanted) in [
             ("curl -u bob:pw1 https://h/", Some("pw1")),
             ("[\"curl\", \"--user\", \"bob:pw1\"]", Some("pw1")),
@@ -111,6 +148,17 @@ mod tests {
             ("openssl pkcs12 -passin pass:pw1", Some("pw1")),
             ("openssl pkcs12 -passin env:PW", None),
             ("#0 mysqli->__construct('h', 'u', 'pw1')", Some("pw1")),
+            ("smbclient //nas/data -U svc%pw1 -c ls", Some("pw1")),
+            ("lftp -u bob,pw1 sftp://h", Some("pw1")),
+            ("unzip -P pw1 a.zip", Some("pw1")),
+            ("7z x -ppw1 a.7z", Some("pw1")),
+            ("sqlplus etl/pw1@//h:1521/X @load.sql", Some("pw1")),
+            ("net use Z: \\\\nas\\share /user:corp\\svc pw1 failed", Some("pw1")),
+            ("net use Z: \\\\fs01\\share pw1! /user:CORP\\svc", Some("pw1!")),
+            ("mysqldump -h db -p'pw1' crm", Some("pw1")),
+            ("schtasks /create /ru svc /rp pw1", Some("pw1")),
+            (".pgpass:3 db1:5432:app:app:pw1", Some("pw1")),
+            (".pgpass has wrong permissions: 0644", None),
         ] {
             let mut found = Vec::new();
             find(text, &mut found);

@@ -22,7 +22,9 @@ pub(super) fn is_parameter(value: &str) -> bool {
 
 /// What sentences, schemes and declarations of types have behind such a name.
 const PROSE: &str = "no yes on off ok basic bearer digest required invalid missing expired revoked empty incorrect wrong \
-    mismatch failed denied await new unknown hidden optional disabled enabled string str bytes boolean include same-origin omit";
+    mismatch failed denied await new unknown hidden optional disabled enabled string str bytes boolean include same-origin omit \
+    falsch ungültig abgelaufen erforderlich fehlt incorrect incorrecte invalide expiré requis incorrecta inválida caducada \
+    incorreta expirada неверный неверен";
 
 pub(super) fn is_prose(word: &str) -> bool {
     PROSE.split(' ').any(|known| word.eq_ignore_ascii_case(known))

@@ -1,7 +1,7 @@
 //! The fields of an event that may hold secrets.
 //!
 //! Not read: what symbolication needs (`debug_meta`, names of files, addresses), lists of packages, and the client's
-//! browser. Source code is searched for tokens only, since a name in it is followed by a variable.
+//! browser. In source code, a name is followed by a variable, and only what is written out there counts.
 
 use serde_json::Value;
 
@@ -26,6 +26,11 @@ pub(in crate::process) fn scrub(event: &mut Event, rules: &ScrubRules) {
     if rules.reads_texts() {
         read(event, scrubber);
         read_values(event, scrubber);
+        // What was a secret in one place is none the less in another.
+        if scrubber.starts_hiding() {
+            read(event, scrubber);
+            read_values(event, scrubber);
+        }
     }
     std::mem::take(&mut scrubber.remarks).write(&mut event.meta);
 }
@@ -207,12 +212,12 @@ fn source(
     behind: &mut [String],
 ) {
     if let Some(line) = line {
-        scrubber.text(&at.key("context_line"), line, Style::Plain, Extent::Tokens);
+        scrubber.text(&at.key("context_line"), line, Style::Plain, Extent::Source);
     }
     for (name, lines) in [("pre_context", before), ("post_context", behind)] {
         let at = &at.key(name);
         for (index, line) in lines.iter_mut().enumerate() {
-            scrubber.text(&at.index(index), line, Style::Plain, Extent::Tokens);
+            scrubber.text(&at.index(index), line, Style::Plain, Extent::Source);
         }
     }
 }
@@ -225,7 +230,7 @@ fn read_breadcrumb(scrubber: &mut Scrubber<'_>, at: &Path<'_>, breadcrumb: &mut 
 fn read_request(scrubber: &mut Scrubber<'_>, at: &Path<'_>, request: &mut Request) {
     scrubber.optional(&at.key("url"), &mut request.url);
     scrubber.optional(&at.key("fragment"), &mut request.fragment);
-    scrubber.pairs(&at.key("query_string"), &mut request.query_string);
+    scrubber.query(&at.key("query_string"), &mut request.query_string);
     scrubber.cookies(&at.key("cookies"), &mut request.cookies);
     let headers = &at.key("headers");
     for (index, (field, value)) in request.headers.iter_mut().enumerate() {

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::assignment;
 use super::content::{is_nothing, is_parameter, is_prose};
 use super::name::has_stem;
 use super::rules::{ScrubRules, Verdict};
@@ -35,6 +36,15 @@ static ENCODED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+/// A field of a form: `name="password"`, an empty line, and the value.
+static FIELDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r#"name=\\?["']([A-Za-z0-9_.\[\]-]{2,64})\\?["'](?:\r?\n|\\r\\n|\\n){2}"#,
+        r"([^\r\n\\]{1,512})"
+    ))
+    .ok()
+});
+
 /// True if the element that ends here may be a secret's.
 pub(super) fn may_close(behind: &[u8]) -> bool {
     let length = behind.iter().take(MAX_NAME).take_while(|byte| **byte != b'>').count();
@@ -48,8 +58,8 @@ pub(super) fn may_end(before: &[u8]) -> bool {
     before.get(before.len() - length..).is_some_and(has_stem)
 }
 
-pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
-    find_elements(text, rules, found);
+/// `("password", "x")`, also in source code.
+pub(super) fn find_pairs(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
     for (pairs, is_arguments) in [(&PAIRS, false), (&ARGUMENTS, true)] {
         for captures in pairs.iter().flat_map(|pairs| pairs.captures_iter(text)) {
             let (Some(name), Some(value)) = (captures.get(1), captures.get(2)) else { continue };
@@ -58,6 +68,17 @@ pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
             if looks_made && is_secret(rules, name.as_str(), content) {
                 found.push(Finding { range: value.range(), kind: Kind::Named });
             }
+        }
+    }
+}
+
+/// The others.
+pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
+    find_elements(text, rules, found);
+    for captures in FIELDS.iter().flat_map(|fields| fields.captures_iter(text)) {
+        let (Some(name), Some(value)) = (captures.get(1), captures.get(2)) else { continue };
+        if is_secret(rules, name.as_str(), value.as_str()) {
+            found.push(Finding { range: value.range(), kind: Kind::Named });
         }
     }
     for captures in ENCODED.iter().flat_map(|encoded| encoded.captures_iter(text)) {
@@ -89,7 +110,12 @@ fn find_elements(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
 }
 
 fn is_secret(rules: &ScrubRules, name: &str, value: &str) -> bool {
-    matches!(rules.judge(name), Verdict::Likely | Verdict::Sure)
+    let is_named = match rules.judge(name) {
+        Verdict::Likely | Verdict::Sure => true,
+        Verdict::Random => assignment::is_random(name, value),
+        _ => false,
+    };
+    is_named
         && !value.trim().is_empty()
         && !is_nothing(value)
         && !is_parameter(value)
@@ -107,7 +133,7 @@ mod tests {
 
     #[test]
     fn names_and_values_are_found_without_a_sign() {
-        assert!(PAIRS.is_some() && ARGUMENTS.is_some() && ENCODED.is_some());
+        assert!(PAIRS.is_some() && ARGUMENTS.is_some() && ENCODED.is_some() && FIELDS.is_some());
         for (text, wanted) in [
             ("<user>bob</user><password>x y</password>", Some("x y")),
             ("<wsse:Password Type=\"a\">x1</wsse:Password>", Some("x1")),
@@ -118,8 +144,12 @@ mod tests {
             ("['--password', '--user', 'bob']", None),
             ("a%3D1%26password%3Dx%20y%26b%3D2", Some("x%20y")),
             ("page%3D2", None),
+            ("form-data; name=\"password\"\r\n\r\nbonjour75\r\n--B", Some("bonjour75")),
+            ("form-data; name=\\\"password\\\"\\r\\n\\r\\nx1\\r\\n--B", Some("x1")),
+            ("form-data; name=\"page\"\r\n\r\n1\r\n--B", None),
         ] {
             let mut found = Vec::new();
+            find_pairs(text, &ScrubRules::default(), &mut found);
             find(text, &ScrubRules::default(), &mut found);
             assert_eq!(found.first().and_then(|finding| text.get(finding.range.clone())), wanted, "{text}");
         }

@@ -9,11 +9,17 @@ use super::rules::Verdict;
 /// Anywhere in the name, its words written together. By their first letters, of which few names have any.
 fn anywhere(first: u8) -> &'static [&'static str] {
     match first {
-        b'p' => &["password", "passwd", "passphrase", "passcode", "privatekey"],
+        b'p' => &["password", "passwd", "passphrase", "passcode", "passwort", "privatekey"],
         b's' => &["secret"],
         b'a' => &["apikey", "authorization"],
-        b'c' => &["credential", "creditcard", "cardnumber"],
-        b'm' => &["mysqlpwd"],
+        b'c' => &["credential", "creditcard", "cardnumber", "contraseña", "contrasena"],
+        b'm' => &["mysqlpwd", "motdepasse"],
+        b'k' => &["kennwort"],
+        b'w' => &["wachtwoord"],
+        // пароль, パスワード, 비밀번호
+        0xD0 => &["пароль"],
+        0xE3 => &["パスワード"],
+        0xEB => &["비밀번호"],
         // The first bytes of 密码, 口令, 令牌 and 私钥.
         0xE5 => &["密码", "密碼", "密钥", "密鑰", "口令"],
         0xE4 => &["令牌"],
@@ -23,7 +29,7 @@ fn anywhere(first: u8) -> &'static [&'static str] {
 }
 
 /// As [`anywhere`], but short enough to be part of other words: the name, or its end.
-const AT_THE_END: [&str; 41] = [
+const AT_THE_END: [&str; 71] = [
     "ccnumber",
     "sessionid",
     "sessid",
@@ -61,10 +67,40 @@ const AT_THE_END: [&str; 41] = [
     "pgpass",
     "dbpass",
     "userpass",
+    "rootpass",
+    "adminpass",
+    "ftppass",
+    "mailpass",
     "mysqlpass",
     "smtppass",
     "storepass",
     "keypass",
+    "applicationkey",
+    "subscriptionkey",
+    "functionskey",
+    "authuserinfo",
+    "securekey",
+    "loggedinkey",
+    "noncekey",
+    "noncesalt",
+    "authsalt",
+    "securesalt",
+    "loggedinsalt",
+    "mchkey",
+    "paykey",
+    "signkey",
+    "apiv3key",
+    "keydata",
+    "sessionticket",
+    "authticket",
+    "onetimecode",
+    "verificationcode",
+    "mfacode",
+    "smscode",
+    "otpcode",
+    "otpattempt",
+    "backupcodes",
+    "recoverycodes",
 ];
 /// The last word of the name.
 fn is_last_word(word: &str) -> bool {
@@ -85,6 +121,9 @@ fn is_last_word(word: &str) -> bool {
             | "cvv"
             | "cvc"
             | "ssn"
+            | "mdp"
+            | "passe"
+            | "senha"
     )
 }
 
@@ -97,13 +136,15 @@ fn is_about(word: &str) -> bool {
             | "kind" | "format" | "policy" | "version" | "algorithm" | "alg" | "scheme" | "method" | "strength"
             | "expires" | "expiry" | "expired" | "expiration" | "at" | "ttl" | "age" | "created" | "updated"
             | "changed" | "rotated" | "required" | "enabled" | "disabled" | "valid" | "invalid" | "set" | "exists"
-            | "missing" | "present" | "label" | "placeholder" | "backend" | "backends" | "validator" | "validators"
+            | "missing" | "present" | "regex" | "pattern" | "url" | "uri" | "message" | "messages" | "msg" | "hasher" | "encoder" | "manager" | "service" | "handler" | "header" | "class" | "error"
+            | "errors" | "prompt" | "template" | "view" | "form" | "icon" | "title" | "label" | "placeholder" | "backend" | "backends" | "validator" | "validators"
             | "hashers" | "provider" | "status" | "min" | "max" | "limit" | "attempts" | "endpoint" | "used"
     )
 }
 
-/// Names that end like a secret's and are known not to be one: the number of a desktop's session.
-const KNOWN: [&str; 1] = ["xdgsessionid"];
+/// Names that end like a secret's and are known not to be one: the number of a desktop's session, what tells who signed a
+/// library, and what keeps secrets.
+const KNOWN: [&str; 4] = ["xdgsessionid", "publickeytoken", "secretsmanager", "secretmanager"];
 
 /// A name taken apart.
 pub(super) struct Name {
@@ -241,8 +282,19 @@ fn is_stem(letters: [u8; 3]) -> bool {
             | b"cvv"
             | b"cvc"
             | b"ssn"
-            | b"otp"
             | b"sig"
+            | b"cod"
+            | b"tic"
+            | b"sal"
+            | b"otp"
+            | b"mdp"
+            | b"nha"
+            | b"nwo"
+            | b"htw"
+            | b"ras"
+            | b"\xF0\xBF\xF0"
+            | b"\xE3\xA3\xB1"
+            | b"\xEB\xB9\xA4"
             | b"\xE5\xAF\xA6"
             | b"\xE4\xBB\xA4"
             | b"\xE5\xAF\xA3"
@@ -260,9 +312,26 @@ fn has_short_stem(bytes: &[u8]) -> bool {
 pub(super) fn is_session_cookie(field: &str) -> bool {
     let name = field.to_ascii_lowercase();
     name.ends_with("sid")
-        || ["sess", "remember", "symfony", "aspnet", "aspxauth", "identity", "auth", "token", "csrf", "xsrf", "login"]
-            .iter()
-            .any(|part| name.contains(part))
+        || [
+            "sess", "remember", "symfony", "aspnet", "aspxauth", "identity", "auth", "token", "csrf", "xsrf", "login",
+            "logged", "ticket",
+        ]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// `HEROKU_KEY`: of a service, or of a cache.
+pub(super) fn is_key_of_environment(field: &str) -> bool {
+    field.ends_with("_KEY") && !field.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
+/// A cookie's value that nobody has chosen: one part of it is a long number in hexadecimal digits, or letters by chance.
+pub(super) fn is_made(value: &str) -> bool {
+    value.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| {
+        let has = |is: fn(&u8) -> bool| part.bytes().any(|byte| is(&byte));
+        let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase);
+        is_mixed && ((part.len() >= 20 && has(u8::is_ascii_uppercase)) || part.len() >= 32)
+    })
 }
 
 #[cfg(test)]

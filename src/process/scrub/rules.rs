@@ -28,7 +28,7 @@ pub(super) enum Verdict {
     Ordinary,
     /// A secret if it names an account at a host.
     Address,
-    /// A secret if it looks like one (`sig` of an address).
+    /// A secret if it looks like one (`sig` of an address, `HEROKU_KEY`).
     Random,
     /// A secret, though the word has other meanings, too (`token`, `pass`).
     Likely,
@@ -124,7 +124,10 @@ impl ScrubRules {
         } else if is_in(&self.sensitive) {
             Verdict::Sure
         } else if self.defaults {
-            name.verdict()
+            match name.verdict() {
+                Verdict::Ordinary if name::is_key_of_environment(field) => Verdict::Random,
+                verdict => verdict,
+            }
         } else {
             Verdict::Ordinary
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::rules::ScrubRules;
 use super::suspicion::{DIGITS, MARKUP, NAME, PEM, PHRASE, SCHEME, TOKEN, USER, suspicion};
-use super::{FILTERED, address, assignment, command, markup, number, phrase, token};
+use super::{FILTERED, address, assignment, command, markup, number, phrase, sql, token};
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +85,8 @@ pub(super) enum Style {
 pub(super) enum Extent {
     /// Everything.
     All,
-    /// Tokens only: in source code, where names are followed by variables.
-    Tokens,
+    /// Tokens, and what is written out: in source code, where names are followed by variables.
+    Source,
 }
 
 /// A place in a text that is not to be kept.
@@ -118,7 +118,7 @@ fn scrub_once(text: &str, rules: &ScrubRules, style: Style, extent: Extent) -> O
     }
     let mut found = Vec::new();
     if suspicion & NAME != 0 {
-        assignment::find(text, rules, &mut found);
+        assignment::find(text, rules, extent, &mut found);
     }
     if suspicion & TOKEN != 0 {
         token::find_tokens(text, &mut found);
@@ -131,17 +131,25 @@ fn scrub_once(text: &str, rules: &ScrubRules, style: Style, extent: Extent) -> O
     }
     if suspicion & USER != 0 {
         address::find_passwords(text, &mut found);
-        address::find_bare_passwords(text, &mut found);
+        if extent == Extent::All {
+            address::find_bare_passwords(text, &mut found);
+        }
     }
     if suspicion & DIGITS != 0 {
         number::find(text, &mut found);
     }
     if suspicion & PHRASE != 0 {
-        phrase::find(text, &mut found);
         command::find(text, &mut found);
+        if extent == Extent::All {
+            phrase::find(text, &mut found);
+            sql::find(text, rules, &mut found);
+        }
     }
     if suspicion & MARKUP != 0 {
-        markup::find(text, rules, &mut found);
+        markup::find_pairs(text, rules, &mut found);
+        if extent == Extent::All {
+            markup::find(text, rules, &mut found);
+        }
     }
     rewrite(text, found, style)
 }

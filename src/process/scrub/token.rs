@@ -12,11 +12,12 @@ use super::text::{Finding, Kind};
 pub(super) const MIN_SK: usize = 20;
 
 /// Forms that nothing but a token has. Lengths are a little below the issuers', since they have changed before.
-const FORMS: [&str; 16] = [
+const FORMS: [&str; 27] = [
     // JSON web tokens, signed or encrypted: the header is an object, so its first letters are always these.
     r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,3}",
-    // Amazon Web Services: access key ids, lasting and temporary.
+    // Amazon Web Services: access key ids, lasting and temporary; those of Aliyun and Tencent Cloud.
     r"A[KS]IA[A-Z0-9]{16}(?-u:\b)",
+    r"(?:LTAI[A-Za-z0-9]{12,30}|AKID[A-Za-z0-9]{28,})(?-u:\b)",
     // GitHub.
     r"gh[pousr]_[A-Za-z0-9]{20,}",
     r"github_pat_[A-Za-z0-9_]{20,}",
@@ -26,10 +27,12 @@ const FORMS: [&str; 16] = [
     // Stripe: secret and restricted keys, secrets of webhooks.
     r"[sr]k_(?:live|test)_[A-Za-z0-9]{10,}",
     r"whsec_[A-Za-z0-9+/=]{16,}",
-    // Google.
+    // Google: keys, secrets of clients, codes, refresh tokens.
     r"AIza[A-Za-z0-9_-]{30,}",
+    r"GOCSPX-[A-Za-z0-9_-]{20,}",
+    r"(?:4(?:/|%2F)0[A-Za-z0-9_-]{30,}|1//0[A-Za-z0-9_-]{30,})",
     // GitLab, npm.
-    r"glpat-[A-Za-z0-9_-]{16,}",
+    r"gl(?:pat|ptt|rt|dt|soat|ft|imt|agent|oas)-[A-Za-z0-9_-]{16,}",
     r"npm_[A-Za-z0-9]{30,}",
     // Model providers.
     r"(?:sk-(?:[a-z0-9]{2,12}-)?[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{30,})",
@@ -41,19 +44,44 @@ const FORMS: [&str; 16] = [
     r"(?:shp[a-z]{2}_[a-fA-F0-9]{24,}|pypi-[A-Za-z0-9_-]{40,})",
     // HashiCorp Vault, access tokens of Google.
     r"(?:hvs\.[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,})",
+    // Discord's bots, Mailgun, Mailchimp, Telegram's bots.
+    r"[MNO][A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{25,}",
+    r"(?:key-[a-f0-9]{32}|[a-f0-9]{32}-us[0-9]{1,2})(?-u:\b)",
+    r"[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}",
+    // Atlassian, Heroku, Postman, New Relic, Databricks, Meta and Square.
+    r"ATATT3[A-Za-z0-9_=-]{30,}|HRKU-[A-Za-z0-9_-]{30,}|PMAK-[a-f0-9-]{40,}|NR(?:AK|JS)-[A-Za-z0-9]{20,}",
+    r"dapi[a-f0-9]{32}(?-u:\b)|EAA[A-Za-z0-9_-]{40,}|sq0[a-z]{3}-[A-Za-z0-9_-]{20,}|sbp_[a-f0-9]{40}",
+    // Streams of Twitch; sessions of Phoenix; private keys in base64, as clusters have them.
+    r"live_[0-9]{6,12}_[A-Za-z0-9]{20,}|SFMyNTY\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}",
+    r"LS0tLS1CRUdJTiB(?:SU0Eg|QUklWQVRF|FQyB|PUEVOU1NI|FTkNSWVBURUQg|EU0Eg)[A-Za-z0-9+/=]{20,}",
+    // Hashes of passwords: Django's and Werkzeug's.
+    r"(?:pbkdf2[_:]sha[0-9]{1,3}(?::[0-9]+)?|scrypt:[0-9]+:[0-9]+:[0-9]+)\$[A-Za-z0-9+/=$.]{20,}",
 ];
+
+/// Hashes of passwords, none of which begins with a letter: those of crypt, LDAP and MySQL.
+const HASHES: &str = concat!(
+    r"\$2[abxy]?\$[0-9]{2}\$[A-Za-z0-9./]{50,53}|\$(?:[156y]|apr1|sha1|md5)\$[A-Za-z0-9./$=,]{20,}",
+    r"|\$(?:argon2(?:id?|d)|scrypt|pbkdf2(?:-sha[0-9]{1,3})?)\$[A-Za-z0-9./$=,+_-]{30,}",
+    r"|\{S?SHA(?:256|512)?\}[A-Za-z0-9+/=]{20,}|\*[A-F0-9]{40}",
+);
+
+/// Bytes of what follows the issuer's name and a `_` in a token of unknown form.
+pub(super) const MIN_PREFIXED: usize = 32;
+/// Bytes of that name.
+const MAX_ISSUER: usize = 16;
 
 // A test sees to it that these compile.
 static TOKENS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(&format!(r"(?-u:\b)(?:{})", FORMS.join("|"))).ok());
+    LazyLock::new(|| Regex::new(&format!(r"(?-u:\b)(?:{})|{HASHES}", FORMS.join("|"))).ok());
 static SCHEMES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)(?-u:\b)(bearer|basic)[ \t]+([A-Za-z0-9._~+/=-]{6,})").ok());
 
-/// Addresses whose path is the secret: incoming webhooks of Slack and Discord, and Telegram's bots.
+/// Addresses whose path is the secret: incoming webhooks of Slack, Discord, Feishu, WeCom and Teams, and Telegram's bots.
 static HOOKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?:hooks\.slack\.com/services/|/api/webhooks/[0-9]{1,24}/|/bot[0-9]{6,12}:)",
-        r"([A-Za-z0-9_/-]{20,})",
+        r"(?:hooks\.slack\.com/services/|/api/webhooks/[0-9]{1,24}/|/bot[0-9]{6,12}:|/bot/(?:v[0-9]/)?hook/",
+        r"|/webhook/send\?key=|/webhookb2/|hooks\.zapier\.com/hooks/catch/)",
+        r"([A-Za-z0-9_/@-]{16,})",
     ))
     .ok()
 });
@@ -61,14 +89,80 @@ static HOOKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 pub(super) fn find_tokens(text: &str, found: &mut Vec<Finding>) {
     let hooks = HOOKS.iter().flat_map(|hooks| hooks.captures_iter(text));
     found.extend(hooks.filter_map(|hook| hook.get(1)).map(|path| Finding { range: path.range(), kind: Kind::Token }));
+    find_prefixed(text, found);
     let Some(tokens) = TOKENS.as_ref() else { return };
     found.extend(
         tokens
             .find_iter(text)
-            // `sk-` begins words, too: a key has digits.
-            .filter(|token| !token.as_str().starts_with("sk-") || token.as_str().bytes().any(|b| b.is_ascii_digit()))
+            .filter(|token| is_token(token.as_str(), text.get(..token.start()).unwrap_or_default()))
             .map(|token| Finding { range: token.range(), kind: Kind::Token }),
     );
+}
+
+/// False for the few things that begin like a token: words, paths, and keys of caches.
+fn is_token(token: &str, before: &str) -> bool {
+    match token.as_bytes() {
+        [b's', b'k', b'-', ..] => token.bytes().any(|byte| byte.is_ascii_digit()),
+        [b'k', b'e', b'y', ..] => !before.ends_with(['-', '_', '/', '.']),
+        [b'4', ..] if !token.contains("-us") => token.bytes().any(|byte| byte.is_ascii_uppercase()),
+        _ => true,
+    }
+}
+
+/// Tokens that begin as most issuers' do today, with a short name of theirs and `_`: `gsk_…`, `lin_api_…`, `r8_…`.
+fn find_prefixed(text: &str, found: &mut Vec<Finding>) {
+    let mut end = 0;
+    while let Some(rest) = text.get(end..)
+        && let Some(begin) = rest.find(|c: char| c.is_ascii_alphanumeric())
+    {
+        let start = end + begin;
+        let word = text.get(start..).unwrap_or_default();
+        let length = word.bytes().take_while(|byte| is_of_token(*byte)).count();
+        end = start + length;
+        let word = word.get(..length).unwrap_or_default();
+        let Some((issuer, body)) = word.split_once('_') else { continue };
+        let is_name = issuer.len() <= MAX_ISSUER
+            && issuer.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            && issuer.len() > 1;
+        if is_name && is_scrambled(body) {
+            found.push(Finding { range: start..end, kind: Kind::Token });
+        }
+    }
+}
+
+/// A byte that issuers use.
+pub(super) fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// True if the kinds of letters and digits change as they only do by chance: in names, capitals begin words, and digits
+/// stand together.
+fn is_scrambled(body: &str) -> bool {
+    #[derive(PartialEq, Eq, Clone, Copy)]
+    enum Class {
+        Lower,
+        Upper,
+        Digit,
+        Sign,
+    }
+    let class = |byte: u8| match byte {
+        b'a'..=b'z' => Class::Lower,
+        b'A'..=b'Z' => Class::Upper,
+        b'0'..=b'9' => Class::Digit,
+        _ => Class::Sign,
+    };
+    let (mut changes, mut numbers) = (0, 0);
+    let mut before = Class::Sign;
+    for class in body.bytes().map(class) {
+        changes += usize::from(class != before);
+        numbers += usize::from(class == Class::Digit && before != Class::Digit);
+        before = class;
+    }
+    body.len() >= MIN_PREFIXED
+        && numbers >= 3
+        && changes * 20 >= body.len() * 9
+        && body.bytes().any(|byte| byte.is_ascii_uppercase())
+        && body.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 pub(super) fn find_schemes(text: &str, found: &mut Vec<Finding>) {

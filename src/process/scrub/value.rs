@@ -5,28 +5,71 @@ use serde_json::{Map, Value};
 use super::remark::{Path, Remarks};
 use super::rules::{ScrubRules, Verdict};
 use super::text::{self, Extent, Style};
-use super::{FILTERED, address, content, name, number};
+use super::{FILTERED, address, assignment, command, content, name, notation, number};
 
 /// The rules at work, and what they did.
 pub(super) struct Scrubber<'r> {
     pub(super) rules: &'r ScrubRules,
     pub(super) remarks: Remarks,
+    /// Secrets that were found by their names.
+    known: Vec<String>,
+    /// Only those are looked for.
+    hides: bool,
 }
+
+/// Bytes of an argument that are looked at.
+const MAX_ARGUMENT: usize = 256;
+
+/// Secrets of one event that are looked for everywhere.
+const MAX_KNOWN: usize = 16;
 
 impl<'r> Scrubber<'r> {
     pub(super) fn new(rules: &'r ScrubRules) -> Self {
-        Self { rules, remarks: Remarks::default() }
+        Self { rules, remarks: Remarks::default(), known: Vec::new(), hides: false }
     }
 
     /// A text without a name of its own; whether it was changed.
     pub(super) fn text(&mut self, at: &Path<'_>, text: &mut String, style: Style, extent: Extent) -> bool {
         let mut is_changed = false;
+        if self.hides {
+            return self.hide(at, text);
+        }
         if let Some((scrubbed, kind)) = text::scrub(text, self.rules, style, extent) {
             self.remarks.note(at, kind.rule(), Some(text.chars().count()));
             *text = scrubbed;
             is_changed = true;
         }
         is_changed | (extent == Extent::All && self.addresses(at, text))
+    }
+
+    /// From now on only secrets that are known by now are looked for; false if there are none.
+    pub(super) fn starts_hiding(&mut self) -> bool {
+        self.hides = !self.known.is_empty();
+        self.hides
+    }
+
+    fn hide(&mut self, at: &Path<'_>, text: &mut String) -> bool {
+        let mut is_changed = false;
+        for secret in &self.known {
+            if text.contains(secret.as_str()) {
+                self.remarks.note(at, "@password", Some(text.chars().count()));
+                *text = text.replace(secret.as_str(), FILTERED);
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// Remembers a secret that cannot be anything else where it turns up again.
+    fn remember(&mut self, text: &str, verdict: Verdict) {
+        let word = text.rsplit(' ').next().unwrap_or_default().trim_matches(['\'', '"']);
+        let has = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
+        let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+        let least = if verdict == Verdict::Sure { 8 } else { 16 };
+        let is_marked = text::MARKS.iter().any(|mark| word.contains(mark));
+        if is_mixed && !is_marked && (least..=256).contains(&word.len()) && self.known.len() < MAX_KNOWN {
+            self.known.push(word.to_owned());
+        }
     }
 
     /// The addresses in a text, if they are taken out; whether it had some. A version looks like one and stays.
@@ -57,6 +100,7 @@ impl<'r> Scrubber<'r> {
         match self.rules.judge(field) {
             Verdict::Safe => {}
             Verdict::Ordinary => self.plain(at, text),
+            Verdict::Random if !assignment::is_random(field, text) => self.plain(at, text),
             verdict => self.named_secret(at, field, text, verdict),
         }
     }
@@ -66,7 +110,21 @@ impl<'r> Scrubber<'r> {
         for (index, (field, value)) in pairs.iter_mut().enumerate() {
             let at = &at.index(index);
             let verdict = self.rules.judge(field);
-            if verdict == Verdict::Ordinary && self.rules.has_defaults() && name::is_session_cookie(field) {
+            let is_session = || name::is_session_cookie(field) || name::is_made(value);
+            if verdict == Verdict::Ordinary && self.rules.has_defaults() && is_session() {
+                self.named_secret(&at.index(1), field, value, Verdict::Likely);
+            } else {
+                self.named(&at.index(1), field, value);
+            }
+        }
+    }
+
+    /// Parameters of an address, some of which are secrets by what they look like.
+    pub(super) fn query(&mut self, at: &Path<'_>, pairs: &mut [(String, String)]) {
+        for (index, (field, value)) in pairs.iter_mut().enumerate() {
+            let at = &at.index(index);
+            let is_random = || notation::is_of_query(field) && assignment::is_random(field, value);
+            if self.rules.has_defaults() && self.rules.judge(field) == Verdict::Ordinary && is_random() {
                 self.named_secret(&at.index(1), field, value, Verdict::Likely);
             } else {
                 self.named(&at.index(1), field, value);
@@ -90,6 +148,7 @@ impl<'r> Scrubber<'r> {
             return;
         }
         self.remarks.note(at, "@password", Some(text.chars().count()));
+        self.remember(text, verdict);
         FILTERED.clone_into(text);
     }
 
@@ -134,6 +193,9 @@ impl<'r> Scrubber<'r> {
         match self.rules.judge(field) {
             Verdict::Safe => {}
             Verdict::Ordinary => self.value(at, value),
+            Verdict::Random if !value.as_str().is_some_and(|text| assignment::is_random(field, text)) => {
+                self.value(at, value);
+            }
             verdict => self.secret(at, field, value, verdict),
         }
     }
@@ -192,12 +254,23 @@ impl<'r> Scrubber<'r> {
     /// Members of a list: of pairs, of a command line, or of anything.
     fn list(&mut self, at: &Path<'_>, list: &mut [Value]) {
         let mut follows_option = false;
+        let program = list.first().and_then(Value::as_str).map(bare).unwrap_or_default().to_owned();
+        let mut option = String::new();
         for (index, member) in list.iter_mut().enumerate() {
             let at = &at.index(index);
             if follows_option && member.is_string() {
                 self.secret(at, "", member, Verdict::Likely);
                 follows_option = false;
                 continue;
+            }
+            if let Value::String(text) = member {
+                let secret = command::secret_argument(&program, &option, bare(text)).map(str::to_owned);
+                bare(text).clone_into(&mut option);
+                if let Some(secret) = secret.filter(|secret| !secret.is_empty() && !content::is_nothing(secret)) {
+                    self.remarks.note(at, "@password", Some(text.chars().count()));
+                    *text = text.replace(&secret, FILTERED);
+                    continue;
+                }
             }
             // `--password`, and its value next.
             follows_option = member.as_str().is_some_and(|text| {
@@ -225,6 +298,12 @@ impl<'r> Scrubber<'r> {
             }
         }
     }
+}
+
+/// An argument without the quotes that printing put around it.
+fn bare(argument: &str) -> &str {
+    let short = argument.get(..argument.floor_char_boundary(MAX_ARGUMENT)).unwrap_or(argument);
+    short.trim_matches(['\'', '"'])
 }
 
 /// True if a text with the name of a secret is none: empty, masked already, or the shell's working directory.
