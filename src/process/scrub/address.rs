@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::content::is_parameter;
 use super::text::{Finding, Kind, MARKS};
 
 /// A password with a `/` in it is looked for no further than this.
@@ -32,7 +33,7 @@ pub(super) fn find_passwords(text: &str, found: &mut Vec<Finding>) {
         });
         let Some(length) = length else { continue };
         let password = text.get(from..from + length).unwrap_or_default();
-        if !password.is_empty() && !MARKS.contains(&password) {
+        if !password.is_empty() && !MARKS.contains(&password) && !is_parameter(password) {
             found.push(Finding { range: from..from + length, kind: Kind::UrlPassword });
         }
     }
@@ -58,7 +59,9 @@ pub(super) fn find_bare_passwords(text: &str, found: &mut Vec<Finding>) {
         let is_made = password.bytes().any(|byte| byte.is_ascii_digit())
             && password.bytes().any(|byte| byte.is_ascii_alphabetic())
             && !password.contains(['/', '@']);
-        let is_driven = PROTOCOLS.iter().any(|protocol| host.starts_with(protocol)) && !password.is_empty();
+        let is_driven = (is_oracle || PROTOCOLS.iter().any(|protocol| host.starts_with(protocol)))
+            && !password.is_empty()
+            && !is_parameter(password);
         if is_user && (is_made || is_driven) && (is_oracle || is_service(host)) && !MARKS.contains(&password) {
             found.push(Finding { range: at - password.len()..at, kind: Kind::UrlPassword });
         }

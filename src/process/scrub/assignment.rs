@@ -86,12 +86,14 @@ fn is_literal(text: &str, label: &Label<'_>, value: &Value, content: &str, verdi
         // Of a shell.
         Form::Bare if value.sign == b'=' && !value.is_spaced && !is_filled_in => {
             let head = text.get(..label.start).unwrap_or_default().trim_start();
+            // Within a text that is written out: `"host=h password=x"`.
+            let is_inside = is_mixed && ['"', '\'', '`'].iter().any(|quote| head.matches(*quote).count() % 2 == 1);
             let is_exported = (head.is_empty() || head == "export ")
                 && !label.name.bytes().any(|byte| byte.is_ascii_lowercase())
                 && !content.contains(['.', '[']);
             let is_by_chance =
                 content.len() >= 10 && is_mixed && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
-            is_exported || (is_by_chance && verdict == Verdict::Sure && !content.contains(['.', '[']))
+            is_exported || is_inside || (is_by_chance && verdict == Verdict::Sure && !content.contains(['.', '[']))
         }
         _ => false,
     }
@@ -130,6 +132,9 @@ pub(super) fn is_random(name: &str, value: &str) -> bool {
 
 /// What code and style sheets have behind such a name: a call, an element of a list, the variable of the same name.
 fn is_code(label: &Label<'_>, value: &Value, content: &str, behind: &str) -> bool {
+    if value.form == Form::Bare && (value.sign == b'=' || label.is_quoted) && is_expression(label, value, content) {
+        return true;
+    }
     if value.form != Form::Bare || label.is_quoted {
         return false;
     }
@@ -164,7 +169,8 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
     if is_prose(word) || (is_count && !is_sure) || is_code(label, value, content, behind) {
         return false;
     }
-    if value.form == Form::Bracketed && is_complaint(content) {
+    let is_rule = content.split_once('|').is_some_and(|(first, _)| is_prose(first));
+    if is_rule || (value.form == Form::Bracketed && is_complaint(content)) {
         return false;
     }
     let is_written_out = label.is_quoted && (value.form != Form::Bare || has_digit);
@@ -184,12 +190,36 @@ fn is_secret(verdict: Verdict, label: &Label<'_>, value: &Value, content: &str, 
     }
 }
 
+/// `request.form[`, `env(`, `$_POST[`, `$(cat`, `self.token`: something that has the secret when it runs.
+fn is_expression(label: &Label<'_>, value: &Value, content: &str) -> bool {
+    // `random(60`
+    let is_call = content.split_once('(').is_some_and(|(path, rest)| {
+        path.len() > 1
+            && path.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_.:".contains(&byte))
+            && rest.len() <= 3
+            && rest.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if is_call && value.is_spaced {
+        return true;
+    }
+    let is_part = |byte: u8| byte.is_ascii_alphabetic() || b"_.:()[]<>-$?!@*& ".contains(&byte);
+    let is_spaced = value.is_spaced || label.is_quoted;
+    let is_path = is_spaced && (content.contains('.') || content.contains("::"));
+    let last = content.rsplit(['.', '>', ':']).next().unwrap_or_default();
+    content.bytes().all(is_part)
+        && (content.contains(['(', '['])
+            || content.starts_with('$')
+            || is_path
+            || content.contains("->")
+            || (last.len() < content.len() && label.name.to_ascii_lowercase().ends_with(&last.to_ascii_lowercase())))
+}
+
 /// `["This field may not be blank."]`: what is wrong with a field, as forms tell it.
 fn is_complaint(list: &str) -> bool {
     let inside = list.trim_start_matches(['[', '(', ' ']).trim_start_matches(['"', '\'']);
     let end = inside.find(['"', '\'']).unwrap_or(inside.len());
     let text = inside.get(..end).unwrap_or_default();
-    text.starts_with(|c: char| c.is_uppercase()) && text.ends_with(['.', '!']) && text.matches(' ').count() >= 2
+    text.starts_with(|c: char| c.is_uppercase()) && text.ends_with(['.', '!']) && text.contains(' ')
 }
 
 /// No word of a sentence: digits, signs, or capitals inside.
@@ -267,6 +297,8 @@ mod tests {
             ("token: 9f8a7c6b5d", "9f8a7c6b5d"),
             ("SENTRY_DSN=https://key@host/1", "https://key@host/1"),
             ("password='cut off", "cut off"),
+            ("using dsn host=a user=b password=inv3ntory_rw dbname=c", "inv3ntory_rw"),
+            ("password = correct-horse", "correct-horse"),
             ("login='joe' AND pass=MD5('joejoe')", "joejoe"),
             ("[\"password\"]=> string(9) \"tansy\"", "tansy"),
             ("secret_key: !ruby/string tansy9", "tansy9"),
@@ -302,6 +334,20 @@ mod tests {
             "app --password --user bob",
             "login(user: str, password: str)",
             "undefined method `password_digest=' for nil",
+            "tokenizer.pad_token = tokenizer.eos_token",
+            "const token = req.headers.authorization.split(' ')[1];",
+            "const secret = process.env.JWT_SECRET;",
+            "$password = $_POST['password'];",
+            "'password' => bcrypt($data['password']),",
+            "'password' => 'required|string|min:8|confirmed',",
+            "'password' => env('DB_PASSWORD', ''),",
+            "{'password': request.POST['password']}",
+            "headers = {\"Authorization\": f\"Bearer {token}\"}",
+            "headers: { Authorization: `Bearer ${token}` }",
+            "session_id = request.session.session_key",
+            "val token = prefs.getString(KEY_TOKEN, null)",
+            "export TOKEN=$(cat /run/secrets/token)",
+            "docker login -u ci --password-stdin registry.example.com",
             "{\"password\": [\"This field may not be blank.\"]}",
             "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbC123",
             "mode=cors credentials=same-origin",

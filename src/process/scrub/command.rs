@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::content::is_parameter;
 use super::text::{Finding, Kind, MARKS};
 
 /// How far before an option the name of its program is looked for.
@@ -15,7 +16,7 @@ const LOGINS: [&str; 6] = ["docker", "podman", "nerdctl", "helm", "az ", "oc "];
 /// An option and its value, as a line or as a list of arguments.
 static OPTIONS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r#"[\s"',\[(]-(u|p|P|U|a|w|-user|-proxy-user|[a-z]{0,8}pass(?:in|out)?)["',\s=\\]+"#,
+        r#"[\s"',\[(]-(u|p|P|U|a|w|A|X|N|-user|-proxy-user|[a-z]{0,8}pass(?:in|out)?)["',\s=\\]+"#,
         r#"([^\s"',\\<>|]{3,256}(?:,[^\s"',\\<>|]{1,256})?)"#,
     ))
     .ok()
@@ -46,7 +47,7 @@ static PLACES: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// An option whose value, or what is in it behind a sign, is a secret, if one of these programs is run.
 type Rule = (&'static str, &'static [&'static str], Option<char>);
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 16] = [
     ("u", &["curl"], Some(':')),
     ("-user", &["curl"], Some(':')),
     ("-proxy-user", &["curl"], Some(':')),
@@ -54,6 +55,10 @@ const RULES: [Rule; 12] = [
     ("U", &["smbclient", "rpcclient"], Some('%')),
     ("p", &["mongo", "sshpass", "cqlsh", "twine"], None),
     ("P", &["zip ", "mosquitto", "sqlcmd", "bcp "], None),
+    ("P", &["ssh-keygen"], None),
+    ("N", &["ssh-keygen"], None),
+    ("A", &["snmp"], None),
+    ("X", &["snmp"], None),
     ("a", &["redis-cli"], None),
     ("w", &["ldap"], None),
     ("storepass", &[""], None),
@@ -72,7 +77,7 @@ pub(super) fn secret_argument<'a>(program: &str, option: &str, argument: &'a str
 
 pub(super) fn find(text: &str, found: &mut Vec<Finding>) {
     let mut push = |start: usize, value: &str, kind: Kind| {
-        if !value.is_empty() && !MARKS.iter().any(|mark| value.starts_with(mark)) {
+        if !value.is_empty() && !is_parameter(value) && !MARKS.iter().any(|mark| value.starts_with(mark)) {
             found.push(Finding { range: start..start + value.len(), kind });
         }
     };
@@ -147,6 +152,9 @@ mod tests {
             ("redis-cli -a pw1 ping", Some("pw1")),
             ("openssl pkcs12 -passin pass:pw1", Some("pw1")),
             ("openssl pkcs12 -passin env:PW", None),
+            ("ssh-keygen -p -P 'pw1' -f id", Some("pw1")),
+            ("snmpwalk -v3 -u bob -A pw1 h", Some("pw1")),
+            ("mysqldump -u backup -p\"$MYSQL_PWD\" crm", None),
             ("#0 mysqli->__construct('h', 'u', 'pw1')", Some("pw1")),
             ("smbclient //nas/data -U svc%pw1 -c ls", Some("pw1")),
             ("lftp -u bob,pw1 sftp://h", Some("pw1")),

@@ -14,8 +14,16 @@ pub(super) fn is_nothing(value: &str) -> bool {
 /// A parameter of a statement or a template, or the beginning of an object.
 pub(super) fn is_parameter(value: &str) -> bool {
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_'));
-    value == "%s"
-        || ["%(", "${", "{", "<"].iter().any(|start| value.starts_with(start))
+    let scheme = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if let Some((_, credentials)) = scheme {
+        return is_parameter(credentials);
+    }
+    let is_variable = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'_' | b'0'..=b'9'))
+    };
+    matches!(value, "%s" | "%v" | "%q" | "%d")
+        || value.strip_prefix('$').is_some_and(|name| is_variable(name) || name.starts_with(['(', '_']))
+        || ["%(", "${", "{", "<", "YOUR_", "your_"].iter().any(|start| value.starts_with(start))
         || value.strip_prefix('$').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
         || value.strip_prefix(':').is_some_and(is_name)
 }

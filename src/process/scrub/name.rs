@@ -29,9 +29,10 @@ fn anywhere(first: u8) -> &'static [&'static str] {
 }
 
 /// As [`anywhere`], but short enough to be part of other words: the name, or its end.
-const AT_THE_END: [&str; 71] = [
+const AT_THE_END: [&str; 72] = [
     "ccnumber",
     "sessionid",
+    "sessionkey",
     "sessid",
     "accesskey",
     "authkey",
@@ -136,7 +137,7 @@ fn is_about(word: &str) -> bool {
             | "kind" | "format" | "policy" | "version" | "algorithm" | "alg" | "scheme" | "method" | "strength"
             | "expires" | "expiry" | "expired" | "expiration" | "at" | "ttl" | "age" | "created" | "updated"
             | "changed" | "rotated" | "required" | "enabled" | "disabled" | "valid" | "invalid" | "set" | "exists"
-            | "missing" | "present" | "regex" | "pattern" | "url" | "uri" | "message" | "messages" | "msg" | "hasher" | "encoder" | "manager" | "service" | "handler" | "header" | "class" | "error"
+            | "missing" | "present" | "regex" | "pattern" | "url" | "uri" | "message" | "messages" | "msg" | "hasher" | "encoder" | "manager" | "service" | "handler" | "stdin" | "header" | "class" | "error"
             | "errors" | "prompt" | "template" | "view" | "form" | "icon" | "title" | "label" | "placeholder" | "backend" | "backends" | "validator" | "validators"
             | "hashers" | "provider" | "status" | "min" | "max" | "limit" | "attempts" | "endpoint" | "used"
     )
@@ -144,7 +145,7 @@ fn is_about(word: &str) -> bool {
 
 /// Names that end like a secret's and are known not to be one: the number of a desktop's session, what tells who signed a
 /// library, and what keeps secrets.
-const KNOWN: [&str; 4] = ["xdgsessionid", "publickeytoken", "secretsmanager", "secretmanager"];
+const KNOWN: [&str; 5] = ["xdgsessionid", "wordpresstestcookie", "publickeytoken", "secretsmanager", "secretmanager"];
 
 /// A name taken apart.
 pub(super) struct Name {
@@ -311,6 +312,9 @@ fn has_short_stem(bytes: &[u8]) -> bool {
 /// Names of cookies that stand for somebody who is signed in.
 pub(super) fn is_session_cookie(field: &str) -> bool {
     let name = field.to_ascii_lowercase();
+    if name.ends_with("culture") {
+        return false;
+    }
     name.ends_with("sid")
         || [
             "sess", "remember", "symfony", "aspnet", "aspxauth", "identity", "auth", "token", "csrf", "xsrf", "login",

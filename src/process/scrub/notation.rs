@@ -157,7 +157,7 @@ fn is_written_header(name: &str) -> bool {
 /// What is between quotes, which may be escaped, and may have Python's `b` before them; without an end, the rest.
 fn quoted(text: &str, start: usize) -> Option<(usize, usize)> {
     let rest = text.get(start..)?;
-    let open = rest.strip_prefix(['b', 'u', 'r']).unwrap_or(rest);
+    let open = rest.strip_prefix(['b', 'u', 'r', 'f']).unwrap_or(rest);
     let plain = open.trim_start_matches('\\');
     let is_escaped = plain.len() < open.len();
     let quote = plain.chars().next().filter(|quote| matches!(quote, '"' | '\'' | '`'))?;
@@ -220,5 +220,5 @@ fn bare_length(rest: &str) -> usize {
 
 /// Parameters of addresses that have a secret in some and a word in others.
 pub(super) fn is_of_query(name: &str) -> bool {
-    matches!(name, "sig" | "key" | "code" | "signature" | "sid" | "appid")
+    matches!(name, "sig" | "key" | "code" | "signature" | "sid" | "appid" | "js_code")
 }

@@ -46,7 +46,7 @@ const SHAPES: [Shape; 48] = [
     // The first characters of 密码 and 验证码, the last ones of 口令, 令牌 and 私钥
     shape(b"\xE5\xE7\xE9", b"\xAF\x8F\x89\xAA\x92", b"\x86\xA3\x8C\xA5"),
     // `-u`, `-p`, `-a`, `-w`, `-storepass`, `-keypass`
-    shape(b" \"',[(\n", b"-", b"upawskUP"),
+    shape(b" \"',[(\n", b"-", b"upawskUPAXN"),
     // `PDO(`, `mysqli(`
     shape(b"Pq", b"Dl", b"Oi"),
     // `/user:`, `/rp`, `/pass`; `sqlplus`; `.pgpass`

@@ -190,6 +190,7 @@ fn phrase_or_markup_at(all: &[u8], at: usize, bytes: [u8; 3]) -> u8 {
         [b's', b's', b'w' | b'p'] | [b'/', b'r', b'p'] | [b'c', b'v', b'v' | b'c'] => true,
         [b'n', b'n', b'w'] => follows(b"ort"),
         [b'n', b'h', b'a'] => follows_on(before, b"se"),
+        [_, b'-', b'p'] if follows(b"assin ") || follows(b"assout ") => return PHRASE,
         [b'/', b'u', _] if follows(b"er:") => return PHRASE,
         [b'o', b'd', b'e'] => follows(b" is ") || follows(b": "),
         [b'i', b'n', b's'] => follows(b"ert ") && sql::may_begin(behind),

@@ -58,7 +58,7 @@ impl Kind {
 }
 
 /// Every text that stands in the place of a secret, here or in other scrubbers.
-pub(super) const MARKS: [&str; 10] = [
+pub(super) const MARKS: [&str; 11] = [
     "[Filtered]",
     "[FILTERED]",
     "[filtered]",
@@ -69,6 +69,7 @@ pub(super) const MARKS: [&str; 10] = [
     "[ip]",
     "[REDACTED]",
     "[Redacted]",
+    "[redacted]",
 ];
 
 /// How a text is rewritten.

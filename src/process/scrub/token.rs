@@ -6,6 +6,7 @@ use base64::Engine as _;
 use regex::Regex;
 
 use super::FILTERED;
+use super::content::is_parameter;
 use super::text::{Finding, Kind};
 
 /// Bytes of the shortest key that begins with `sk-`, without that.
@@ -174,7 +175,7 @@ pub(super) fn find_schemes(text: &str, found: &mut Vec<Finding>) {
             Kind::Basic => is_user_and_password(value.as_str()) || is_made(value.as_str(), 16),
             _ => is_made(value.as_str(), 6) || value.len() >= 20,
         };
-        if is_secret {
+        if is_secret && !is_parameter(value.as_str()) {
             found.push(Finding { range: value.range(), kind });
         }
     }

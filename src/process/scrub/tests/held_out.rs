@@ -38,7 +38,12 @@ macro_rules! corpus {
     };
 }
 
-const CORPORA: [Corpus; 3] = [corpus!("held_out", 30), corpus!("held_out_later", 30), corpus!("held_out_last", 30)];
+const CORPORA: [Corpus; 4] = [
+    corpus!("held_out", 30),
+    corpus!("held_out_later", 30),
+    corpus!("held_out_last", 30),
+    corpus!("held_out_newest", 30),
+];
 
 /// A text, as it is and with its line breaks.
 fn ways(line: &str) -> Vec<String> {
