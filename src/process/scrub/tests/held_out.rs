@@ -1,6 +1,11 @@
 //! What programs log, written down before the rules were looked at: how many secrets are left, and how many ordinary
 //! texts change.
 //!
+//! Each list is of another author, who knew neither the rules nor the other lists, and was measured before anything was
+//! mended for it: of `held_out`, 35 % of the secrets were left and 2.3 % of ordinary texts changed; of `held_out_later`,
+//! 17 % and 1.2 %; of `held_out_last`, 7.5 % and 0.6 %; of `held_out_newest`, which has much source code among its
+//! ordinary texts, 3.6 % and 8.4 %. Since then they are here so that no rule is lost.
+//!
 //! The files have a text or an event in each line, secrets between `⟦` and `⟧`. A line with `\n` in it counts twice: as
 //! it is, and with its line breaks.
 
