@@ -6,7 +6,6 @@ pub mod filter;
 mod grouping;
 mod in_app;
 pub mod item;
-mod lenient_json;
 mod meta;
 mod normalise;
 mod path;
@@ -20,7 +19,7 @@ use chrono::{DateTime, Utc};
 use self::filter::Filters;
 pub use self::grouping::{Component, Explanation};
 pub use self::scrub::ScrubRules;
-use crate::protocol::{Event, EventKind, Filter, FilterSettings, Level, PrivacySettings, Stamp};
+use crate::protocol::{Event, EventKind, Filter, FilterSettings, Level, PrivacySettings, Stamp, lenient_json};
 
 /// What the worker has in hand.
 #[derive(Debug, Clone, Copy)]

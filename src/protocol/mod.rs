@@ -9,6 +9,7 @@ pub mod event;
 pub mod filter_settings;
 pub mod kept_item;
 pub mod kind;
+pub mod lenient_json;
 pub mod msgpack;
 pub mod multipart;
 pub mod privacy_settings;

@@ -1,4 +1,4 @@
-//! JSON as clients really send it.
+//! JSON as clients really send it, in headers as in payloads.
 //!
 //! The strict parser goes first. What it refuses is rewritten once, and tried again: bare `NaN` and `Infinity`, numbers
 //! beyond a double's range, lone surrogates, raw control characters, bytes that are not UTF-8, and nesting without end.
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 const MAX_DEPTH: usize = 100;
 
 /// Reads a JSON object; the error says what is wrong with it, even leniently.
-pub(super) fn parse_object(payload: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+pub fn parse_object(payload: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     if let Ok(text) = std::str::from_utf8(payload)
         && let Some(object) = parse_strictly(text)
     {
@@ -22,7 +22,7 @@ pub(super) fn parse_object(payload: &[u8]) -> Result<Map<String, Value>, serde_j
 }
 
 /// Reads JSON inside a string of the payload; `None` if it is not strictly JSON.
-pub(super) fn parse_strictly<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+pub fn parse_strictly<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     if text.contains("\\u0000") {
         return None;
     }
