@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use super::accept::{IncomingEvent, Reception, accept_all};
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, Reception, accept_all};
 use super::authorize::{authorize_by_path, authorize_head};
 use super::counters::TOTALS;
 use super::edge::Edge;
@@ -24,7 +24,7 @@ use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
 use crate::protocol::{
     Category, Crash, Item, ItemHeader, Outcome, Part, boundary_of, crash_event, event_of_form, fields_of_item,
-    parse_multipart, read_msgpack, read_msgpack_stream,
+    lenient_json, parse_multipart, read_msgpack, read_msgpack_stream, says_what_crashed,
 };
 
 /// The field of the form that holds the dump.
@@ -117,7 +117,7 @@ async fn keep(edge: &Edge, known: &Known, head: &Parts, crash: Crash, found: Fou
         reception.count(Category::Attachment, Outcome::RateLimited, reason, files);
     } else {
         kept.take_files(edge, known, &mut reception, found.files);
-        let payload = Value::Object(crash_event(crash, found.event)).to_string().into();
+        let payload = payload_of(crash, found.event).unwrap_or_else(|| event_of_forms(crash, &[]));
         event = Some(IncomingEvent { event_id, sent_at: None, payload });
     }
     let has_event = event.is_some();
@@ -185,7 +185,7 @@ fn crash_file(name: &str, content_type: Option<&str>, kind: Option<&str>, payloa
     Item { item_type: ATTACHMENT.to_owned(), header, payload }
 }
 
-/// True for an item of an envelope that is a crash's dump: without an event beside it, one is made.
+/// What crashed, for an item of an envelope that is a crash's dump.
 pub(super) fn kind_of_item(item: &Item) -> Option<Crash> {
     match (item.item_type.as_str(), item.header.attachment_type.as_deref()) {
         ("unreal_report", _) => Some(Crash::Unreal),
@@ -194,10 +194,27 @@ pub(super) fn kind_of_item(item: &Item) -> Option<Crash> {
     }
 }
 
-/// The event of a crash that came without one, with what its forms say.
+/// The event of a crash, with what its forms say; one of too much text says only that it crashed.
 pub(super) fn event_of_forms(crash: Crash, forms: &[Item]) -> Bytes {
-    let event = event_of_form(Map::new(), forms.iter().flat_map(|form| fields_of_item(&form.payload)));
-    Value::Object(crash_event(crash, event)).to_string().into()
+    let whole = payload_of(crash, with_forms(Map::new(), forms));
+    whole.unwrap_or_else(|| Value::Object(crash_event(crash, Map::new())).to_string().into())
+}
+
+/// The event beside a crash's dump with what it leaves to the dump to say: that it crashed, and what the forms say. `None`
+/// for one that says it itself, that cannot be read, or that would become too large: it stays as it was sent.
+pub(super) fn completed(crash: Crash, event: &[u8], forms: &[Item]) -> Option<Bytes> {
+    let event = lenient_json::parse_object(event).ok().filter(|event| !says_what_crashed(event))?;
+    payload_of(crash, with_forms(event, forms))
+}
+
+fn with_forms(event: Map<String, Value>, forms: &[Item]) -> Map<String, Value> {
+    event_of_form(event, forms.iter().flat_map(|form| fields_of_item(&form.payload)))
+}
+
+/// `None` if it is too large for an event.
+fn payload_of(crash: Crash, event: Map<String, Value>) -> Option<Bytes> {
+    let payload = Value::Object(crash_event(crash, event)).to_string();
+    (payload.len() <= MAX_EVENT_BYTES).then(|| payload.into())
 }
 
 /// When a breadcrumb was left: all are written in one form, which sorts as it is.
@@ -288,6 +305,23 @@ mod tests {
             (found.files.len(), Value::Object(found.event)),
             (1, json!({"release": "1.0", "breadcrumbs": times}))
         );
+    }
+
+    #[test]
+    fn an_event_beside_a_dump_stays_as_it_is_unless_it_can_be_completed() {
+        let form = [Item {
+            item_type: "form_data".to_owned(),
+            header: ItemHeader::default(),
+            payload: Bytes::from_static(br#"["sentry[release]","1"]"#),
+        }];
+        let completed = |event: &str| completed(Crash::Minidump, event.as_bytes(), &form);
+        let whole: Value = serde_json::from_slice(&completed(r#"{"tags":{"a":"b"}}"#).unwrap()).unwrap();
+        assert_eq!((&whole["release"], &whole["level"]), (&json!("1"), &json!("fatal")));
+        assert_eq!((&whole["tags"]["a"], &whole["exception"]["values"][0]["type"]), (&json!("b"), &json!("Minidump")));
+        let large = json!({"message": "x".repeat(MAX_EVENT_BYTES - 20)}).to_string();
+        for event in [r#"{"exception":[{"type":"E"}]}"#, "nonsense", "[]", "", &large] {
+            assert_eq!(completed(event), None, "{}", event.len());
+        }
     }
 
     #[test]

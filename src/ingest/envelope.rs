@@ -153,7 +153,7 @@ struct Found {
     /// From the envelope's header, else from the first item that has one.
     id: Option<EventId>,
     event: Option<Item>,
-    /// A dump that makes an event, if none comes with it.
+    /// What a dump is of, which makes an event, or completes the one beside it.
     crash: Option<Crash>,
     /// What else was in the form that the dump was sent in.
     forms: Vec<Item>,
@@ -211,18 +211,25 @@ impl Found {
         Ok(())
     }
 
-    /// Makes the event of a dump that came without one, as far as limits let it through. A form is a part of it, and
-    /// nothing without it.
-    fn make_event_of_crash(&mut self, edge: &Edge, known: &Known, reception: &mut Reception) {
+    /// Makes the event of a dump that came without one, as far as limits let it through; one that came is completed. A
+    /// form is a part of it, and nothing without it.
+    fn settle_crash(&mut self, edge: &Edge, known: &Known, reception: &mut Reception) {
         let forms = std::mem::take(&mut self.forms);
-        let alone = self.event.is_none() && self.held_back.is_none();
-        let crash = self.crash.filter(|_| alone && reception.admit(edge, known, Category::Error, 1).is_ok());
-        if let Some(crash) = crash {
-            let payload = crash::event_of_forms(crash, &forms);
-            // The first of those made here has the id that is told.
-            reception.made.insert(0, IncomingEvent { event_id: EventId::random(), sent_at: None, payload });
-            self.takes_any = true;
-        } else {
+        let completed = match (self.crash, &mut self.event, self.held_back) {
+            (Some(crash), Some(event), _) => {
+                let whole = crash::completed(crash, &event.payload, &forms);
+                whole.map(|payload| event.payload = payload).is_some()
+            }
+            (Some(crash), None, None) if reception.admit(edge, known, Category::Error, 1).is_ok() => {
+                let payload = crash::event_of_forms(crash, &forms);
+                // The first of those made here has the id that is told.
+                reception.made.insert(0, IncomingEvent { event_id: EventId::random(), sent_at: None, payload });
+                self.takes_any = true;
+                true
+            }
+            _ => false,
+        };
+        if !completed {
             for form in &forms {
                 count_unkept(reception, form);
             }
@@ -248,7 +255,7 @@ async fn take_items(
     for item in items {
         found.take(edge, known, &mut reception, item)?;
     }
-    found.make_event_of_crash(edge, known, &mut reception);
+    found.settle_crash(edge, known, &mut reception);
     let Found { mut id, event, needs_id, takes_any, kept, .. } = found;
     if !takes_any && !reception.limits.is_empty() {
         return Err(refuse_limited(edge, reception).await);

@@ -38,20 +38,47 @@ impl Crash {
     }
 }
 
+/// The keys of an event's exceptions, the second being that of old clients.
+const EXCEPTION: [&str; 2] = ["exception", "sentry.interfaces.Exception"];
+
 /// The event that a crash becomes. `event` is what its sender says of it, and stays where it says anything.
 pub fn crash_event(crash: Crash, mut event: Map<String, Value>) -> Map<String, Value> {
-    let (name, mechanism) = crash.names();
-    for (key, value) in [
-        ("level", json!("fatal")),
-        ("platform", json!("native")),
-        ("exception", json!({"values": [{"type": name, "mechanism": {"type": mechanism, "handled": false}}]})),
-    ] {
+    if !has_exception(&event) {
+        let (name, mechanism) = crash.names();
+        let [key, old_key] = EXCEPTION;
+        event.remove(old_key);
+        let exception = json!({"values": [{"type": name, "mechanism": {"type": mechanism, "handled": false}}]});
+        event.insert(key.to_owned(), exception);
+    }
+    for (key, value) in [("level", json!("fatal")), ("platform", json!("native"))] {
         let own = event.entry(key).or_insert(Value::Null);
         if own.is_null() {
             *own = value;
         }
     }
     event
+}
+
+/// True for an event that says itself what crashed: by an exception, or by the stack of the thread that did.
+pub fn says_what_crashed(event: &Map<String, Value>) -> bool {
+    let is_crashed = |thread: &Value| {
+        let part = |key: &str| thread.get(key).unwrap_or(&Value::Null);
+        *part("crashed") == true && part("stacktrace").is_object()
+    };
+    has_exception(event) || event.get("threads").and_then(values).is_some_and(|threads| threads.iter().any(is_crashed))
+}
+
+fn has_exception(event: &Map<String, Value>) -> bool {
+    EXCEPTION.iter().filter_map(|key| event.get(*key)).any(|exception| match values(exception) {
+        Some(list) => list.iter().any(|one| !one.is_null()),
+        // One without a list around it.
+        None => exception.as_object().is_some_and(|one| !one.is_empty() && !one.contains_key("values")),
+    })
+}
+
+/// A list, alone or as the `values` of an object.
+fn values(value: &Value) -> Option<&Vec<Value>> {
+    value.as_array().or_else(|| value.get("values")?.as_array())
 }
 
 /// The fields in an item `form_data`, in which a relay passes a form on: pairs of texts, `["name","text"]`, one after the
@@ -221,6 +248,31 @@ mod tests {
         let own = Value::Object(crash_event(Crash::Unreal, own));
         assert_eq!((&own["level"], &own["platform"]), (&json!("error"), &json!("native")));
         assert_eq!(own["exception"]["values"][0]["mechanism"]["type"], "unreal");
+    }
+
+    #[test]
+    fn an_event_says_what_crashed_by_an_exception_or_the_stack_of_a_thread() {
+        let stack = json!({"frames": [{"function": "f"}]});
+        for (event, says) in [
+            (json!({"message": "m", "level": "fatal"}), false),
+            (json!({"exception": null}), false),
+            (json!({"exception": {}}), false),
+            (json!({"exception": []}), false),
+            (json!({"exception": {"values": null}}), false),
+            (json!({"exception": {"values": [null]}}), false),
+            (json!({"exception": {"values": [{"type": "E"}]}}), true),
+            (json!({"exception": [{"type": "E"}]}), true),
+            (json!({"exception": {"type": "E"}}), true),
+            (json!({"sentry.interfaces.Exception": [{"type": "E"}]}), true),
+            (json!({"threads": {"values": [{"id": 1, "crashed": true, "stacktrace": stack}]}}), true),
+            (json!({"threads": [{"id": 1, "stacktrace": stack}, {"id": 2, "crashed": true}, 3]}), false),
+        ] {
+            let event = event.as_object().unwrap();
+            assert_eq!(says_what_crashed(event), says, "{event:?}");
+            // A place that is held for an exception is free.
+            let crash = Value::Object(crash_event(Crash::Minidump, event.clone()));
+            assert_eq!(crash["exception"]["values"][0]["type"] == "Minidump", !has_exception(event), "{event:?}");
+        }
     }
 
     proptest! {

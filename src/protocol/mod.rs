@@ -21,7 +21,7 @@ pub mod tally;
 
 pub use auth_header::{AuthHeader, parse_sentry_auth};
 pub use category::Category;
-pub use crash_form::{Crash, crash_event, event_of_form, fields_of_item};
+pub use crash_form::{Crash, crash_event, event_of_form, fields_of_item, says_what_crashed};
 pub use dsn::Dsn;
 pub use envelope::{Envelope, EnvelopeError, EnvelopeHeader, Item, ItemHeader, parse_envelope, parse_envelope_header};
 pub use event::Event;

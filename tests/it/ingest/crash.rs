@@ -73,6 +73,61 @@ async fn a_minidump_in_an_envelope_has_what_the_form_beside_it_says() {
 }
 
 #[tokio::test]
+async fn an_event_beside_a_minidump_crashed_unless_it_says_what_did() {
+    let app = TestApp::start().await;
+    let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
+    let dump = "{\"type\":\"attachment\",\"attachment_type\":\"event.minidump\",\"length\":4}\nMDMP\n";
+    let form = "{\"type\":\"form_data\"}\n[\"sentry[release]\",\"app@2\"][\"ptype\",\"browser\"]\n";
+    let beside = async |event: &str, form: &str| {
+        let body = format!("{{}}\n{dump}{{\"type\":\"event\",\"length\":{}}}\n{event}\n{form}", event.len());
+        let id = send(&app, &path, &[], body).await.expect(200).json()["id"].as_str().unwrap().to_owned();
+        let stored = stored(&app).await.into_iter().find(|stored| stored.event_id.to_string() == id).unwrap();
+        let mechanism = stored.event.exception.values.first().and_then(|one| one.mechanism.clone());
+        (stored, mechanism.map(|mechanism| (mechanism.kind, mechanism.handled)))
+    };
+    // What Electron sends of a native crash, and an event with bare numbers.
+    let unhandled = Some(("minidump".to_owned(), Some(false)));
+    for (event, level) in [
+        ("{\"level\":\"fatal\",\"platform\":\"native\"}", "fatal"),
+        ("{\"extra\":{\"n\":NaN}}", "fatal"),
+        ("{\"level\":\"error\",\"exception\":{\"values\":[]},\"message\":\"m\"}", "error"),
+    ] {
+        let (stored, mechanism) = beside(event, form).await;
+        assert_eq!((stored.event.title.as_str(), stored.level.as_str()), ("Minidump", level), "{event}");
+        assert_eq!((stored.platform.as_str(), mechanism), ("native", unhandled.clone()), "{event}");
+        assert_eq!(stored.release.as_deref(), Some("app@2"), "{event}");
+        assert_eq!(stored.event.extra["ptype"], "browser", "{event}");
+    }
+    for (event, title) in [
+        ("{\"platform\":\"native\",\"exception\":{\"values\":[{\"type\":\"SIGSEGV\",\"value\":\"x\"}]}}", "SIGSEGV: x"),
+        (
+            "{\"message\":\"m\",\"threads\":[{\"id\":1,\"crashed\":true,\"stacktrace\":{\"frames\":[{\"function\":\"f\"}]}}]}",
+            "m",
+        ),
+    ] {
+        let (stored, _) = beside(event, "").await;
+        assert_eq!((stored.event.title.as_str(), stored.level.as_str()), (title, "error"), "{event}");
+    }
+    settled_ledger(
+        &app,
+        &[("accepted/attachment/", 5), ("accepted/error/", 5), ("stored/attachment/", 5), ("stored/error/", 5)],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_crash_of_which_too_much_is_said_is_still_a_crash() {
+    let app = TestApp::start().await;
+    let long = "x".repeat(1024 * 1024);
+    let fields = [("sentry", format!("{{\"release\":\"app@1\",\"message\":\"{long}\"}}"))];
+    let fields: Vec<_> = fields.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let path = format!("/api/{}/minidump/?sentry_key={}", app.project.id, app.key.public_key);
+    send(&app, &path, &[FORM], form(&fields)).await.expect(200);
+    let events = stored(&app).await;
+    assert_eq!((events.len(), events[0].event.title.as_str(), events[0].level.as_str()), (1, "Minidump", "fatal"));
+}
+
+#[tokio::test]
 async fn what_is_no_minidump_is_refused() {
     let app = TestApp::start().await;
     let path = format!("/api/{}/minidump/?sentry_key={}", app.project.id, app.key.public_key);

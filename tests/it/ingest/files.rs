@@ -110,7 +110,7 @@ async fn crash_reporters_files_are_kept_with_the_event() {
     assert_eq!(found, wanted);
     let titles = "select i.title, count(*) as n from event e join issue i on i.id = e.issue_id group by 1 order by 1";
     let expected = json!([
-        { "title": "Minidump", "n": 2 }, { "title": "Unreal crash", "n": 2 }, { "title": "crashed", "n": 1 }
+        { "title": "Minidump", "n": 3 }, { "title": "Unreal crash", "n": 2 }
     ]);
     eventually(&app, titles, &expected).await;
 }
