@@ -27,6 +27,9 @@ const MAX_USER_AGENT: usize = 512;
 /// The reason that items of known types are filtered with while nothing keeps them.
 pub(super) const NOT_KEPT: &str = "not_kept";
 
+/// The reason that what is too large is filtered with, and what is nothing without it.
+pub(super) const TOO_LARGE: &str = "too_large";
+
 /// What is common to all items of a request.
 pub(super) struct Reception {
     pub(super) project_id: ProjectId,
@@ -155,13 +158,14 @@ const LARGE: usize = 8 * 1024 * 1024;
 
 static ONE_LARGE: Semaphore = Semaphore::const_new(1);
 
-/// Returns when the spool has the events, if there are any, and what is counted for the request. Refused: an event over
-/// the limit, or anything when there is no room for it.
+/// Returns when the spool has the events, if there are any, and what is counted for the request. Refused: anything when
+/// there is no room for it.
 pub(super) async fn accept(edge: &Edge, reception: Reception, event: Option<IncomingEvent>) -> Result<(), Refusal> {
     accept_all(edge, reception, event, Vec::new()).await
 }
 
-/// As [`accept`], with items beside the events: all are taken in or nothing is.
+/// As [`accept`], with items beside the events: all are taken in or nothing is. An event over the limit is counted and left
+/// out, and refused when nothing else is to be kept.
 pub(super) async fn accept_all(
     edge: &Edge,
     mut reception: Reception,
@@ -171,11 +175,13 @@ pub(super) async fn accept_all(
     let bytes: usize = items.iter().map(|item| item.payload.len()).sum();
     let _turn = if bytes > LARGE { ONE_LARGE.acquire().await.ok() } else { None };
     let made = std::mem::take(&mut reception.made);
-    let made_here = made.len();
+    let made_here = made.iter().filter(|event| event.payload.len() <= MAX_EVENT_BYTES).count();
     let mut entries = Vec::with_capacity(items.len() + made.len() + usize::from(event.is_some()));
+    let mut left_out = 0;
     for IncomingEvent { event_id, sent_at, payload } in event.into_iter().chain(made) {
         if payload.len() > MAX_EVENT_BYTES {
-            return Err(Refusal::too_large("the event item is too large", MAX_EVENT_BYTES));
+            left_out += 1;
+            continue;
         }
         reception.count(Category::Error, Outcome::Accepted, "", 1);
         entries.push(reception.entry(StampedItem::EVENT, Some(event_id), sent_at, payload));
@@ -184,12 +190,19 @@ pub(super) async fn accept_all(
         let (item_type, event_id, sent_at) = (item.item_type, item.event_id, item.sent_at);
         entries.push(reception.entry(item_type, event_id, sent_at, item.content()));
     }
+    reception.drop(Category::Error, TOO_LARGE, left_out);
     if entries.is_empty() && reception.tally.is_empty() {
         return Ok(());
     }
+    let refusal = (left_out > 0 && entries.is_empty()).then(event_too_large);
     keep(edge, entries, reception.tally).await?;
     (0..made_here).for_each(|_| TOTALS.event());
-    Ok(())
+    refusal.map_or(Ok(()), Err)
+}
+
+/// The answer to an event over the limit that came alone.
+pub(super) fn event_too_large() -> Refusal {
+    Refusal::too_large("the event is too large", MAX_EVENT_BYTES)
 }
 
 /// The answer to a request of which nothing was let through; it is counted all the same.

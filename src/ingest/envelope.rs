@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
-use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept_all, refuse_limited};
+use super::accept::{IncomingEvent, MAX_EVENT_BYTES, NOT_KEPT, Reception, TOO_LARGE, accept_all, refuse_limited};
 use super::authorize::authorize;
 use super::counters::TOTALS;
 use super::credentials::Credentials;
@@ -147,6 +147,14 @@ fn tunnelled_key(envelope: &Envelope) -> Option<PublicKey> {
     envelope.header.dsn.as_deref().and_then(Dsn::parse).map(|dsn| dsn.public_key)
 }
 
+/// What becomes of an event that is not kept, and of what goes with it.
+#[derive(Debug, Clone, Copy)]
+enum Dropped {
+    /// Held back by a limit, with this reason.
+    Limited(&'static str),
+    TooLarge,
+}
+
 /// What has been found in an envelope so far.
 #[derive(Default)]
 struct Found {
@@ -160,13 +168,13 @@ struct Found {
     needs_id: bool,
     /// Something has been let through.
     takes_any: bool,
-    /// The limit that holds the event back.
-    held_back: Option<&'static str>,
+    /// Why the event is not kept: what goes with it shares its fate.
+    dropped: Option<Dropped>,
     kept: KeptItems,
 }
 
 impl Found {
-    fn take(&mut self, edge: &Edge, known: &Known, reception: &mut Reception, item: Item) -> Result<(), Refusal> {
+    fn take(&mut self, edge: &Edge, known: &Known, reception: &mut Reception, item: Item) {
         let name = item.item_type.as_str();
         self.needs_id |= NEED_AN_ID.contains(&name);
         let is_event = matches!(name, "event" | "security") && self.event.is_none();
@@ -178,26 +186,39 @@ impl Found {
             Some(_) => Category::Attachment,
             None => other_kind.unwrap_or_else(|| Category::of_item_type(name)),
         };
-        if let Some(reason) = self.held_back.filter(|_| DEPENDENT.contains(&name)) {
-            reception.count(category, Outcome::RateLimited, reason, 1);
-            return Ok(());
+        if let Some(dropped) = self.dropped.filter(|_| DEPENDENT.contains(&name)) {
+            match dropped {
+                Dropped::Limited(reason) => reception.count(category, Outcome::RateLimited, reason, 1),
+                Dropped::TooLarge => reception.drop(category, TOO_LARGE, 1),
+            }
+            return;
         }
         if let Err(reason) = reception.admit(edge, known, category, quantity(&item)) {
             if is_event {
-                self.held_back = Some(reason);
+                self.dropped = Some(Dropped::Limited(reason));
             }
-            return Ok(());
+            return;
         }
         let kept_type = if crash.is_some() { Some(ATTACHMENT) } else { kept::type_of(name, other_kind) };
         if let Some(item_type) = kept_type {
             self.crash = self.crash.or(crash);
             self.takes_any |= self.kept.take_counted(reception, item_type, category, item);
-            return Ok(());
+            return;
+        }
+        let is_large = item.payload.len() > MAX_EVENT_BYTES;
+        if is_large && is_event {
+            self.dropped = Some(Dropped::TooLarge);
+            self.kept.leave_out(reception, other_kind.unwrap_or(Category::Error), MAX_EVENT_BYTES);
+            return;
+        }
+        if is_large && name == "raw_security" {
+            self.kept.leave_out(reception, category, MAX_EVENT_BYTES);
+            return;
         }
         self.takes_any = true;
-        if name == "form_data" && item.payload.len() <= MAX_EVENT_BYTES {
+        if name == "form_data" && !is_large {
             self.forms.push(item);
-            return Ok(());
+            return;
         }
         match other_kind {
             None if is_event => self.event = Some(item),
@@ -205,17 +226,16 @@ impl Found {
                 TOTALS.other_item();
                 reception.drop(category, NOT_KEPT, 1);
             }
-            None if name == "raw_security" => security::take_item(reception, &item)?,
+            None if name == "raw_security" => security::take_item(reception, &item),
             None => count_unkept(reception, &item),
         }
-        Ok(())
     }
 
     /// Makes the event of a dump that came without one, as far as limits let it through; one that came is completed. A
     /// form is a part of it, and nothing without it.
     fn settle_crash(&mut self, edge: &Edge, known: &Known, reception: &mut Reception) {
         let forms = std::mem::take(&mut self.forms);
-        let completed = match (self.crash, &mut self.event, self.held_back) {
+        let completed = match (self.crash, &mut self.event, self.dropped) {
             (Some(crash), Some(event), _) => {
                 let whole = crash::completed(crash, &event.payload, &forms);
                 whole.map(|payload| event.payload = payload).is_some()
@@ -247,13 +267,11 @@ async fn take_items(
     if let Some(error) = malformed {
         tracing::debug!(%error, project.id = reception.project_id.0, "the end of an envelope is malformed");
     }
-    if !known.limits.is_empty() {
-        // First what decides about the others.
-        items.sort_by_key(|item| DEPENDENT.contains(&item.item_type.as_str()));
-    }
+    // First what decides about the others.
+    items.sort_by_key(|item| DEPENDENT.contains(&item.item_type.as_str()));
     let mut found = Found { id: header.event_id, ..Found::default() };
     for item in items {
-        found.take(edge, known, &mut reception, item)?;
+        found.take(edge, known, &mut reception, item);
     }
     found.settle_crash(edge, known, &mut reception);
     let Found { mut id, event, needs_id, takes_any, kept, .. } = found;

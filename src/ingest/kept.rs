@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::accept::{IncomingItem, MAX_EVENT_BYTES, Reception};
+use super::accept::{IncomingItem, MAX_EVENT_BYTES, Reception, TOO_LARGE};
 use super::container::{self, Pieces};
 use super::counters::TOTALS;
 use super::edge::Edge;
@@ -78,8 +78,7 @@ impl KeptItems {
     ) -> bool {
         let size = item.payload.len();
         if !self.has_room(item_type, size) {
-            self.exceeded = Some(max_bytes(item_type));
-            reception.drop(category, "too_large", 1);
+            self.leave_out(reception, category, max_bytes(item_type));
             return false;
         }
         if item_type == ATTACHMENT || size <= PART_BYTES {
@@ -91,13 +90,19 @@ impl KeptItems {
             return true;
         };
         if left_out > 0 {
-            reception.drop(category, "too_large", left_out);
+            reception.drop(category, TOO_LARGE, left_out);
         }
         for payload in pieces {
             let piece = Item { item_type: item.item_type.clone(), header: ItemHeader::default(), payload };
             self.keep(reception, item_type, category, piece);
         }
         true
+    }
+
+    /// Counts one that is larger than it may be, kept here or elsewhere.
+    pub(super) fn leave_out(&mut self, reception: &mut Reception, category: Category, limit: usize) {
+        self.exceeded = Some(limit);
+        reception.drop(category, TOO_LARGE, 1);
     }
 
     fn keep(&mut self, reception: &mut Reception, item_type: &'static str, category: Category, item: Item) {

@@ -96,13 +96,10 @@ pub(super) async fn receive_network_errors(
 }
 
 /// Makes an event of what an item of an envelope reports.
-pub(super) fn take_item(reception: &mut Reception, item: &Item) -> Result<(), Refusal> {
-    if item.payload.len() > MAX_BYTES {
-        return Err(Refusal::too_large("the raw_security item is too large", MAX_BYTES));
-    }
+pub(super) fn take_item(reception: &mut Reception, item: &Item) {
     if reception.made.len() >= MAX_REPORTS {
         reception.drop(Category::Security, SURPLUS, 1);
-        return Ok(());
+        return;
     }
     match parse_security_reports(&item.payload) {
         Ok(reports) => {
@@ -114,7 +111,6 @@ pub(super) fn take_item(reception: &mut Reception, item: &Item) -> Result<(), Re
             reject(reception, 1);
         }
     }
-    Ok(())
 }
 
 /// Checks who is reporting and what, and takes the report in.

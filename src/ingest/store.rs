@@ -5,7 +5,10 @@ use axum::http::header;
 use bytes::Bytes;
 use url::form_urlencoded;
 
-use super::accept::{IncomingEvent, IncomingItem, MAX_EVENT_BYTES, NOT_KEPT, Reception, accept_all, refuse_limited};
+use super::accept::{
+    IncomingEvent, IncomingItem, MAX_EVENT_BYTES, NOT_KEPT, Reception, TOO_LARGE, accept, accept_all, event_too_large,
+    refuse_limited,
+};
 use super::authorize::authorize_head;
 use super::counters::TOTALS;
 use super::edge::Edge;
@@ -79,9 +82,15 @@ fn data_of_query(query: &str) -> Option<Bytes> {
 
 /// Keeps the event in the body, or what it calls itself if it is no error.
 async fn take_event(edge: &Edge, known: &Known, mut reception: Reception, body: &Bytes) -> Result<EventId, Refusal> {
-    let payload = unwrap_event(body)?;
+    let payload = match unwrap_event(body) {
+        Err(StoreBodyError::Inflate(decompress::DecodeError::TooLarge)) => {
+            return Err(refuse_too_large(edge, reception, None).await);
+        }
+        unwrapped => unwrapped.map_err(|error| Refusal::bad_request(INVALID, error))?,
+    };
     if payload.len() > MAX_EVENT_BYTES {
-        return Err(too_large());
+        let other_kind = head::read(&payload).and_then(|(_, event_type)| envelope::other_kind(event_type));
+        return Err(refuse_too_large(edge, reception, other_kind).await);
     }
     let (payload, event_id, other_kind) = read_head(payload)?;
     if reception.admit(edge, known, other_kind.unwrap_or(Category::Error), 1).is_err() {
@@ -104,16 +113,14 @@ async fn take_event(edge: &Edge, known: &Known, mut reception: Reception, body: 
     Ok(event_id)
 }
 
-fn unwrap_event(body: &Bytes) -> Result<Bytes, Refusal> {
-    let inflate = |data: &[u8]| decompress::inflate(data, MAX_EVENT_BYTES);
-    decode_store_body(body, inflate).map_err(|error| match error {
-        StoreBodyError::Inflate(decompress::DecodeError::TooLarge) => too_large(),
-        other => Refusal::bad_request(INVALID, other),
-    })
+fn unwrap_event(body: &Bytes) -> Result<Bytes, StoreBodyError<decompress::DecodeError>> {
+    decode_store_body(body, |data| decompress::inflate(data, MAX_EVENT_BYTES))
 }
 
-fn too_large() -> Refusal {
-    Refusal::too_large("the event is too large", MAX_EVENT_BYTES)
+/// The answer to an event that is too large; it is counted all the same, as what it calls itself if that can be read.
+async fn refuse_too_large(edge: &Edge, mut reception: Reception, other_kind: Option<Category>) -> Refusal {
+    reception.drop(other_kind.unwrap_or(Category::Error), TOO_LARGE, 1);
+    accept(edge, reception, None).await.err().unwrap_or_else(event_too_large)
 }
 
 /// The event in strict JSON, its id (made if it has none), and what it counts as if it is no error.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::project::{Place, expect_fates};
 use super::{ID, eventually, send};
 use crate::support::TestApp;
 
@@ -137,6 +138,63 @@ async fn the_largest_request_of_each_endpoint_is_accepted_and_a_larger_one_is_41
             send(&app, &path, &packed_headers, packed).await.expect(413);
         }
     }
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_costs_only_what_goes_with_it_and_is_counted() {
+    let app = TestApp::start().await;
+    let mut expected = Vec::new();
+    let large = object(MIB + 1);
+    let session = r#"{"sid":"7c7b6585-f901-4351-bf8d-02711b721929","init":true,"attrs":{"release":"a"}}"#;
+    // Before the event and behind it.
+    let beside = [("attachment", "x"), ("user_report", "{}"), ("profile", "{}"), ("form_data", "[]")]
+        .map(|(kind, payload)| format!("{{\"type\":\"{kind}\"}}\n{payload}\n"))
+        .concat();
+    let independent = format!("{{\"type\":\"session\"}}\n{session}\n");
+    let counted =
+        "accepted/attachment 1, accepted/default 1, accepted/error 1, accepted/feedback 1, accepted/profile 1, ";
+    let filtered = "filtered/attachment/too_large 1, filtered/default/too_large 1, filtered/error/too_large 1, \
+                    filtered/feedback/too_large 1, filtered/profile/too_large 1";
+    let with_session = format!("{counted}accepted/session 1, {filtered}, stored/session 1");
+    let alone = format!("{counted}{filtered}");
+    let event = |kind: &str| format!("{{\"type\":\"{kind}\"}}\n{large}\n");
+    let report = "{\"type\":\"raw_security\"}\n{\"csp-report\":{\"effective-directive\":\"img-src\"}}\n";
+    for (number, (name, endpoint, body, status, fates)) in [
+        ("among others", "envelope", format!("{{}}\n{beside}{independent}{}", event("event")), 200, with_session),
+        ("with what goes with it", "envelope", format!("{{}}\n{}{beside}", event("security")), 413, alone),
+        (
+            "alone",
+            "envelope",
+            format!("{{}}\n{}", event("event")),
+            413,
+            "accepted/error 1, filtered/error/too_large 1".to_owned(),
+        ),
+        (
+            "a report beside another",
+            "envelope",
+            format!("{{}}\n{}{report}", event("raw_security")),
+            200,
+            "accepted/error 1, accepted/security 1, filtered/security/too_large 1, stored/error 1".to_owned(),
+        ),
+        ("stored", "store", large.clone(), 413, "accepted/error 1, filtered/error/too_large 1".to_owned()),
+        (
+            "a stored transaction",
+            "store",
+            large.replacen('{', "{\"type\":\"transaction\",", 1),
+            413,
+            "accepted/transaction 1, filtered/transaction/too_large 1".to_owned(),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let place = Place::new(&app, number).await;
+        let reply = send(&app, &place.path(endpoint), &[], body).await;
+        assert_eq!(reply.status, status, "{name}: {}", reply.text());
+        expected.push((name, place.project, fates));
+    }
+    let expected: Vec<_> = expected.iter().map(|(name, project, fates)| (*name, *project, fates.as_str())).collect();
+    expect_fates(&app, &expected).await;
 }
 
 #[tokio::test]
