@@ -18,7 +18,7 @@ use super::{body, client_report, crash, decompress, security};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Crash, Dsn, Envelope, Item, Outcome, PublicKey, parse_envelope};
+use crate::protocol::{Category, Crash, Dsn, Envelope, EnvelopeError, Item, Outcome, PublicKey, parse_envelope};
 
 /// Types of items that are accepted and counted, and not kept.
 const KNOWN_TYPES: &[&str] = &[
@@ -63,6 +63,12 @@ pub(super) const NEED_AN_ID: &[&str] = &[
     "unreal_report",
     "user_report",
 ];
+
+/// The reason that counts what is more than is looked at.
+const SURPLUS: &str = "surplus";
+
+/// The reason that counts the end of an envelope that cannot be read.
+const MALFORMED: &str = "malformed";
 
 /// A container of more items than this is counted as one of so many: nobody's word alone fills the ledger.
 const MAX_COUNTED: u64 = 10_000;
@@ -266,6 +272,7 @@ async fn take_items(
     let Envelope { header, mut items, malformed } = envelope;
     if let Some(error) = malformed {
         tracing::debug!(%error, project.id = reception.project_id.0, "the end of an envelope is malformed");
+        count_lost(&mut reception, &error);
     }
     // First what decides about the others.
     items.sort_by_key(|item| DEPENDENT.contains(&item.item_type.as_str()));
@@ -304,6 +311,16 @@ async fn take_items(
     Ok(Accepted::Envelope(id, limits))
 }
 
+/// Counts what is lost behind the good items of an envelope as one item: nobody knows what it was.
+fn count_lost(reception: &mut Reception, error: &EnvelopeError) {
+    if *error == EnvelopeError::TooManyItems {
+        reception.drop(Category::Default, SURPLUS, 1);
+    } else {
+        reception.count(Category::Default, Outcome::Accepted, "", 1);
+        reception.count(Category::Default, Outcome::Rejected, MALFORMED, 1);
+    }
+}
+
 /// How many things of its kind an item stands for.
 fn quantity(item: &Item) -> u64 {
     match item.item_type.as_str() {
@@ -319,7 +336,7 @@ fn count_unkept(reception: &mut Reception, item: &Item) {
     match name {
         "event" => {
             TOTALS.surplus_event();
-            reception.drop(category, "surplus", 1);
+            reception.drop(category, SURPLUS, 1);
         }
         "client_report" => {
             TOTALS.other_item();

@@ -1,4 +1,5 @@
-//! The envelope: a header line, then items of a header line and a payload each. Only the framing is read here.
+//! The envelope: a header line, then items of a header line and a payload each. Only the framing is read here, its headers
+//! leniently: names of files need not be UTF-8, and texts are cut in the middle of a character.
 //!
 //! ```text
 //! Envelope = Header { "\n" Item } [ "\n" ]        Item = ItemHeader "\n" Payload
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::lenient_json;
 use crate::ids::EventId;
 
 /// No SDK sends a hundred; the limit keeps a body of empty items from filling the memory.
@@ -130,8 +132,8 @@ pub fn parse_envelope_header(body: &Bytes) -> Result<EnvelopeHeader, EnvelopeErr
 
 fn envelope_header(line: &[u8]) -> Result<EnvelopeHeader, EnvelopeError> {
     // Through a map, so that a repeated key is no error and the last one wins.
-    let mut header: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|error| EnvelopeError::InvalidHeader(error.to_string()))?;
+    let mut header =
+        lenient_json::parse_object(line).map_err(|error| EnvelopeError::InvalidHeader(error.to_string()))?;
     let event_id = match header.remove("event_id") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(EventId::parse(&text).ok_or(EnvelopeError::InvalidEventId)?),
@@ -177,8 +179,7 @@ impl Cursor {
 
     fn item(&mut self, index: usize) -> Result<Item, EnvelopeError> {
         let invalid = |reason: String| EnvelopeError::InvalidItemHeader { index, reason };
-        let mut header: Map<String, Value> =
-            serde_json::from_slice(&self.line()).map_err(|error| invalid(error.to_string()))?;
+        let mut header = lenient_json::parse_object(&self.line()).map_err(|error| invalid(error.to_string()))?;
         let item_type = text(&mut header, "type").ok_or_else(|| invalid("`type` is missing".to_owned()))?;
         let length = match header.remove("length") {
             None | Some(Value::Null) => None,

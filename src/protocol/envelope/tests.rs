@@ -39,7 +39,25 @@ fn header_line_that_is_no_object_is_malformed() {
     for body in ["[]\n", "x\n{\"type\":\"event\"}\n{}", "\n{}\n", "{\"a\":1\n}"] {
         assert!(matches!(parse(body), Err(EnvelopeError::InvalidHeader(_))), "{body}");
     }
-    assert!(matches!(parse_envelope(&Bytes::from_static(b"{\"a\":\"\xff\"}\n")), Err(EnvelopeError::InvalidHeader(_))));
+}
+
+#[test]
+fn headers_are_read_leniently() {
+    let id = "9ec79c33ec9942ab8353589fcb2e04dc";
+    for (line, filename) in [
+        // What SDKs for Python and JavaScript make of a name that is not UTF-8, and of an emoji that is cut.
+        (r#"{"type":"attachment","filename":"caf\udce9.log"}"#.as_bytes(), "caf\u{fffd}.log"),
+        (r#"{"type":"attachment","filename":"\ud83d\ude00\ud83d"}"#.as_bytes(), "\u{1f600}\u{fffd}"),
+        (b"{\"type\":\"attachment\",\"filename\":\"caf\xe9.log\"}", "caf\u{fffd}.log"),
+        (b"{\"type\":\"attachment\",\"filename\":\"a\tb\",\"mtime\":NaN}", "a\tb"),
+    ] {
+        let header = format!(r#"{{"event_id":"{id}","trace":{{"transaction":"\ud83d"}}}}"#);
+        let body = [header.as_bytes(), line, b"x", br#"{"type":"event"}"#, b"{}"].join(&b'\n');
+        let envelope = parse_envelope(&Bytes::from(body)).unwrap();
+        assert_eq!(envelope.header.event_id.unwrap().to_string(), id);
+        assert_eq!(envelope.items[0].header.filename.as_deref(), Some(filename));
+        assert_eq!((envelope.items.len(), envelope.malformed), (2, None));
+    }
 }
 
 #[test]

@@ -268,8 +268,14 @@ async fn envelopes_made_to_cost_much_cost_little() {
         ),
         ("a type of 10 MiB", format!("{{}}\n{{\"type\":\"{long}\"}}\nx\n"), 200),
         ("an item's header of 100,000 keys", format!("{{}}\n{{{pairs}\"type\":\"event\"}}\n{{}}\n"), 200),
-        ("an item's header nested deep", format!("{{}}\n{{\"type\":\"event\",\"a\":{nested}}}\n{{}}\n"), 400),
-        ("a header nested deep", format!("{{\"a\":{nested}}}\n"), 400),
+        ("an item's header nested deep", format!("{{}}\n{{\"type\":\"event\",\"a\":{nested}}}\n{{}}\n"), 200),
+        ("a header nested deep", format!("{{\"a\":{nested}}}\n"), 200),
+        ("a header that never ends", format!("{{\"a\":{}\n", "[".repeat(200_000)), 400),
+        (
+            "an item's header of 10 MiB of cut characters",
+            format!("{{}}\n{{\"type\":\"x\",\"filename\":\"{}\"}}\n", "\\ud800".repeat(10 * MIB / 6)),
+            200,
+        ),
         ("a header of 10 MiB", envelope(&format!("{{\"dsn\":\"{long}\"}}")), 200),
         ("a length beyond all", "{}\n{\"type\":\"event\",\"length\":18446744073709551615}\n{}\n".to_owned(), 400),
         ("a length below none", "{}\n{\"type\":\"event\",\"length\":-1}\n{}\n".to_owned(), 400),
@@ -277,7 +283,7 @@ async fn envelopes_made_to_cost_much_cost_little() {
         ("a count beyond all", "{}\n{\"type\":\"log\",\"item_count\":18446744073709551615}\n{}\n".to_owned(), 200),
         ("a time beyond all", envelope("{\"sent_at\":\"9999-12-31T23:59:59Z\"}"), 200),
         ("NUL in a header", envelope("{\"dsn\":\"\\u0000\",\"sdk\":\"\\u0000\"}"), 200),
-        ("a lone surrogate in a header", envelope("{\"dsn\":\"\\ud800\"}"), 400),
+        ("a lone surrogate in a header", envelope("{\"dsn\":\"\\ud800\"}"), 200),
     ] {
         let begun = Instant::now();
         let reply = send(&app, &path(&app, "envelope"), &[], body).await;

@@ -1,7 +1,7 @@
 //! Section B of the protocol, row by row: every type of item, and what becomes of it.
 
 use super::project::{Place, expect_fates};
-use super::{send, zlib};
+use super::{rows, send, zlib};
 use crate::support::TestApp;
 
 /// An item: what the row is called, the rest of its header, its payload, and what becomes of it. `NOW` in a payload is the
@@ -163,6 +163,35 @@ async fn what_cannot_be_read_of_a_kept_type_is_rejected_and_the_rest_of_its_enve
         expected.iter().map(|(name, project, fates)| (*name, *project, sorted(fates))).collect();
     let expected: Vec<_> = expected.iter().map(|(name, project, fates)| (*name, *project, fates.as_str())).collect();
     expect_fates(&app, &expected).await;
+}
+
+#[tokio::test]
+async fn what_is_lost_at_the_end_of_an_envelope_is_counted_as_one_item() {
+    let app = TestApp::start().await;
+    let mut expected = Vec::new();
+    let good = "{\"type\":\"replay_event\"}\n{}\n";
+    let lost = "accepted/default 1, accepted/replay 1, filtered/replay/not_kept 1, rejected/default/malformed 1";
+    for (number, (name, end, fates)) in [
+        ("a header that is none", "nonsense\n{}\n{\"type\":\"event\"}\n{}\n", lost),
+        ("a length beyond the end", "{\"type\":\"event\",\"length\":9}\n{}\n", lost),
+        ("a length before it", "{\"type\":\"event\",\"length\":1}\n{}\n", lost),
+        ("nothing", "\n\n", "accepted/replay 1, filtered/replay/not_kept 1"),
+        (
+            "a name that is not UTF-8",
+            "{\"type\":\"attachment\",\"filename\":\"caf\\udce9.log\"}\nx\n",
+            "accepted/attachment 1, accepted/replay 1, filtered/replay/not_kept 1, stored/attachment 1",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let place = Place::new(&app, number).await;
+        send(&app, &place.path("envelope"), &[], format!("{{}}\n{good}{end}")).await.expect(200);
+        expected.push((name, place.project, fates));
+    }
+    expect_fates(&app, &expected).await;
+    let names = rows(&app, "select name from attachment").await;
+    assert_eq!(names, [serde_json::json!({ "name": "caf\u{fffd}.log" })]);
 }
 
 #[tokio::test]

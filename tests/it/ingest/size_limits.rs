@@ -212,9 +212,11 @@ async fn of_many_small_ones_as_many_are_kept_as_there_may_be() {
         &app,
         &[
             ("accepted/attachment/", 31),
+            ("accepted/default/", 1),
             ("accepted/error/", 3),
             ("accepted/profile/", 10_000),
             ("filtered/attachment/too_large", 1),
+            ("filtered/default/surplus", 1),
             ("filtered/error/surplus", 2),
             ("filtered/profile/not_kept", 10_000),
             ("stored/attachment/", 30),
