@@ -11,14 +11,16 @@ use super::counters::TOTALS;
 use super::credentials::Credentials;
 use super::edge::Edge;
 use super::head::{self, PayloadId};
-use super::kept::{self, ATTACHMENT, KeptItems};
+use super::kept::{ATTACHMENT, KeptItems};
 use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
 use super::{body, client_report, crash, decompress, security};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
-use crate::protocol::{Category, Crash, Dsn, Envelope, EnvelopeError, Item, Outcome, PublicKey, parse_envelope};
+use crate::protocol::{
+    Category, Crash, Dsn, Envelope, EnvelopeError, Item, Outcome, PublicKey, StampedItem, parse_envelope,
+};
 
 /// Types of items that are accepted and counted, and not kept.
 const KNOWN_TYPES: &[&str] = &[
@@ -184,14 +186,16 @@ impl Found {
         let name = item.item_type.as_str();
         self.needs_id |= NEED_AN_ID.contains(&name);
         let is_event = matches!(name, "event" | "security") && self.event.is_none();
-        let (given, other_kind) =
+        let (given, other) =
             if is_event || matches!(name, "feedback" | "transaction") { look_at(&item.payload) } else { (None, None) };
         self.id = self.id.or(given);
         let crash = crash::kind_of_item(&item);
-        let category = match crash {
-            Some(_) => Category::Attachment,
-            None => other_kind.unwrap_or_else(|| Category::of_item_type(name)),
+        let item_type = match (crash, other) {
+            (Some(_), _) => ATTACHMENT,
+            (None, Some(other)) if is_event => other,
+            _ => name,
         };
+        let category = Category::of_item_type(item_type);
         if let Some(dropped) = self.dropped.filter(|_| DEPENDENT.contains(&name)) {
             match dropped {
                 Dropped::Limited(reason) => reception.count(category, Outcome::RateLimited, reason, 1),
@@ -205,8 +209,7 @@ impl Found {
             }
             return;
         }
-        let kept_type = if crash.is_some() { Some(ATTACHMENT) } else { kept::type_of(name, other_kind) };
-        if let Some(item_type) = kept_type {
+        if let Some(item_type) = StampedItem::kept(item_type) {
             self.crash = self.crash.or(crash);
             self.takes_any |= self.kept.take_counted(reception, item_type, category, item);
             return;
@@ -214,7 +217,7 @@ impl Found {
         let is_large = item.payload.len() > MAX_EVENT_BYTES;
         if is_large && is_event {
             self.dropped = Some(Dropped::TooLarge);
-            self.kept.leave_out(reception, other_kind.unwrap_or(Category::Error), MAX_EVENT_BYTES);
+            self.kept.leave_out(reception, Category::Error, MAX_EVENT_BYTES);
             return;
         }
         if is_large && name == "raw_security" {
@@ -226,14 +229,10 @@ impl Found {
             self.forms.push(item);
             return;
         }
-        match other_kind {
-            None if is_event => self.event = Some(item),
-            Some(category) => {
-                TOTALS.other_item();
-                reception.drop(category, NOT_KEPT, 1);
-            }
-            None if name == "raw_security" => security::take_item(reception, &item),
-            None => count_unkept(reception, &item),
+        match name {
+            _ if is_event => self.event = Some(item),
+            "raw_security" => security::take_item(reception, &item),
+            _ => count_unkept(reception, &item),
         }
     }
 
@@ -357,9 +356,9 @@ fn count_unkept(reception: &mut Reception, item: &Item) {
     }
 }
 
-/// The good id in an event, and what it counts as if it calls itself something that is no error. An event that cannot be
-/// read says neither; the worker will say what is wrong with it.
-fn look_at(payload: &[u8]) -> (Option<EventId>, Option<Category>) {
+/// The good id in an event, and the type of item that it calls itself if that is something that is no error. An event that
+/// cannot be read says neither; the worker will say what is wrong with it.
+fn look_at(payload: &[u8]) -> (Option<EventId>, Option<&'static str>) {
     let repaired: Vec<u8>;
     let head = match head::read(payload) {
         None if payload.len() <= MAX_EVENT_BYTES => {
@@ -370,11 +369,11 @@ fn look_at(payload: &[u8]) -> (Option<EventId>, Option<Category>) {
     };
     let Some((id, event_type)) = head else { return (None, None) };
     let given = if let PayloadId::Given(id) = id { Some(id) } else { None };
-    (given, other_kind(event_type))
+    (given, other_type(event_type))
 }
 
-/// What an event of this `type` counts as when it is none of ours: a transaction or feedback is no error, whichever way
-/// it was sent.
-pub(super) fn other_kind(event_type: Option<&str>) -> Option<Category> {
-    event_type.filter(|name| KNOWN_TYPES.contains(name)).map(Category::of_item_type)
+/// The type of item that an event with this `type` is, whichever way it was sent, when it is no error. Of any other `type`
+/// it is an error event: what it holds decides of what kind.
+pub(super) fn other_type(event_type: Option<&str>) -> Option<&'static str> {
+    ["feedback", "transaction"].into_iter().find(|name| event_type == Some(name))
 }

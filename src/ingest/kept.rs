@@ -136,16 +136,6 @@ impl KeptItems {
     }
 }
 
-/// The type that an item beside events is kept as; an event that calls itself feedback or a transaction is that.
-pub(super) fn type_of(name: &str, other_kind: Option<Category>) -> Option<&'static str> {
-    let name = match other_kind {
-        Some(Category::Feedback) if name == "event" => "feedback",
-        Some(Category::Transaction) if name == "event" => "transaction",
-        _ => name,
-    };
-    StampedItem::kept(name)
-}
-
 /// Bytes that an item of a kept type may have.
 fn max_bytes(item_type: &str) -> usize {
     match item_type {

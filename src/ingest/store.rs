@@ -6,7 +6,7 @@ use bytes::Bytes;
 use url::form_urlencoded;
 
 use super::accept::{
-    IncomingEvent, IncomingItem, MAX_EVENT_BYTES, NOT_KEPT, Reception, TOO_LARGE, accept, accept_all, event_too_large,
+    IncomingEvent, IncomingItem, MAX_EVENT_BYTES, Reception, TOO_LARGE, accept, accept_all, event_too_large,
     refuse_limited,
 };
 use super::authorize::authorize_head;
@@ -15,7 +15,7 @@ use super::edge::Edge;
 use super::head::{self, PayloadId};
 use super::key_cache::Known;
 use super::reply::{Accepted, Refusal};
-use super::{body, decompress, envelope, kept};
+use super::{body, decompress, envelope};
 use crate::app::App;
 use crate::http::ClientInfo;
 use crate::ids::{EventId, ProjectId};
@@ -89,24 +89,24 @@ async fn take_event(edge: &Edge, known: &Known, mut reception: Reception, body: 
         unwrapped => unwrapped.map_err(|error| Refusal::bad_request(INVALID, error))?,
     };
     if payload.len() > MAX_EVENT_BYTES {
-        let other_kind = head::read(&payload).and_then(|(_, event_type)| envelope::other_kind(event_type));
-        return Err(refuse_too_large(edge, reception, other_kind).await);
+        let other = head::read(&payload).and_then(|(_, event_type)| envelope::other_type(event_type));
+        return Err(refuse_too_large(edge, reception, other).await);
     }
-    let (payload, event_id, other_kind) = read_head(payload)?;
-    if reception.admit(edge, known, other_kind.unwrap_or(Category::Error), 1).is_err() {
+    let (payload, event_id, other) = read_head(payload)?;
+    let category = Category::of_item_type(other.unwrap_or(StampedItem::EVENT));
+    if reception.admit(edge, known, category, 1).is_err() {
         return Err(refuse_limited(edge, reception).await);
     }
     let (mut event, mut items) = (None, Vec::new());
-    match (other_kind, kept::type_of(StampedItem::EVENT, other_kind)) {
-        (Some(category), Some(item_type)) => {
+    match other {
+        Some(item_type) => {
             reception.count(category, Outcome::Accepted, "", 1);
             items.push(IncomingItem::new(item_type, Some(event_id), payload));
         }
-        (Some(category), None) => reception.drop(category, NOT_KEPT, 1),
-        (None, _) => event = Some(IncomingEvent { event_id, sent_at: None, payload }),
+        None => event = Some(IncomingEvent { event_id, sent_at: None, payload }),
     }
     accept_all(edge, reception, event, items).await?;
-    match other_kind {
+    match other {
         Some(_) => TOTALS.other_item(),
         None => TOTALS.event(),
     }
@@ -118,13 +118,13 @@ fn unwrap_event(body: &Bytes) -> Result<Bytes, StoreBodyError<decompress::Decode
 }
 
 /// The answer to an event that is too large; it is counted all the same, as what it calls itself if that can be read.
-async fn refuse_too_large(edge: &Edge, mut reception: Reception, other_kind: Option<Category>) -> Refusal {
-    reception.drop(other_kind.unwrap_or(Category::Error), TOO_LARGE, 1);
+async fn refuse_too_large(edge: &Edge, mut reception: Reception, other: Option<&str>) -> Refusal {
+    reception.drop(Category::of_item_type(other.unwrap_or(StampedItem::EVENT)), TOO_LARGE, 1);
     accept(edge, reception, None).await.err().unwrap_or_else(event_too_large)
 }
 
-/// The event in strict JSON, its id (made if it has none), and what it counts as if it is no error.
-fn read_head(payload: Bytes) -> Result<(Bytes, EventId, Option<Category>), Refusal> {
+/// The event in strict JSON, its id (made if it has none), and the type of item that it is if it is no error.
+fn read_head(payload: Bytes) -> Result<(Bytes, EventId, Option<&'static str>), Refusal> {
     let payload = if head::read(&payload).is_some() { payload } else { head::without_bare_numbers(&payload).into() };
     let Some((id, event_type)) = head::read(&payload) else {
         return Err(Refusal::bad_request(INVALID, "the body is not a JSON object"));
@@ -136,8 +136,8 @@ fn read_head(payload: Bytes) -> Result<(Bytes, EventId, Option<Category>), Refus
             return Err(Refusal::bad_request(INVALID, "the event id is not 32 hexadecimal digits"));
         }
     };
-    let other_kind = envelope::other_kind(event_type);
-    Ok((payload, event_id, other_kind))
+    let other = envelope::other_type(event_type);
+    Ok((payload, event_id, other))
 }
 
 #[cfg(test)]
@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn bare_numbers_of_old_python_clients_are_no_obstacle() {
         let body = Bytes::from_static(br#"{"event_id":"0123456789abcdef0123456789abcdef","extra":{"x":NaN}}"#);
-        let (payload, id, other_kind) = read_head(body).unwrap();
+        let (payload, id, other) = read_head(body).unwrap();
         assert_eq!(id.to_string(), "0123456789abcdef0123456789abcdef");
-        assert!(other_kind.is_none() && payload.ends_with(br#""x":null}}"#));
+        assert!(other.is_none() && payload.ends_with(br#""x":null}}"#));
     }
 
     #[test]

@@ -59,6 +59,19 @@ const ROWS: &[Row] = &[
         r#"{"type":"feedback","contexts":{"feedback":{"message":"m"}}}"#,
         "accepted/feedback 1, stored/feedback 1",
     ),
+    // What an item is called counts for all but events, whatever its payload calls itself.
+    (
+        "feedback",
+        "",
+        r#"{"type":"transaction","contexts":{"feedback":{"message":"m"}}}"#,
+        "accepted/feedback 1, stored/feedback 1",
+    ),
+    (
+        "event",
+        "",
+        r#"{"type":"feedback","contexts":{"feedback":{"message":"m"}}}"#,
+        "accepted/feedback 1, stored/feedback 1",
+    ),
     (
         "check_in",
         "",

@@ -165,7 +165,7 @@ async fn a_stranger_is_refused_however_large_the_body() {
 async fn what_calls_itself_no_error_becomes_none() {
     let app = TestApp::start().await;
     let (project, key) = (app.project.id, &app.key.public_key);
-    for kind in ["transaction", "feedback", "replay_event"] {
+    for kind in ["transaction", "feedback"] {
         let event = format!("{{\"event_id\":\"{ID}\",\"type\":\"{kind}\",\"message\":\"x\"}}");
         let path = format!("/api/{project}/store/?sentry_key={key}");
         assert_eq!(send(&app, &path, &[], event.clone()).await.expect(200).json()["id"], ID, "{kind}");
@@ -178,6 +178,27 @@ async fn what_calls_itself_no_error_becomes_none() {
     let bare = format!("{{}}\n{{\"type\":\"event\"}}\n{{\"event_id\":\"{ID}\",\"type\":\"error\",\"extra\":[NaN]}}\n");
     assert_eq!(send(&app, &path, &[], bare).await.expect(200).json()["id"], ID);
     assert_eq!(queued(&app).await, 1);
+}
+
+#[tokio::test]
+async fn what_calls_itself_anything_else_is_an_error() {
+    let app = TestApp::start().await;
+    let (project, key) = (app.project.id, &app.key.public_key);
+    let types =
+        ["log", "session", "attachment", "client_report", "replay_event", "nel", "csp", "default", "made up", ""];
+    for name in types {
+        let event = format!("{{\"type\":\"{name}\",\"message\":\"{name} x\"}}");
+        send(&app, &format!("/api/{project}/store/?sentry_key={key}"), &[], event.clone()).await.expect(200);
+        let body = format!("{{}}\n{{\"type\":\"event\"}}\n{event}\n");
+        send(&app, &format!("/api/{project}/envelope/?sentry_key={key}"), &[], body).await.expect(200);
+    }
+    let mut titles: Vec<String> = stored(&app).await.into_iter().map(|stored| stored.event.title).collect();
+    titles.sort();
+    let mut expected: Vec<String> =
+        types.iter().flat_map(|name| vec![format!("{name} x").trim().to_owned(); 2]).collect();
+    expected.sort();
+    assert_eq!(titles, expected);
+    crate::spool::settled_ledger(&app, &[("accepted/error/", 20), ("stored/error/", 20)]).await;
 }
 
 #[tokio::test]
