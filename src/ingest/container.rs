@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::head;
 use super::kept::PART_BYTES;
 
 /// Largest container (the protocol's limit for all of an envelope).
@@ -23,8 +24,13 @@ pub(super) struct Pieces {
     pub(super) left_out: u64,
 }
 
-/// Takes a container apart; `None` if it cannot be read.
+/// Takes a container apart; `None` if it cannot be read. Bare numbers, which old clients send, are no obstacle, as they are
+/// none in a small container.
 pub(super) fn take_apart(payload: &[u8]) -> Option<Pieces> {
+    pieces(payload).or_else(|| pieces(&head::without_bare_numbers(payload)))
+}
+
+fn pieces(payload: &[u8]) -> Option<Pieces> {
     let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(payload).ok()?;
     let records: Vec<&RawValue> = serde_json::from_str(fields.remove("items")?.get()).ok()?;
     let mut head = String::from("{");
@@ -103,8 +109,16 @@ mod tests {
     }
 
     #[test]
+    fn bare_numbers_are_none_and_the_records_around_them_are_kept() {
+        let text = r#"{"version":NaN,"items":[{"a":NaN,"b":[Infinity,-Infinity],"c":"NaN"},NaN,{"d":"\ud800"}]}"#;
+        let Pieces { pieces, left_out } = take_apart(text.as_bytes()).unwrap();
+        let whole = r#"{"version":null,"items":[{"a":null,"b":[null,null],"c":"NaN"},null,{"d":"\ud800"}]}"#;
+        assert_eq!((pieces, left_out), (vec![Bytes::from(whole)], 0));
+    }
+
+    #[test]
     fn what_is_no_container_has_no_pieces() {
-        for text in ["", "[]", "{}", "{\"items\":1}", "{\"items\":[}", "{\"items\":[1]", "{\"items\":[NaN]}"] {
+        for text in ["", "[]", "{}", "{\"items\":1}", "{\"items\":[}", "{\"items\":[1]", "{\"items\":[nan]}"] {
             assert_eq!(take_apart(text.as_bytes()), None, "{text}");
         }
         assert_eq!(records(&json!({ "items": [] })), (vec![], 0));

@@ -6,12 +6,12 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use bytes::Bytes;
 use chrono::Utc;
 
-use super::client_report;
+use super::container::{self, Pieces};
 use super::credentials::Credentials;
-use super::head;
+use super::{client_report, crash, head};
 use crate::ids::ProjectId;
 use crate::protocol::{
-    Dsn, PublicKey, Tally, boundary_of, decode_store_body, event_of_form, parse_envelope, parse_envelope_header,
+    Crash, Dsn, PublicKey, Tally, boundary_of, decode_store_body, event_of_form, parse_envelope, parse_envelope_header,
     parse_multipart, parse_security_reports, parse_sentry_auth, read_msgpack, read_msgpack_stream,
 };
 
@@ -54,6 +54,10 @@ fn parse(bytes: &[u8]) {
             let _read = head::read(&item.payload);
             let repaired = head::without_bare_numbers(&item.payload);
             assert!(repaired.len() <= 2 * item.payload.len(), "`NaN` becomes one letter longer, nothing more");
+            if let Some(Pieces { pieces, .. }) = container::take_apart(&item.payload) {
+                assert!(pieces.iter().all(|piece| container::take_apart(piece).is_some()), "pieces are containers");
+            }
+            let _completed = crash::completed(Crash::Minidump, &item.payload, std::slice::from_ref(item));
             let mut tally = Tally::default();
             let _counted = client_report::count(&item.payload, ProjectId(1), Utc::now(), &mut tally);
         }

@@ -75,10 +75,13 @@ async fn a_large_container_is_stored_record_by_record() {
     let path = format!("/api/{}/envelope/?sentry_key={}", app.project.id, app.key.public_key);
     let record = |number: usize| {
         json!({ "timestamp": 1_790_000_000, "level": "info", "body": format!("line {number}"),
-        "attributes": { "ballast": { "type": "string", "value": "x".repeat(2 * KIB) } } })
+        "attributes": { "ballast": { "type": "string", "value": "x".repeat(2 * KIB) },
+                            "ratio": { "type": "double", "value": 0.5 } } })
     };
     let logs: Vec<_> = (0..2_500).map(record).collect();
-    let payload = json!({ "items": logs }).to_string();
+    // A bare number, as old clients for Python send it, costs no record.
+    let payload = json!({ "version": 2, "items": logs }).to_string().replacen(":0.5", ":NaN", 1);
+    assert!(payload.contains(":NaN"));
     assert!(payload.len() > 5 * MIB);
     let container = json!({ "type": "log", "length": payload.len(), "item_count": logs.len() });
     let session =
