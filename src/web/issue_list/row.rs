@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
+use serde_json::Value;
 
 use crate::store::issue_search::IssueRow;
 use crate::store::issue_status::IssueStatus;
@@ -64,13 +65,37 @@ pub(crate) fn badges(lang: Lang, now: DateTime<Utc>, issue: &IssueRow) -> Markup
 
 /// Type and value of an exception, or the title alone.
 pub(crate) fn headline(issue: &IssueRow) -> (&str, Option<&str>) {
-    let text = |key| issue.metadata.get(key).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+    parts(&issue.title, &issue.metadata)
+}
+
+fn parts<'a>(title: &'a str, metadata: &'a Value) -> (&'a str, Option<&'a str>) {
+    let text = |key| metadata.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let value = || text("value").and_then(|value| value.lines().next());
     if let Some(kind) = text("type") {
         return (kind, value());
     }
     // A crash is titled by its function; what kind of crash it was stands beside it.
-    let title = issue.title.trim_end_matches('…');
-    let is_function = text("function").is_some_and(|function| function.starts_with(title));
-    (&issue.title, value().filter(|_| is_function))
+    let is_function = text("function").is_some_and(|function| function.starts_with(title.trim_end_matches('…')));
+    (title, value().filter(|_| is_function))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_headline_says_what_happened_once() {
+        for (title, metadata, wanted) in [
+            ("E: no", json!({"type": "E", "value": "no\nmore", "function": "f"}), ("E", Some("no"))),
+            ("E", json!({"type": "E", "value": ""}), ("E", None)),
+            ("mix(int)", json!({"value": "Segfault", "function": "mix(int)"}), ("mix(int)", Some("Segfault"))),
+            ("mi…", json!({"value": "Segfault", "function": "mix(int)"}), ("mi…", Some("Segfault"))),
+            ("Segfault", json!({"value": "Segfault", "function": "mix(int)"}), ("Segfault", None)),
+            ("hello", json!({"title": "hello"}), ("hello", None)),
+        ] {
+            assert_eq!(parts(title, &metadata), wanted, "{title} {metadata}");
+        }
+    }
 }
