@@ -81,8 +81,12 @@ impl Errors {
         if left >= length {
             return;
         }
-        self.left_out += length - left;
-        self.left_out_at.get_or_insert_with(|| at.to_string());
+        // Variables of frames are many and large wherever programs are: of them, the remark is enough.
+        let place = at.to_string();
+        if !place.split('.').any(|part| part == "vars") {
+            self.left_out += length - left;
+            self.left_out_at.get_or_insert(place);
+        }
         self.remark_length(at, json!(["!limit", "x"]), length);
     }
 

@@ -118,7 +118,7 @@ async fn the_dialog_is_for_pages_that_know_a_key_and_an_event() {
         "nothing is put into it"
     );
     let stranger = dsn.replace(&app.key.public_key, OTHER_KEY);
-    let elsewhere = dsn.replace(&format!("/{}", app.project.id), "/999");
+    let elsewhere = dsn.trim_end_matches(&format!("/{}", app.project.id)).to_owned() + "/999";
     let fields = [("comments", "It broke."), ("email", "")];
     for (path, status) in [
         (dialog("", &[("eventId", ID)]), 400),
