@@ -107,7 +107,7 @@ pub fn process(incoming: Incoming<'_>) -> Result<Processed, Rejected> {
 
 /// As [`process`], with rules of one's own on what is taken out.
 pub fn process_with(incoming: Incoming<'_>, rules: &ScrubRules) -> Result<Processed, Rejected> {
-    finish(read(incoming)?, rules)
+    finish(read(incoming)?, incoming.payload, rules)
 }
 
 /// As [`process`], as a project wants it. Who sent it has been looked at: [`Filters::of_sender`].
@@ -115,7 +115,7 @@ pub fn process_for(incoming: Incoming<'_>, rules: &ProjectRules) -> Result<Proce
     let event = read(incoming)?;
     match rules.filters.of_event(&event) {
         Some(filter) => Err(Rejected::Filtered(filter)),
-        None => finish(event, &rules.scrub),
+        None => finish(event, incoming.payload, &rules.scrub),
     }
 }
 
@@ -124,9 +124,9 @@ fn read(incoming: Incoming<'_>) -> Result<Event, Rejected> {
     Ok(normalise::normalise(payload, incoming.stamp))
 }
 
-fn finish(mut event: Event, rules: &ScrubRules) -> Result<Processed, Rejected> {
+fn finish(mut event: Event, payload: &[u8], rules: &ScrubRules) -> Result<Processed, Rejected> {
     // Before anything is made from it, so that no secret gets into a title, a tag or a hash.
-    scrub::scrub(&mut event, rules);
+    scrub::scrub(&mut event, payload, rules);
     title::describe(&mut event);
     derived_tags::add(&mut event);
     // Before anything is left out for size, so that a large event groups with its smaller fellows.

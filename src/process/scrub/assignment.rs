@@ -23,6 +23,20 @@ pub(super) fn may_name(text: &str, at: usize, rules: &ScrubRules) -> bool {
             .is_some_and(|label| rules.may_judge(label.name) || label.has_other_name(text) || label.is_of_query(text))
 }
 
+/// False if what stands behind this sign in source code is neither in quotes nor, as in a shell, without a space.
+pub(super) fn may_be_written_out(bytes: &[u8], at: usize) -> bool {
+    let behind = bytes.get(at + 1..).unwrap_or_default();
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
+    match behind.first() {
+        Some(b' ' | b'>' | b'\t') => {
+            let value = behind.iter().take(4).find(|byte| !matches!(byte, b' ' | b'>' | b'\t'));
+            value.is_some_and(|byte| is_quote(byte) || matches!(byte, b'b' | b'u' | b'r' | b'f'))
+        }
+        Some(first) => is_quote(first) || (bytes.get(at) == Some(&b'=') && *first != b'='),
+        None => false,
+    }
+}
+
 /// True if an option that may be the name of a secret begins behind this `-`, its value being the next word.
 pub(super) fn may_option(bytes: &[u8], at: usize) -> bool {
     let begins = at.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'-');

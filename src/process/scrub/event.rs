@@ -17,8 +17,8 @@ use crate::protocol::event::{Breadcrumb, Exception, Frame, LogEntry, Request, St
 const MAX_TAG: usize = 200;
 const MAX_TRANSACTION: usize = 200;
 
-/// Takes out what the rules name.
-pub(in crate::process) fn scrub(event: &mut Event, rules: &ScrubRules) {
+/// Takes out what the rules name of an event that was read from `payload`.
+pub(in crate::process) fn scrub(event: &mut Event, payload: &[u8], rules: &ScrubRules) {
     let scrubber = &mut Scrubber::new(rules);
     if rules.takes_ip_addresses() {
         remove_addresses(event, scrubber);
@@ -27,7 +27,7 @@ pub(in crate::process) fn scrub(event: &mut Event, rules: &ScrubRules) {
         read(event, scrubber);
         read_values(event, scrubber);
         // What was a secret in one place is none the less in another.
-        if scrubber.starts_hiding() {
+        if scrubber.starts_hiding(payload) {
             read(event, scrubber);
             read_values(event, scrubber);
         }

@@ -21,7 +21,7 @@ const fn shape(first: &'static [u8], second: &'static [u8], third: &'static [u8]
 
 /// No more than [`Shapes`] has bits. A shape takes in more than it is for; `suspicion` looks at what is really
 /// there.
-const SHAPES: [Shape; 48] = [
+const SHAPES: [Shape; 51] = [
     shape(ANY, NAME_END, b"=:"),
     shape(ANY, ANY, b"@"),
     // `bea`rer, `bas`ic, `whs`ec_
@@ -89,15 +89,18 @@ const SHAPES: [Shape; 48] = [
     shape(b"r", b"y", b"p"),
     shape(b"S", b"H", b"A"),
     shape(b"*", b"0123456789ABCDEF", b"0123456789ABCDEF"),
-    // `gsk_…`, `lin_api_…`
-    shape(LOWER, b"_", LETTER),
+    // A digit between letters of both cases, or before them: names have none, tokens of unknown form have many.
+    shape(LOWER, DIGIT, UPPER),
+    shape(UPPER, DIGIT, LOWER),
+    shape(DIGIT, UPPER, LOWER),
+    shape(LOWER, UPPER, DIGIT),
     // `/hook/`, `/webhookb2/`
     shape(b"o", b"k", b"/b"),
 ];
 
-/// The last letter of the name that a token begins with, and the first of the token.
-const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-const LETTER: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const DIGIT: &[u8] = b"0123456789";
 
 /// A bit for each of [`SHAPES`].
 pub(super) type Shapes = u64;
@@ -107,6 +110,8 @@ pub(super) const USERS: Shapes = 2;
 /// Those of [`PHRASE`], and those of [`MARKUP`].
 pub(super) const PHRASES: Shapes = 0x7FFF << 8;
 pub(super) const MARKUPS: Shapes = 0b1111 << 23;
+/// Of those, the ones that are looked for in source code: options of programs and calls, and pairs.
+pub(super) const OF_SOURCE: Shapes = 0b1111 << 15 | 1 << 24;
 
 /// Of each byte, the shapes that have it first, second and third, as bits.
 pub(super) static PLACES: LazyLock<[[Shapes; 256]; 3]> =

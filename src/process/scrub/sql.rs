@@ -33,10 +33,23 @@ pub(super) fn may_begin(behind: &[u8]) -> bool {
 }
 
 pub(super) fn find(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
+    let has = |word: &str| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some();
+    if (has("PASSWORD") || has("password")) && text.contains('\'') {
+        find_roles(text, found);
+    }
+    if has("VALUES") || has("values") {
+        find_inserts(text, rules, found);
+    }
+}
+
+fn find_roles(text: &str, found: &mut Vec<Finding>) {
     for captures in ROLES.iter().flat_map(|roles| roles.captures_iter(text)) {
         let Some(value) = captures.iter().skip(1).flatten().next() else { continue };
         push(found, value.start(), value.as_str());
     }
+}
+
+fn find_inserts(text: &str, rules: &ScrubRules, found: &mut Vec<Finding>) {
     for captures in INSERTS.iter().flat_map(|inserts| inserts.captures_iter(text)).take(MAX_STATEMENTS) {
         let (Some(whole), Some(columns)) = (captures.get(0), captures.get(1)) else { continue };
         let is_secret = |name: &str| {

@@ -5,7 +5,7 @@
 //! ever branches otherwise than the processor expects.
 
 use super::rules::ScrubRules;
-use super::shapes::{MARKUPS, NAMES, PHRASES, PLACES, Shapes, USERS};
+use super::shapes::{MARKUPS, NAMES, OF_SOURCE, PHRASES, PLACES, Shapes, USERS};
 use super::text::Extent;
 use super::{assignment, markup, number, phrase, sql, token};
 
@@ -35,12 +35,13 @@ pub(super) fn suspicion(text: &str, rules: &ScrubRules, extent: Extent) -> u8 {
     let defaults = if rules.has_defaults() { !NAMES } else { 0 };
     let shapes = match extent {
         Extent::Source if bytes.len() < MIN_TOKEN => 0,
-        Extent::Source | Extent::All => defaults | NAMES,
+        Extent::Source => defaults & (!(PHRASES | MARKUPS) | OF_SOURCE) | NAMES,
+        Extent::All => defaults | NAMES,
     };
     if shapes == 0 {
         return 0;
     }
-    let mut found = scan(text, shapes, rules);
+    let mut found = scan(text, shapes, rules, extent);
     if found & USER != 0 && !text.contains(':') {
         found &= !USER;
     }
@@ -53,7 +54,7 @@ pub(super) fn suspicion(text: &str, rules: &ScrubRules, extent: Extent) -> u8 {
     found
 }
 
-fn scan(text: &str, shapes: Shapes, rules: &ScrubRules) -> u8 {
+fn scan(text: &str, shapes: Shapes, rules: &ScrubRules, extent: Extent) -> u8 {
     let [firsts, seconds, thirds] = &*PLACES;
     let of = |place: &[Shapes; 256], byte: u8| place.get(usize::from(byte)).copied().unwrap_or_default();
     let mut found = 0;
@@ -63,6 +64,10 @@ fn scan(text: &str, shapes: Shapes, rules: &ScrubRules) -> u8 {
     for (at, third) in text.bytes().enumerate() {
         let agreed = of(firsts, first) & of(seconds, second) & of(thirds, third) & wanted;
         if agreed != 0 {
+            if extent == Extent::Source && agreed & NAMES != 0 && !assignment::may_be_written_out(text.as_bytes(), at) {
+                (first, second) = (second, third);
+                continue;
+            }
             found |= what_is_at(text, at, [first, second, third], agreed, rules);
             if found & NAME != 0 {
                 wanted &= !NAMES;
@@ -105,7 +110,8 @@ fn token_at(all: &[u8], at: usize, bytes: [u8; 3]) -> u8 {
     let before = all.get(..at.saturating_sub(2)).unwrap_or_default();
     let is = |found: bool, kind: u8| if found { kind } else { 0 };
     let goes_on = || behind.iter().take(token::MIN_PREFIXED).take_while(|byte| token::is_of_token(**byte)).count() + 1;
-    if matches!(bytes, [_, b'_', _]) && goes_on() >= token::MIN_PREFIXED {
+    let is_mixed = bytes.iter().all(u8::is_ascii_alphanumeric) && bytes.iter().any(u8::is_ascii_digit);
+    if is_mixed && goes_on() + token::length_before(before) >= token::MIN_PREFIXED {
         return TOKEN;
     }
     let follows = |word: &[u8]| behind.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
@@ -301,7 +307,7 @@ mod tests {
         ("scrypt:1", TOKEN),
         ("{SSHA}a", TOKEN),
         ("*0123456789ABCDEF0123456789ABCDEF01234567", TOKEN),
-        ("gsk_0123456789abcdef0123456789ABCDEF", TOKEN),
+        ("gsk_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6", TOKEN),
         ("glrt-a", TOKEN),
         ("the Password is a1", PHRASE),
         ("passphrase 'a'", PHRASE),
@@ -375,7 +381,7 @@ mod tests {
         assert_eq!(suspicion("shoe=1 4111111111111111 eyJhbGciOi", &rules, Extent::Source), NAME);
         assert_eq!(
             suspicion("4111111111111111 my password is a1 eyJhbGci", &ScrubRules::default(), Extent::Source),
-            TOKEN | PHRASE
+            TOKEN
         );
     }
 }

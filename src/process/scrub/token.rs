@@ -136,6 +136,11 @@ pub(super) fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
+/// Bytes at the end that may be of a token, as far as it matters.
+pub(super) fn length_before(before: &[u8]) -> usize {
+    before.iter().rev().take(MIN_PREFIXED).take_while(|byte| is_of_token(**byte)).count()
+}
+
 /// True if the kinds of letters and digits change as they only do by chance: in names, capitals begin words, and digits
 /// stand together.
 fn is_scrambled(body: &str) -> bool {

@@ -42,8 +42,13 @@ impl<'r> Scrubber<'r> {
         is_changed | (extent == Extent::All && self.addresses(at, text))
     }
 
-    /// From now on only secrets that are known by now are looked for; false if there are none.
-    pub(super) fn starts_hiding(&mut self) -> bool {
+    /// From now on only secrets that are known by now and stand more than once in `payload` are looked for; false if there
+    /// are none. One that JSON writes in another way is looked for in any case.
+    pub(super) fn starts_hiding(&mut self, payload: &[u8]) -> bool {
+        self.known.retain(|secret| {
+            let is_plain = secret.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'/'));
+            !is_plain || memchr::memmem::find_iter(payload, secret.as_bytes()).nth(1).is_some()
+        });
         self.hides = !self.known.is_empty();
         self.hides
     }

@@ -130,7 +130,7 @@ proptest! {
         let processed = processed(&payload);
         let _: Value = serde_json::from_slice(&processed.json).unwrap();
         let mut again = processed.event.clone();
-        scrub(&mut again, &ScrubRules::default());
+        scrub(&mut again, payload.to_string().as_bytes(), &ScrubRules::default());
         prop_assert_eq!(&again.exception, &processed.event.exception);
         prop_assert_eq!(&again.extra, &processed.event.extra);
         prop_assert_eq!(&again.logentry, &processed.event.logentry);
