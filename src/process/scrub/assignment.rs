@@ -146,6 +146,10 @@ pub(super) fn is_random(name: &str, value: &str) -> bool {
 
 /// What code and style sheets have behind such a name: a call, an element of a list, the variable of the same name.
 fn is_code(label: &Label<'_>, value: &Value, content: &str, behind: &str) -> bool {
+    // `selectToken = (state) => …`
+    if value.form == Form::Bracketed && behind.trim_start().starts_with("=>") {
+        return true;
+    }
     if value.form == Form::Bare && (value.sign == b'=' || label.is_quoted) && is_expression(label, value, content) {
         return true;
     }
@@ -159,7 +163,7 @@ fn is_code(label: &Label<'_>, value: &Value, content: &str, behind: &str) -> boo
     let is_opened = path.starts_with(['(', '[']) && path.len() < content.len() && behind.starts_with([')', '\'', '"']);
     let has_digit = content.bytes().any(|byte| byte.is_ascii_digit());
     (is_opened && !has_digit)
-        || (value.is_spaced && label.name.ends_with(content))
+        || ((value.is_spaced || behind.starts_with(')')) && label.name.ends_with(content))
         // What a lexer calls the end of a file.
         || (label.name == "token" && content.len() <= 12 && content.bytes().all(|byte| byte.is_ascii_uppercase()))
 }
@@ -348,6 +352,9 @@ mod tests {
             "app --password --user bob",
             "login(user: str, password: str)",
             "undefined method `password_digest=' for nil",
+            "export const selectToken = (state) => state.auth.token;",
+            "psycopg2.connect(user=user, password=password)",
+            "password_reset_timeout=3600",
             "tokenizer.pad_token = tokenizer.eos_token",
             "const token = req.headers.authorization.split(' ')[1];",
             "const secret = process.env.JWT_SECRET;",

@@ -17,13 +17,12 @@ const LOGINS: [&str; 6] = ["docker", "podman", "nerdctl", "helm", "az ", "oc "];
 static OPTIONS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
         r#"[\s"',\[(]-(u|p|P|U|a|w|A|X|N|-user|-proxy-user|[a-z]{0,8}pass(?:in|out)?)["',\s=\\]+"#,
-        r#"([^\s"',\\<>|]{3,256}(?:,[^\s"',\\<>|]{1,256})?)"#,
+        r#"([^\s"',\\<>|]{3,}(?:,[^\s"',\\<>|]+)?)"#,
     ))
     .ok()
 });
 /// `-px`, as MySQL's programs want it.
-static ATTACHED: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"[\s"',\[(]-p['"]?([^\s"',\\<>|]{3,256})"#).ok());
+static ATTACHED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"[\s"',\[(]-p['"]?([^\s"',\\<>|]{3,})"#).ok());
 /// Calls of PHP with a host or an address, a user and a password; they stand in stack traces, too.
 static CALLS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
@@ -35,11 +34,11 @@ static CALLS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// What stands by its place: a login of Oracle's programs, the password behind a user of Windows, a line of `.pgpass`.
 static PLACES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r#"(?:sqlplus|sqlldr|expdp|impdp)\s(?:[^\n]{0,64}\s)?["']?[A-Za-z0-9_$#]{1,64}/([^\s@/"']{3,128})@"#,
-        r"|(?i:net\s+use)\s[^\n]{0,256}?/(?i:user):\S{1,128}\s+([^\s/]\S{2,127})",
-        r"|(?i:net\s+use)\s(?:[A-Za-z*]:?\s+)?\\\\\S{1,256}\s+([^\s/]\S{2,127})\s+/(?i:user)",
-        r"|(?i:schtasks|psexec|cmdkey|wmic)[^\n]{0,256}?\s/(?i:rp|p|pass|password)[\s:]+([^\s/]\S{2,127})",
-        r"|pgpass[^\n]{0,64}?[A-Za-z0-9_.*-]{1,128}:(?:[0-9]{1,5}|\*):[^\s:]{1,64}:[^\s:]{1,64}:([^\s:]{3,128})",
+        r#"(?:sqlplus|sqlldr|expdp|impdp)\s(?:[^\n]*?\s)?["']?[A-Za-z0-9_$#]+/([^\s@/"']+)@"#,
+        r"|(?i:net\s+use)\s[^\n]*?/(?i:user):\S+\s+([^\s/]\S+)",
+        r"|(?i:net\s+use)\s(?:[A-Za-z*]:?\s+)?\\\\\S+\s+([^\s/]\S+)\s+/(?i:user)",
+        r"|(?i:schtasks|psexec|cmdkey|wmic)[^\n]*?\s/(?i:rp|p|pass|password)[\s:]+([^\s/]\S+)",
+        r"|pgpass[^\n]*?[A-Za-z0-9_.*-]+:(?:[0-9]{1,5}|\*):[^\s:]+:[^\s:]+:([^\s:]+)",
     ))
     .ok()
 });

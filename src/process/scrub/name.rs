@@ -137,7 +137,7 @@ fn is_about(word: &str) -> bool {
             | "kind" | "format" | "policy" | "version" | "algorithm" | "alg" | "scheme" | "method" | "strength"
             | "expires" | "expiry" | "expired" | "expiration" | "at" | "ttl" | "age" | "created" | "updated"
             | "changed" | "rotated" | "required" | "enabled" | "disabled" | "valid" | "invalid" | "set" | "exists"
-            | "missing" | "present" | "regex" | "pattern" | "url" | "uri" | "message" | "messages" | "msg" | "hasher" | "encoder" | "manager" | "service" | "handler" | "stdin" | "header" | "class" | "error"
+            | "missing" | "present" | "regex" | "pattern" | "url" | "uri" | "message" | "messages" | "msg" | "hasher" | "encoder" | "manager" | "service" | "handler" | "stdin" | "timeout" | "header" | "class" | "error"
             | "errors" | "prompt" | "template" | "view" | "form" | "icon" | "title" | "label" | "placeholder" | "backend" | "backends" | "validator" | "validators"
             | "hashers" | "provider" | "status" | "min" | "max" | "limit" | "attempts" | "endpoint" | "used"
     )

@@ -134,7 +134,8 @@ fn in_sentence(text: &str, captures: &Captures<'_>) -> Option<Finding> {
     let quoted = captures.get(3).or_else(|| captures.get(4)).or_else(|| captures.get(5));
     let value = quoted.or_else(|| captures.get(6))?;
     let content = value.as_str().trim_end_matches(['.', '!', '?', ':']);
-    if content.is_empty() || is_nothing(content) || is_parameter(content) || is_prose(content) {
+    let is_path = content.starts_with(['/', '~']) || content.contains(":\\");
+    if content.is_empty() || is_path || is_nothing(content) || is_parameter(content) || is_prose(content) {
         return None;
     }
     let first = name.as_str().as_bytes().first()?.to_ascii_lowercase();
@@ -216,6 +217,7 @@ mod tests {
             ("password \"correct horse\" rejected", Some("correct horse")),
             ("token token f81d4fae7dec11d0", Some("f81d4fae7dec11d0")),
             ("Unexpected token 'h264x265'", None),
+            ("Enter passphrase for key '/home/ci/.ssh/id_ed25519':", None),
             ("AUTH default s3cretpw", Some("s3cretpw")),
             ("AUTH failed after 3 attempts", None),
             ("IDENTIFIED BY 'x'", Some("x")),

@@ -16,12 +16,12 @@ const MAX_STATEMENTS: usize = 50;
 
 /// `insert into t (a, b) values (`
 static INSERTS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)(?:insert|replace)\s[^(]{1,256}\(([^()]{1,4096})\)\s*values\s*\(").ok());
+    LazyLock::new(|| Regex::new(r"(?i)(?:insert|replace)\s[^(]+\(([^()]+)\)\s*values\s*\(").ok());
 /// `create role a login password 'x'`, `set password … = password('x')`
 static ROLES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?i)(?:role|user)\s[^;\n']{1,256}?\spassword\s+'([^'\n]{1,256})'",
-        r"|=\s*(?:old_)?password\(\s*'([^'\n]{1,256})'",
+        r"(?i)(?:role|user)\s[^;\n']*?\spassword\s+'([^'\n]+)'",
+        r"|=\s*(?:old_)?password\(\s*'([^'\n]+)'",
     ))
     .ok()
 });

@@ -180,7 +180,9 @@ pub(super) fn find_schemes(text: &str, found: &mut Vec<Finding>) {
             Kind::Basic => is_user_and_password(value.as_str()) || is_made(value.as_str(), 16),
             _ => is_made(value.as_str(), 6) || value.len() >= 20,
         };
-        if is_secret && !is_parameter(value.as_str()) {
+        // `token_type=bearer expires_in=3600`
+        let is_pair = value.as_str().trim_end_matches('=').contains('=');
+        if is_secret && !is_pair && !is_parameter(value.as_str()) {
             found.push(Finding { range: value.range(), kind });
         }
     }
@@ -259,6 +261,7 @@ mod tests {
             ("bearer token is missing", false),
             ("Bearer realm=\"x\"", false),
             ("Bearer authentication failed.", false),
+            ("token_type=bearer expires_in=3600", false),
             ("Bearer a.b.c.d", true),
         ] {
             let mut found = Vec::new();
