@@ -35,6 +35,10 @@ const DEFAULT_TRUSTED_PROXIES: &[&str] = &[
     "fe80::/10",
 ];
 
+/// What `GLITCHTIP_DOMAIN` is.
+const PUBLIC_URL: &str = "an http:// or https:// address; a path, as in https://example.com/errors, may not begin with one of \
+                          our own (api, issues, static...)";
+
 /// Set by the supervisor and by nobody else; the rest of the environment is then as it has read it.
 const FROM_SUPERVISOR: &str = "GLITCHBOX_DATA_DIR_SHOWN";
 
@@ -130,7 +134,7 @@ impl Config {
         let data_dir_shown = reader.text(FROM_SUPERVISOR).map_or_else(|| data_dir.clone(), PathBuf::from);
         let port = reader.parsed("PORT", "a port number from 1 to 65535", values::parse_port).unwrap_or(8000);
         let public_url = reader
-            .parsed("GLITCHTIP_DOMAIN", "an http:// or https:// address; a path, as in https://example.com/errors, may not begin with one of our own (api, issues, static...)", values::parse_public_url)
+            .parsed("GLITCHTIP_DOMAIN", PUBLIC_URL, values::parse_public_url)
             .or_else(|| Url::parse(&format!("http://localhost:{port}")).ok());
         let trusted_proxies = reader
             .list("TRUSTED_PROXIES", "addresses or networks (CIDR) separated by commas", values::parse_network)

@@ -3,7 +3,7 @@
 //! Prose has such names, too (`password: must be longer`, `unexpected token: foo`), so what follows has to look like a
 //! value: quoted, alone on its line, or with digits and signs in it.
 
-use super::content::{is_nothing, is_parameter, is_prose};
+use super::content::{has_cases, has_digit, is_mixed, is_nothing, is_parameter, is_prose};
 use super::name::{self, has_stem};
 use super::notation::{Form, Label, MAX_LOOK, MAX_NAME, Value, name_at_end};
 use super::rules::{ScrubRules, Verdict};
@@ -88,25 +88,21 @@ pub(super) fn find(text: &str, rules: &ScrubRules, extent: Extent, found: &mut V
 
 /// What is written out in source code and is no name, path or pattern there.
 fn is_literal(text: &str, label: &Label<'_>, value: &Value, content: &str, verdict: Verdict) -> bool {
-    let has = |is: fn(&u8) -> bool| content.bytes().any(|byte| is(&byte));
-    let is_filled_in = ["{", "%s", "%(", "://", "\\", "(", "$"].iter().any(|part| content.contains(part));
-    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && !content.contains([' ', '/']);
+    if ["{", "%s", "%(", "://", "\\"].iter().any(|part| content.contains(part)) {
+        return false;
+    }
+    let is_mixed = is_mixed(content) && !content.contains([' ', '/']);
     match value.form {
-        Form::Quoted => {
-            let least = if verdict == Verdict::Sure { 6 } else { 12 };
-            let is_filled_in = ["{", "%s", "%(", "://", "\\"].iter().any(|part| content.contains(part));
-            content.len() >= least && is_mixed && !is_filled_in
-        }
+        Form::Quoted => content.len() >= if verdict == Verdict::Sure { 6 } else { 12 } && is_mixed,
         // Of a shell.
-        Form::Bare if value.sign == b'=' && !value.is_spaced && !is_filled_in => {
+        Form::Bare if value.sign == b'=' && !value.is_spaced && !content.contains(['(', '$']) => {
             let head = text.get(..label.start).unwrap_or_default().trim_start();
             // Within a text that is written out: `"host=h password=x"`.
             let is_inside = is_mixed && ['"', '\'', '`'].iter().any(|quote| head.matches(*quote).count() % 2 == 1);
             let is_exported = (head.is_empty() || head == "export ")
                 && !label.name.bytes().any(|byte| byte.is_ascii_lowercase())
                 && !content.contains(['.', '[']);
-            let is_by_chance =
-                content.len() >= 10 && is_mixed && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+            let is_by_chance = content.len() >= 10 && is_mixed && has_cases(content);
             is_exported || is_inside || (is_by_chance && verdict == Verdict::Sure && !content.contains(['.', '[']))
         }
         _ => false,
@@ -133,13 +129,12 @@ pub(super) fn is_random(name: &str, value: &str) -> bool {
     let value = value.trim_matches(['\'', '"']);
     let has = |is: fn(&u8) -> bool| value.bytes().any(|byte| is(&byte));
     let is_long = value.len() >= 2 * LONG && value.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_uuid = || name::is_key_of_environment(name) && uuid::Uuid::try_parse(value).is_ok();
-    if is_uuid() {
+    if name::is_key_of_environment(name) && uuid::Uuid::try_parse(value).is_ok() {
         return true;
     }
     value.len() >= LONG
         && !value.contains([' ', ':', '.'])
-        && has(u8::is_ascii_digit)
+        && has_digit(value)
         && (has(u8::is_ascii_uppercase) || ((name == "sid" || is_long) && has(u8::is_ascii_lowercase)))
         && !MARKS.iter().any(|mark| value.contains(mark))
 }

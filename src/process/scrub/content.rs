@@ -15,9 +15,7 @@ pub(super) fn is_nothing(value: &str) -> bool {
 pub(super) fn is_parameter(value: &str) -> bool {
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_'));
     let scheme = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if let Some((_, credentials)) = scheme {
-        return is_parameter(credentials);
-    }
+    let value = scheme.map_or(value, |(_, credentials)| credentials);
     let is_variable = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'_' | b'0'..=b'9'))
     };
@@ -33,6 +31,20 @@ const PROSE: &str = "no yes on off ok basic bearer digest required invalid missi
     mismatch failed denied await new unknown hidden optional disabled enabled string str bytes boolean include same-origin omit \
     falsch ungültig abgelaufen erforderlich fehlt incorrect incorrecte invalide expiré requis incorrecta inválida caducada \
     incorreta expirada неверный неверен";
+
+pub(super) fn has_digit(value: &str) -> bool {
+    value.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// Digits and letters.
+pub(super) fn is_mixed(value: &str) -> bool {
+    has_digit(value) && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Letters of both cases.
+pub(super) fn has_cases(value: &str) -> bool {
+    value.bytes().any(|byte| byte.is_ascii_uppercase()) && value.bytes().any(|byte| byte.is_ascii_lowercase())
+}
 
 pub(super) fn is_prose(word: &str) -> bool {
     PROSE.split(' ').any(|known| word.eq_ignore_ascii_case(known))

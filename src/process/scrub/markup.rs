@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::assignment;
-use super::content::{is_nothing, is_parameter, is_prose};
+use super::content::{has_digit, is_nothing, is_parameter, is_prose};
 use super::name::has_stem;
 use super::rules::{ScrubRules, Verdict};
 use super::text::{Finding, Kind, MARKS};
@@ -121,10 +121,6 @@ fn is_secret(rules: &ScrubRules, name: &str, value: &str) -> bool {
         && !is_parameter(value)
         && !is_prose(value)
         && !MARKS.iter().any(|mark| value.trim_start().starts_with(mark))
-}
-
-fn has_digit(value: &str) -> bool {
-    value.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::content::{is_nothing, is_parameter, is_prose};
+use super::content::{has_cases, has_digit, is_mixed, is_nothing, is_parameter, is_prose};
 use super::text::{Finding, Kind};
 
 /// Bytes behind a name within which a value has to show a digit or a quote.
@@ -166,19 +166,6 @@ fn is_state(word: &str) -> bool {
         correct right good fine ok same different long short weak strong secure safe reset changed saved stored lost \
         forgotten working accepted rejected refused ignored asked needed set stuck gone broken case";
     WORDS.split_whitespace().any(|known| word.eq_ignore_ascii_case(known)) || word.ends_with("ed")
-}
-
-fn has_digit(value: &str) -> bool {
-    value.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-/// Digits and letters.
-fn is_mixed(value: &str) -> bool {
-    has_digit(value) && value.bytes().any(|byte| byte.is_ascii_alphabetic())
-}
-
-fn has_cases(value: &str) -> bool {
-    value.bytes().any(|byte| byte.is_ascii_uppercase()) && value.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 fn is_word(value: &str) -> bool {

@@ -68,11 +68,10 @@ impl<'r> Scrubber<'r> {
     /// Remembers a secret that cannot be anything else where it turns up again.
     fn remember(&mut self, text: &str, verdict: Verdict) {
         let word = text.rsplit(' ').next().unwrap_or_default().trim_matches(['\'', '"']);
-        let has = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
-        let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
         let least = if verdict == Verdict::Sure { 8 } else { 16 };
         let is_marked = text::MARKS.iter().any(|mark| word.contains(mark));
-        if is_mixed && !is_marked && (least..=256).contains(&word.len()) && self.known.len() < MAX_KNOWN {
+        if content::is_mixed(word) && !is_marked && (least..=256).contains(&word.len()) && self.known.len() < MAX_KNOWN
+        {
             self.known.push(word.to_owned());
         }
     }
@@ -259,7 +258,10 @@ impl<'r> Scrubber<'r> {
     /// Members of a list: of pairs, of a command line, or of anything.
     fn list(&mut self, at: &Path<'_>, list: &mut [Value]) {
         let mut follows_option = false;
-        let program = list.first().and_then(Value::as_str).map(bare).unwrap_or_default().to_owned();
+        let is_option = |member: &Value| member.as_str().is_some_and(|text| bare(text).starts_with('-'));
+        let is_command = self.rules.has_defaults() && list.iter().any(is_option);
+        let program =
+            list.first().filter(|_| is_command).and_then(Value::as_str).map(bare).unwrap_or_default().to_owned();
         let mut option = String::new();
         for (index, member) in list.iter_mut().enumerate() {
             let at = &at.index(index);
@@ -268,7 +270,9 @@ impl<'r> Scrubber<'r> {
                 follows_option = false;
                 continue;
             }
-            if let Value::String(text) = member {
+            if let Value::String(text) = member
+                && is_command
+            {
                 let secret = command::secret_argument(&program, &option, bare(text)).map(str::to_owned);
                 bare(text).clone_into(&mut option);
                 if let Some(secret) = secret.filter(|secret| !secret.is_empty() && !content::is_nothing(secret)) {

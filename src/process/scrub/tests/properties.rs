@@ -222,6 +222,7 @@ const HOSTILE: &[&str] = &[
     "!a ",
     "password: !a/b ",
     "arn:password:",
+    "password=\"bearer bearer ",
 ];
 
 #[test]

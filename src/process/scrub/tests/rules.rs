@@ -13,6 +13,17 @@ fn with(rules: &ScrubRules, payload: &Value) -> Processed {
 }
 
 #[test]
+fn arguments_of_programs_are_a_matter_of_the_built_in_rules() {
+    let arguments = json!(["curl", "-u", "bob:pw1", "https://h/"]);
+    for (rules, wanted) in [
+        (ScrubRules::default().without_defaults().with_sensitive(["shoe"]), arguments.clone()),
+        (ScrubRules::default(), json!(["curl", "-u", "bob:[Filtered]", "https://h/"])),
+    ] {
+        assert_eq!(with(&rules, &json!({"extra": {"run": arguments}})).event.extra["run"], wanted);
+    }
+}
+
+#[test]
 fn names_of_ones_own_are_added_and_safe_ones_win() {
     let rules = ScrubRules::default().with_sensitive(["Customer-Id", "--"]).with_safe(["csrf_token", "public-secret"]);
     let payload = json!({"extra": {
